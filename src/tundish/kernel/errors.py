@@ -1,0 +1,167 @@
+"""One root for everything Tundish refuses, and the page behind each code.
+
+An error class *is* its page: the class docstring says what happened, why it
+matters and what to do, and ``tundish explain CODE`` prints it. Exit codes and
+HTTP statuses are not here: faces keep their own tables (see ``cli.exits``).
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import ClassVar
+
+
+class TundishError(Exception):
+    """Something Tundish will not do, said in one sentence.
+
+    Subclasses with a ``code`` are leaves: one code, one page. Subclasses without
+    a code are families and are never raised themselves.
+
+    Args:
+        message: One sentence that names the thing, what was found and what was
+            expected. It must not hold key material or the content of data.
+        advice: What the reader can do now; defaults to the class's advice.
+    """
+
+    code: ClassVar[str] = ""
+    default_advice: ClassVar[str] = ""
+
+    def __init__(self, message: str, *, advice: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.advice = self.default_advice if advice is None else advice
+
+    def __str__(self) -> str:
+        """Return the sentence, without code or advice."""
+        return self.message
+
+    def one_line(self) -> str:
+        """Return ``[code] sentence Advice: ...`` on one line."""
+        tail = f" Advice: {self.advice}" if self.advice else ""
+        return f"[{self.code}] {self.message}{tail}".replace("\n", " ")
+
+
+class UsageError(TundishError):
+    """Family: what was asked for cannot be done as it was asked."""
+
+
+class RefusedError(TundishError):
+    """Family: a check that protects somebody failed; nothing was opened."""
+
+
+class MachineError(TundishError):
+    """Family: the machine, the disk or another process stands in the way."""
+
+
+class PathMissingError(UsageError):
+    """A file or folder that was named is not there.
+
+    What happened: the path does not exist, or is a folder where a file is needed
+    (or the reverse).
+
+    What to do: check the spelling; relative paths start at the folder in which
+    the command was given.
+    """
+
+    code = "path-missing"
+    default_advice = "Check the spelling; relative paths start at the current folder."
+
+
+class UnsafePathError(RefusedError):
+    """A name inside a package, an archive or a data set would lead outside it.
+
+    What happened: a stored name is absolute, has ``..`` in it, a drive letter, a
+    backslash, a NUL or a form that different file systems read differently.
+
+    Why: such names are how archives overwrite files outside their folder.
+
+    What to do: do not use the file; ask its maker for a clean one.
+    """
+
+    code = "path-unsafe"
+    default_advice = "Do not use this file; ask its maker for a clean one."
+
+
+class NotCanonicalError(RefusedError):
+    """A signed document is not written in canonical form.
+
+    What happened: the bytes parse, but Tundish would have written them
+    differently (spaces, key order, duplicate keys, NaN, number forms).
+
+    Why: two texts for one meaning give two digests, and room to hide things.
+
+    What to do: fetch the document again from its maker.
+    """
+
+    code = "json-not-canonical"
+    default_advice = "Fetch the document again from its maker, unedited."
+
+
+class DocumentMalformedError(UsageError):
+    """A JSON or YAML document cannot be parsed, or is too large or too deep.
+
+    What happened: the parser stopped; the message names the place.
+
+    What to do: mend the document at that place. YAML anchors, aliases, tags and
+    duplicate keys are refused on purpose.
+    """
+
+    code = "document-malformed"
+    default_advice = "Mend the document at the place named."
+
+
+class DiskFullError(MachineError):
+    """The disk has no room left, so nothing was changed.
+
+    What happened: writing stopped before the new file replaced the old one.
+
+    What to do: free some space, or choose another folder, and give the command
+    again; it goes on where it was.
+    """
+
+    code = "disk-full"
+    default_advice = "Free some space and give the command again."
+
+
+class InterruptedByUserError(MachineError):
+    """The command was stopped by Ctrl-C.
+
+    What happened: you stopped it. Everything finished before is kept; the step
+    under way left nothing half-written.
+
+    What to do: give the command again; finished steps are not repeated.
+    """
+
+    code = "interrupted"
+    default_advice = "Give the command again; what was finished is kept."
+
+
+class InternalError(TundishError):
+    """Tundish itself made a mistake.
+
+    What happened: an exception that no room expected. This is a defect.
+
+    What to do: run the command again with ``TUNDISH_DEBUG=1`` to see the
+    traceback and report it with the version (``tundish --version``). Check the
+    traceback for names you do not want to share.
+    """
+
+    code = "internal"
+    default_advice = "Run again with TUNDISH_DEBUG=1 and report the traceback."
+
+
+def leaves(root: type[TundishError] = TundishError) -> list[type[TundishError]]:
+    """Return every loaded error class that has a code, sorted by code."""
+    found: dict[str, type[TundishError]] = {}
+    todo = [root]
+    while todo:
+        cls = todo.pop()
+        todo.extend(cls.__subclasses__())
+        if cls.code:
+            found[cls.code] = cls
+    return [found[code] for code in sorted(found)]
+
+
+def page(cls: type[TundishError]) -> str:
+    """Return the page of an error class: its docstring, cleaned."""
+    return inspect.getdoc(cls) or cls.code

@@ -1,0 +1,123 @@
+"""Names that stay inside their folder, and writes that are whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tundish.kernel.errors import DiskFullError, PathMissingError, UnsafePathError
+
+MAX_NAME_LENGTH = 240
+_RESERVED = {
+    "con",
+    "prn",
+    "aux",
+    "nul",
+    *(f"{d}{n}" for d in ("com", "lpt") for n in range(10)),
+}
+_BAD_LETTERS = set('\\:*?"<>|')
+
+
+def check_name(name: str) -> str:
+    """Return a relative ``/``-separated name if it is safe on every system.
+
+    Raises:
+        UnsafePathError: for absolute names, ``..``, empty parts, drive letters,
+            control characters, names reserved on Windows, trailing dots or
+            spaces, and text that is not in Unicode form NFC.
+    """
+    reason = _why_unsafe(name)
+    if reason:
+        msg = f"The stored name {name[:80]!r} is not safe: {reason}."
+        raise UnsafePathError(msg)
+    return name
+
+
+def join(folder: Path, name: str) -> Path:
+    """Return ``folder/name`` for a safe name; the result lies inside ``folder``."""
+    return folder.joinpath(*check_name(name).split("/"))
+
+
+def existing_file(path: Path) -> Path:
+    """Return the path if it is a regular file.
+
+    Raises:
+        PathMissingError: if it is not there or is a folder.
+    """
+    if path.is_file():
+        return path
+    found = "a folder" if path.is_dir() else "nothing"
+    msg = f"A file was expected at {path}, and {found} is there."
+    raise PathMissingError(msg)
+
+
+def existing_folder(path: Path) -> Path:
+    """Return the path if it is a folder.
+
+    Raises:
+        PathMissingError: if it is not there or is a file.
+    """
+    if path.is_dir():
+        return path
+    found = "a file" if path.is_file() else "nothing"
+    msg = f"A folder was expected at {path}, and {found} is there."
+    raise PathMissingError(msg)
+
+
+def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Write a file so that a reader sees the old bytes or the new, never half.
+
+    Raises:
+        DiskFullError: if there is no room; the old file stands.
+    """
+    with _no_room_said(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tundish-")
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                os.fchmod(stream.fileno(), mode)
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _no_room_said(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            msg = f"There is no room on the disk to write {path}."
+            raise DiskFullError(msg) from error
+        raise
+
+
+def _why_unsafe(name: str) -> str:
+    if not name or len(name) > MAX_NAME_LENGTH:
+        return f"it has {len(name)} characters (1 to {MAX_NAME_LENGTH} are allowed)"
+    if any(ord(letter) < 32 or letter in _BAD_LETTERS for letter in name):
+        return 'it holds a control character or one of \\ : * ? " < > |'
+    if unicodedata.normalize("NFC", name) != name:
+        return "it is not in Unicode normal form C"
+    reasons = (_why_part_unsafe(part) for part in name.split("/"))
+    return next((reason for reason in reasons if reason), "")
+
+
+def _why_part_unsafe(part: str) -> str:
+    if part in {"", ".", ".."}:
+        return "a part of it is empty, '.' or '..'"
+    if part[-1] in ". ":
+        return "a part of it ends in a dot or a space"
+    if part.split(".", maxsplit=1)[0].lower() in _RESERVED:
+        return "a part of it is reserved on Windows"
+    return ""

@@ -1,0 +1,48 @@
+"""The only place that reads or sets the environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+TELEMETRY_OFF = "ORT_DISABLE_TELEMETRY"
+
+
+def debug() -> bool:
+    """Tell whether tracebacks were asked for (``TUNDISH_DEBUG=1``)."""
+    return os.environ.get("TUNDISH_DEBUG", "") not in {"", "0"}
+
+
+def cache_dir() -> Path:
+    """Return the folder of fetched files (``TUNDISH_CACHE``, else XDG's)."""
+    named = os.environ.get("TUNDISH_CACHE")
+    if named:
+        return Path(named)
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "tundish"
+
+
+def data_dir() -> Path | None:
+    """Return the folder of development data sets (``TUNDISH_DATA``), if named."""
+    named = os.environ.get("TUNDISH_DATA")
+    return Path(named) if named else None
+
+
+def passphrase() -> str | None:
+    """Return the passphrase of the workspace keys (``TUNDISH_PASSPHRASE``)."""
+    return os.environ.get("TUNDISH_PASSPHRASE")
+
+
+def silence_onnxruntime() -> bool:
+    """Turn onnxruntime's telemetry off; must come before its first import.
+
+    onnxruntime >= 1.29 on Linux writes a device id below the home folder and
+    tries to send usage data unless this variable is set before import.
+
+    Returns:
+        False if onnxruntime was already imported without it: too late.
+    """
+    already = os.environ.get(TELEMETRY_OFF) == "1"
+    os.environ[TELEMETRY_OFF] = "1"
+    return already or "onnxruntime" not in sys.modules
