@@ -14,7 +14,7 @@ from pydantic import (
 
 from tundish.kernel import canonical, clock
 from tundish.kernel.digest import Digest, is_digest
-from tundish.kernel.errors import DocumentMalformedError, NotCanonicalError
+from tundish.kernel.errors import NotCanonicalError
 from tundish.kernel.records import SignedRecord
 from tundish.ledger.errors import EntryInvalidError, LedgerTamperedError
 
@@ -111,14 +111,22 @@ def decode(data: bytes, index: int) -> Entry:
     Raises:
         LedgerTamperedError: if the bytes are not what Tundish writes.
     """
+    if len(data) > MAX_BYTES:
+        msg = f"Entry {index} of the ledger has {len(data)} bytes; at most {MAX_BYTES}."
+        raise LedgerTamperedError(msg)
     try:
-        canonical.loads_canonical(data, max_bytes=MAX_BYTES)
-        return Entry.model_validate_json(data)
-    except (DocumentMalformedError, NotCanonicalError) as error:
-        msg = f"Entry {index} of the ledger is not canonical JSON."
-        raise LedgerTamperedError(msg) from error
+        entry = Entry.model_validate_json(data)
+        # fields that are not in the bytes stay out: a later Tundish has more of them
+        again = canonical.dumps(entry.model_dump(mode="json", exclude_unset=True))
     except ValidationError as error:
         raise LedgerTamperedError(_sentence(f"{index}", error)) from error
+    except NotCanonicalError as error:
+        msg = f"Entry {index} of the ledger is not canonical JSON: {error.message}"
+        raise LedgerTamperedError(msg) from error
+    if again != data:
+        msg = f"Entry {index} of the ledger is not canonical JSON."
+        raise LedgerTamperedError(msg)
+    return entry
 
 
 def _sentence(name: object, error: ValidationError) -> str:
