@@ -1,0 +1,66 @@
+"""The scenarios, site profiles and data sets that ship with Tundish, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from tundish.catalog.datasets import DatasetEntry
+from tundish.catalog.documents import parse_document, read_document
+from tundish.catalog.errors import UnknownNameError
+from tundish.catalog.scenario import Scenario
+from tundish.catalog.site import SiteProfile
+
+T = TypeVar("T", bound=BaseModel)
+
+_FOLDERS: dict[type[BaseModel], str] = {
+    DatasetEntry: "datasets",
+    Scenario: "scenarios",
+    SiteProfile: "sites",
+}
+
+
+def dataset(name: str) -> DatasetEntry:
+    """Return a data-set entry by its key, or from a file.
+
+    Raises:
+        UnknownNameError, DocumentInvalidError, DocumentMalformedError.
+    """
+    return _find(name, DatasetEntry)
+
+
+def scenario(name: str) -> Scenario:
+    """Return a scenario by its key, or from a file; raises as ``dataset``."""
+    return _find(name, Scenario)
+
+
+def site(name: str) -> SiteProfile:
+    """Return a site profile by its name, or from a file; raises as ``dataset``."""
+    return _find(name, SiteProfile)
+
+
+def names(kind: type[BaseModel]) -> list[str]:
+    """Return the names that ship with Tundish for a kind of document."""
+    return sorted(item.name.removesuffix(".yaml") for item in _shipped(kind))
+
+
+def _find(name: str, kind: type[T]) -> T:
+    for item in _shipped(kind):
+        if item.name == f"{name}.yaml":
+            return parse_document(item.read_bytes(), kind, item.name)
+    if name.endswith((".yaml", ".yml")) or Path(name).is_file():
+        return read_document(Path(name), kind)
+    have = ", ".join(names(kind))
+    folder = _FOLDERS[kind]
+    msg = f"There is no {name!r} among the {folder} of the catalogue ({have}), and no such file."
+    raise UnknownNameError(msg)
+
+
+def _shipped(kind: type[BaseModel]) -> Iterator[Traversable]:
+    root = resources.files("tundish.catalog").joinpath("declared", _FOLDERS[kind])
+    return (item for item in root.iterdir() if item.name.endswith(".yaml"))

@@ -1,0 +1,254 @@
+"""The scenario: one YAML file, the contract for all that follows.
+
+It says which signals are needed, in which unit, range and rate; which task and
+recipe; what "good enough" means in plant terms and why; who decides, at which risk.
+A site profile (``catalog.site``) binds it to one plant.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal, Self, TypeAlias
+
+from pydantic import Field, StringConstraints, model_validator
+
+from tundish.catalog.sectors import DIVISIONS, UTILITIES
+from tundish.kernel.records import Record
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
+Label = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
+Key = Annotated[
+    str, StringConstraints(pattern=r"^[A-Z]\d{2}\.\d{1,2}\.[a-z0-9-]{2,60}$")
+]
+Level = Literal["low", "medium", "high"]
+Task = Literal["regress", "anomaly"]
+Range: TypeAlias = tuple[float, float]
+Scalar: TypeAlias = bool | int | float | str
+Option: TypeAlias = Scalar | tuple[Scalar, ...] | tuple[tuple[Scalar, ...], ...]
+
+
+class Bilingual(Record):
+    """A name in English and Chinese."""
+
+    en: Text
+    zh: Text
+
+
+class Axis(Record):
+    """The axis of a signal that has many channels, such as a spectrum."""
+
+    quantity: Text
+    unit: Text
+    first: float
+    last: float
+    points: Annotated[int, Field(ge=2, le=100_000)]
+
+
+class Signal(Record):
+    """One signal that the model needs.
+
+    Attributes:
+        range: Lowest and highest plausible value, in ``unit``.
+        period_s: Seconds between two values.
+        axis: Given if the signal has many channels (a spectrum).
+        circular: True for angles, where 359 and 1 lie side by side.
+        min_spread: For a spectrum: the least standard deviation across its
+            channels; a flatter one is dead (lamp off, probe out).
+        max_rate_per_s: Fastest plausible change, in ``unit`` per second.
+    """
+
+    name: Name
+    description: Text
+    unit: Text
+    range: Range
+    period_s: Annotated[float, Field(gt=0)]
+    axis: Axis | None = None
+    circular: bool = False
+    min_spread: Annotated[float, Field(gt=0)] | None = None
+    max_rate_per_s: Annotated[float, Field(gt=0)] | None = None
+
+    @property
+    def channels(self) -> int:
+        """Number of columns of a window that the signal fills."""
+        return self.axis.points if self.axis else 1
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.range[0] < self.range[1]:
+            msg = f"range must rise, found {list(self.range)}"
+            raise ValueError(msg)
+        return self
+
+
+class Target(Record):
+    """What a soft sensor estimates."""
+
+    name: Name
+    description: Text
+    unit: Text
+    range: Range
+
+
+class Window(Record):
+    """What one call of the graph sees: some rows of all signals."""
+
+    rows: Annotated[int, Field(ge=1, le=100_000)] = 1
+    stride: Annotated[int, Field(ge=1)] = 1
+
+
+class Candidate(Record):
+    """One way to make the model: a recipe and its options."""
+
+    recipe: Name
+    why: Text
+    options: dict[str, Option] = Field(default_factory=dict)
+
+
+class Limit(Record):
+    """One limit of acceptance, in plant terms, with its reason."""
+
+    metric: Literal[
+        "rmse",
+        "share_within_tolerance",
+        "interval_coverage",
+        "share_of_baseline_error",
+        "missed_events",
+        "false_alarms_per_week",
+    ]
+    at_least: float | None = None
+    at_most: float | None = None
+    why: Text
+
+    @model_validator(mode="after")
+    def _one_side(self) -> Self:
+        if (self.at_least is None) == (self.at_most is None):
+            msg = "give either at_least or at_most"
+            raise ValueError(msg)
+        return self
+
+    def holds(self, value: float) -> bool:
+        """Tell whether a measured value keeps the limit (NaN never does)."""
+        if self.at_least is not None:
+            return value >= self.at_least
+        return self.at_most is not None and value <= self.at_most
+
+
+class Acceptance(Record):
+    """When a graph is good enough.
+
+    Attributes:
+        tolerance: Largest error of one estimate that the decision can bear, in the
+            target's unit (regress).
+        coverage: Promised share of true values inside the interval (regress).
+        alarm_rate: Promised share of normal windows that alarm (anomaly); nothing
+            finer than the calibration data supports is ever promised.
+    """
+
+    tolerance: Annotated[float, Field(gt=0)] | None = None
+    coverage: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    alarm_rate: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
+    limits: Annotated[tuple[Limit, ...], Field(min_length=1)]
+
+
+class Decision(Record):
+    """What is decided with the model's answer, and who decides."""
+
+    what: Text
+    who: Text
+
+
+class Risk(Record):
+    """Risk of a bad outcome, ambiguity of the case, and what the model may do."""
+
+    outcome: Level
+    ambiguity: Level
+    autonomy: Literal["perceive", "advise", "control"]
+    why: Text
+
+
+class Scenario(Record):
+    """A contract; see the module."""
+
+    format: Literal["tundish.scenario"]
+    version: Literal[1]
+    key: Key
+    name: Bilingual
+    problem: Text
+    decision: Decision
+    task: Task
+    signals: Annotated[tuple[Signal, ...], Field(min_length=1)]
+    target: Target | None = None
+    window: Window = Window()
+    recipe: Label
+    candidates: Annotated[dict[Label, Candidate], Field(min_length=1)]
+    acceptance: Acceptance
+    baseline: Text
+    parity_tolerance: Annotated[float, Field(gt=0)]
+    stale_after_s: Annotated[float, Field(gt=0)]
+    failure_modes: tuple[Text, ...] = ()
+    risk: Risk
+    controls: tuple[Text, ...] = ()
+
+    @property
+    def sector(self) -> str:
+        """The division of GB/T 4754, such as ``C25``."""
+        return self.key.split(".", maxsplit=1)[0]
+
+    @property
+    def reference_scenario(self) -> int:
+        """The number (1-40) of the reference scenario."""
+        return int(self.key.split(".")[1])
+
+    @property
+    def channels(self) -> int:
+        """Number of columns of a window (C)."""
+        return sum(signal.channels for signal in self.signals)
+
+    def signal(self, name: str) -> Signal:
+        """Return the signal of that name; ``KeyError`` if there is none."""
+        return {signal.name: signal for signal in self.signals}[name]
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> Self:
+        for problem in (_key_problem(self), _names_problem(self), _task_problem(self)):
+            if problem:
+                raise ValueError(problem)
+        return self
+
+
+def _key_problem(scenario: Scenario) -> str:
+    if scenario.sector not in DIVISIONS and scenario.sector not in UTILITIES:
+        return (
+            f"key: {scenario.sector} is no manufacturing division (C13-C43) "
+            "or utility (D44-D46) of GB/T 4754"
+        )
+    if not 1 <= scenario.reference_scenario <= 40:
+        return f"key: reference scenario {scenario.reference_scenario} is not 1-40"
+    return ""
+
+
+def _names_problem(scenario: Scenario) -> str:
+    names = [signal.name for signal in scenario.signals]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        return f"signals: the name {twice[0]!r} stands twice"
+    if scenario.recipe not in scenario.candidates:
+        have = ", ".join(scenario.candidates)
+        return f"recipe: {scenario.recipe!r} is not among the candidates ({have})"
+    return ""
+
+
+def _task_problem(scenario: Scenario) -> str:
+    if scenario.task == "regress" and scenario.target is None:
+        return "target: a regress scenario needs a target"
+    if scenario.task == "regress" and scenario.acceptance.tolerance is None:
+        return "acceptance.tolerance: a regress scenario needs a tolerance"
+    if scenario.task == "anomaly" and scenario.target is not None:
+        return "target: an anomaly scenario has no target"
+    return ""
+
+
+def file_stem(scenario: Scenario) -> str:
+    """Return the key as a file name without its ending."""
+    return re.sub(r"[^A-Za-z0-9.-]", "-", scenario.key)

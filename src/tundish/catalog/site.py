@@ -1,0 +1,181 @@
+"""The site profile: binds one scenario to one plant. One scenario, forty sites.
+
+It says which file holds what, which of the plant's tags is which signal, how local
+time is to be read, when the machine runs, and which stretch is used for what.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AwareDatetime, Field, StringConstraints, model_validator
+
+from tundish.catalog.errors import ConditionInvalidError
+from tundish.catalog.expression import compile_condition
+from tundish.catalog.scenario import Key, Name, Range, Text
+from tundish.kernel.records import Record
+
+Part = Literal["fit", "select", "calibrate", "judge"]
+
+
+class Clock(Record):
+    """Time that a table does not carry as text: a start and a step.
+
+    Attributes:
+        start: Moment of the first row, or of zero in a column of elapsed time.
+        every_s: Seconds from row to row (no time column needed).
+        column: A column of elapsed time in ``unit`` since ``start``.
+    """
+
+    start: AwareDatetime
+    every_s: Annotated[float, Field(gt=0)] | None = None
+    column: Text | None = None
+    unit: Literal["s", "min", "h", "d"] = "s"
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.every_s is None) == (self.column is None):
+            msg = "give either every_s or column"
+            raise ValueError(msg)
+        return self
+
+
+class TargetSource(Record):
+    """Where the laboratory's values are.
+
+    Attributes:
+        by: ``row`` if line n belongs to row n of the signals; ``time`` if each value
+            belongs to the signals within ``within_s`` of its time.
+        scale: Factor from the file's unit to the scenario's.
+    """
+
+    file: Text
+    column: Text
+    by: Literal["row", "time"]
+    time_column: Text | None = None
+    clock: Clock | None = None
+    within_s: Annotated[float, Field(gt=0)] | None = None
+    scale: float = 1.0
+
+    @model_validator(mode="after")
+    def _timed(self) -> Self:
+        if self.by == "time" and self.within_s is None:
+            msg = "by: time needs within_s"
+            raise ValueError(msg)
+        if self.by == "time" and (self.time_column is None) == (self.clock is None):
+            msg = "by: time needs either time_column or clock"
+            raise ValueError(msg)
+        return self
+
+
+class Table(Record):
+    """One file of signals."""
+
+    file: Text
+    time_column: Text | None = None
+    clock: Clock | None = None
+    unit_column: Text | None = None
+    target: TargetSource | None = None
+
+    @model_validator(mode="after")
+    def _one_time(self) -> Self:
+        if self.time_column is not None and self.clock is not None:
+            msg = "give either time_column or clock"
+            raise ValueError(msg)
+        return self
+
+
+class Tag(Record):
+    """Which of the plant's columns a signal is.
+
+    Attributes:
+        column: The plant's name of the column, for a signal with one channel.
+        columns: ``numeric`` for a spectrum whose columns are named by their axis
+            values; a prefix such as ``NIR_`` if the names start with it.
+        scale, offset: signal = scale * plant's value + offset (unit conversion).
+        range: The instrument's own range, if narrower than the scenario's.
+        clip: Values at which the instrument saturates, if known.
+    """
+
+    column: Text | None = None
+    columns: Text | None = None
+    scale: float = 1.0
+    offset: float = 0.0
+    range: Range | None = None
+    clip: Range | None = None
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        if (self.column is None) == (self.columns is None):
+            msg = "give either column or columns"
+            raise ValueError(msg)
+        return self
+
+
+class Use(Record):
+    """One stretch of one table and what it is used for.
+
+    Stretches of a table follow each other in time; ``share`` takes that share of
+    the labelled rows (of all rows if there are no labels) that are left by no
+    earlier stretch, counted over the whole table; without ``share`` the rest.
+    """
+
+    part: Part
+    table: Name
+    share: Annotated[float, Field(gt=0, le=1)] | None = None
+    start: AwareDatetime | None = None
+    end: AwareDatetime | None = None
+
+
+class Event(Record):
+    """A marked stretch in which something was wrong: the truth for ``judge``."""
+
+    start: AwareDatetime
+    end: AwareDatetime
+    kind: Text
+    marked_by: Text
+
+
+class Shift(Record):
+    """One shift of the calendar, in local time."""
+
+    name: Text
+    start: Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+    hours: Annotated[float, Field(gt=0, le=24)]
+
+
+class SiteProfile(Record):
+    """One plant's binding of one scenario; see the module."""
+
+    format: Literal["tundish.site"]
+    version: Literal[1]
+    scenario: Key
+    site: Text
+    time_zone: Text = "UTC"
+    tables: Annotated[dict[Name, Table], Field(min_length=1)]
+    tags: dict[Name, Tag]
+    uses: tuple[Use, ...] = ()
+    events: tuple[Event, ...] = ()
+    running: Text | None = None
+    shifts: tuple[Shift, ...] = ()
+    batch_column: Text | None = None
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> Self:
+        try:
+            ZoneInfo(self.time_zone)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            msg = f"time_zone: {self.time_zone!r} is not an IANA zone such as Asia/Shanghai"
+            raise ValueError(msg) from error
+        if self.running is not None:
+            try:
+                compile_condition(self.running)
+            except ConditionInvalidError as error:
+                msg = f"running: {error.message}"
+                raise ValueError(msg) from error
+        unknown = sorted({use.table for use in self.uses} - set(self.tables))
+        if unknown:
+            msg = f"uses: the table {unknown[0]!r} is not among tables"
+            raise ValueError(msg)
+        return self
