@@ -80,19 +80,27 @@ class _JsonLoader(yaml.SafeLoader):
     """A safe loader that knows only what JSON knows."""
 
 
-_KEPT = {"tag:yaml.org,2002:null", "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
-_JsonLoader.yaml_implicit_resolvers = {
-    letter: [(tag, form) for tag, form in resolvers if tag in _KEPT]
-    for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+# YAML 1.1 would read 06:00 as 360, no as false and 2020-01-01 as a date.
+_JSON_FORMS = {
+    "null": (r"(?:null|~|)$", ["n", "~", ""]),
+    "bool": (r"(?:true|false)$", ["t", "f"]),
+    "int": (r"-?(?:0|[1-9][0-9]*)$", list("-0123456789")),
+    "float": (
+        r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?$",
+        list("-0123456789"),
+    ),
 }
-_BOOL = re.compile(r"^(?:true|false)$")
-_JsonLoader.add_implicit_resolver("tag:yaml.org,2002:bool", _BOOL, list("tf"))
+_JsonLoader.yaml_implicit_resolvers = {}
+for _kind, (_form, _letters) in _JSON_FORMS.items():
+    _JsonLoader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_kind}", re.compile(_form), _letters
+    )
 
 
 def _mapping(loader: _JsonLoader, node: yaml.MappingNode) -> dict[Hashable, object]:
-    seen: set[object] = set()
+    seen: set[str] = set()
     for key_node, _ in node.value:
-        key = key_node.value
+        key = str(key_node.value)
         if key in seen or not isinstance(key_node, yaml.ScalarNode):
             problem = f"the key {key!r} stands twice or is no text"
             raise yaml.constructor.ConstructorError(

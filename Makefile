@@ -1,0 +1,50 @@
+# Two commands for newcomers: `make demo` and `make test`. Both set everything up in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+WHEELHOUSE := $(VENV)/wheelhouse
+
+.PHONY: demo test check docs bench clean
+.DEFAULT_GOAL := demo
+
+demo: $(VENV)/.ready-all
+	$(BIN)/tundish demo
+
+# The tests run with the network cut, loopback excepted, where the machine allows it.
+test: $(VENV)/.ready-dev
+	$(BIN)/python tests/offline.py $(BIN)/python -m pytest -n 2 $(ARGS)
+
+check: $(VENV)/.ready-dev
+	$(BIN)/ruff format --check src tests bench
+	$(BIN)/ruff check src tests bench
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Writes the generated pages of docs/reference; `make test` fails if they are stale.
+docs: $(VENV)/.ready-dev
+	$(BIN)/python docs/generate.py
+
+bench: $(VENV)/.ready-dev
+	for script in bench/*.py; do $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Tundish needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12 demo"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.ready-all: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing Tundish and what it needs into $(VENV) (a minute or two, once) ..."
+	@$(PIP) install --quiet --editable '.[all]'
+	@touch $@
+
+# The wheelhouse holds the base install, so that a test can install the built wheel without a network.
+$(VENV)/.ready-dev: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing Tundish with its development tools into $(VENV) ..."
+	@$(PIP) install --quiet --editable '.[dev]'
+	@$(PIP) wheel --quiet --wheel-dir $(WHEELHOUSE) .
+	@rm -f $(WHEELHOUSE)/tundish-*.whl
+	@touch $@ $(VENV)/.ready-all

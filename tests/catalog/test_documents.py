@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tundish.catalog import library
+from tundish.catalog.datasets import DatasetEntry
+from tundish.catalog.documents import parse_document, parse_yaml, read_document
+from tundish.catalog.errors import DocumentInvalidError, UnknownNameError
+from tundish.catalog.scenario import Scenario
+from tundish.catalog.site import SiteProfile
+from tundish.kernel.errors import DocumentMalformedError, PathMissingError, TundishError
+
+GLUCOSE = "C25.21.fermentation-glucose"
+
+
+def shipped(kind: str, name: str) -> str:
+    root = Path(library.__file__).parent / "declared" / kind
+    return (root / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("period_s: 75", "period_s: -1", "signals[0].period_s"),
+        (
+            "min_spread: 0.5",
+            "min_spred: 0.5",
+            "signals[0].min_spred is not a known key",
+        ),
+        (
+            "task: regress",
+            "task: guess",
+            "task: Input should be 'regress' or 'anomaly'",
+        ),
+        ("range: [0, 60]", "range: 60", "target.range"),
+        ("  tolerance: 4.0\n", "", "acceptance.tolerance"),
+        (
+            "recipe: second-derivative",
+            "recipe: third",
+            "'third' is not among the candidates",
+        ),
+        ("key: C25", "key: C99", "C99 is no manufacturing division"),
+        (".21.", ".41.", "reference scenario 41 is not 1-40"),
+        ("range: [-10000, 10000]", "range: [10, -10]", "range must rise"),
+        ("at_least: 0.8", "at_least: 0.8, at_most: 1", "either at_least or at_most"),
+    ],
+)
+def test_a_bad_scenario_names_the_path_of_the_key(
+    old: str, new: str, said: str
+) -> None:
+    text = shipped("scenarios", GLUCOSE)
+    assert old in text
+    with pytest.raises(DocumentInvalidError) as caught:
+        parse_document(text.replace(old, new, 1).encode(), Scenario, "mine.yaml")
+    assert said in caught.value.message
+    assert "mine.yaml" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("time_zone: Europe/Rome", "time_zone: Europe/Roma", "not an IANA zone"),
+        (
+            "{part: fit, table: flow",
+            "{part: fit, table: flux",
+            "'flux' is not among tables",
+        ),
+        ("scenario: D46", "running: __import__('os')\nscenario: D46", "running"),
+        ('"2022-04-04T00:00:00+02:00"}', '"2022-04-04T00:00:00"}', "uses[0].end"),
+    ],
+)
+def test_a_bad_site_profile_names_the_path_of_the_key(
+    old: str, new: str, said: str
+) -> None:
+    text = shipped("sites", "water-flow")
+    with pytest.raises(DocumentInvalidError, match=r"site\.yaml") as caught:
+        parse_document(text.replace(old, new, 1).encode(), SiteProfile, "site.yaml")
+    assert said in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &x 1\nb: *x", "a: !!python/object:os.system 1", "a: 1\na: 2", "a: [", "? [1]\n: 2",
+        "a: .inf", "\xff\xfe", "- " * 5000, "a: !local 1", "a: 99999999999999999999",
+    ],
+)  # fmt: skip
+def test_yaml_beyond_plain_values_is_refused(text: str) -> None:
+    with pytest.raises((DocumentMalformedError, DocumentInvalidError)):
+        parse_document(text.encode("latin-1"), Scenario, "x.yaml")
+
+
+def test_yaml_words_stay_words() -> None:
+    text = b"{a: no, b: 2020-01-01, c: true, d: 1.5, e: 06:00, f: -7, g: 1e3, h: null}"
+    assert parse_yaml(text, "x") == {
+        "a": "no", "b": "2020-01-01", "c": True, "d": 1.5, "e": "06:00", "f": -7, "g": 1000.0, "h": None,
+    }  # fmt: skip
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_end_in_a_record_or_a_refusal(data: bytes) -> None:
+    with pytest.raises(TundishError):
+        parse_document(data, Scenario, "x.yaml")
+
+
+def test_every_shipped_document_is_valid_and_named_by_its_key() -> None:
+    for name in library.names(Scenario):
+        assert library.scenario(name).key == name
+    for name in library.names(DatasetEntry):
+        entry = library.dataset(name)
+        assert entry.key == name
+        assert set(entry.scenarios) <= set(library.names(Scenario))
+    for name in library.names(SiteProfile):
+        profile = library.site(name)
+        scenario = library.scenario(profile.scenario)
+        assert set(profile.tags) == {signal.name for signal in scenario.signals}
+
+
+def test_an_unknown_name_lists_what_there_is(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="fermentation, la-haute-borne"):
+        library.dataset("no-such-set")
+    with pytest.raises(PathMissingError, match="nothing is there"):
+        read_document(tmp_path / "none.yaml", Scenario)
+
+
+def test_a_file_beside_the_catalogue_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(shipped("scenarios", GLUCOSE), encoding="utf-8")
+    assert library.scenario(str(path)) == library.scenario(GLUCOSE)
