@@ -1,0 +1,96 @@
+"""The command ``tundish``."""
+
+from __future__ import annotations
+
+import sys
+from importlib import metadata
+
+import click
+import typer
+
+from tundish.cli import (
+    catalog,
+    data,
+    demo,
+    errors,
+    ledger,
+    line,
+    package,
+    runs,
+    show,
+    workspace,
+)
+from tundish.cli.exits import exit_code
+from tundish.flows.errors import ExtraMissingError
+from tundish.kernel import settings
+from tundish.kernel.errors import InternalError, InterruptedByUserError, TundishError
+from tundish.kernel.extras import extra_for
+
+app = typer.Typer(
+    name="tundish",
+    help=(
+        "From graded plant data to a sealed, traceable model on the line, offline.\n\n"
+        "Start with 'tundish demo', or 'tundish grade FILE' on a file of your own."
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for group in (workspace, data, catalog, runs, package, line, ledger, errors, demo):
+    group.register(app)
+
+
+@app.callback(invoke_without_command=True)
+def main(
+    version: bool = typer.Option(
+        False, "--version", help="Print the version and stop."
+    ),
+) -> None:
+    """From graded plant data to a sealed, traceable model on the line, offline."""
+    if version:
+        show.line(f"tundish {metadata.version('tundish')}")
+        raise typer.Exit
+
+
+def run(arguments: list[str] | None = None) -> None:
+    """Run the command line; the entry point of the script ``tundish``."""
+    given = sys.argv[1:] if arguments is None else arguments
+    sys.exit(status(given))
+
+
+def status(arguments: list[str]) -> int:
+    """Run one command and return its exit code; a traceback never reaches the user."""
+    try:
+        result = app(args=arguments, prog_name="tundish", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as problem:
+        problem.show()
+        return problem.exit_code
+    except (Exception, KeyboardInterrupt) as raised:
+        problem = _as_problem(raised)
+        show.error(problem, json="--json" in arguments)
+        return exit_code(problem)
+    return result if isinstance(result, int) else 0
+
+
+def _as_problem(raised: BaseException) -> TundishError:
+    if isinstance(raised, TundishError):
+        return raised
+    if isinstance(raised, KeyboardInterrupt | click.Abort):
+        return InterruptedByUserError("Stopped by Ctrl-C; what was finished is kept.")
+    if isinstance(raised, ModuleNotFoundError):
+        return _extra(raised)
+    if settings.debug():
+        raise raised
+    name = type(raised).__name__
+    return InternalError(f"Tundish made a mistake of its own ({name}).")
+
+
+def _extra(missing: ModuleNotFoundError) -> TundishError:
+    extra = extra_for(missing.name or "")
+    if extra is None:
+        return InternalError(f"The module {missing.name} is missing.")
+    msg = f"This needs {missing.name}, which the base install leaves out."
+    return ExtraMissingError(msg, advice=f"pip install 'tundish[{extra}]'")

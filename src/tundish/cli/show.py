@@ -1,0 +1,62 @@
+"""How results look in a terminal, and as JSON."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tundish.kernel import canonical
+from tundish.kernel.canonical import Json
+from tundish.kernel.errors import TundishError
+from tundish.kernel.records import Record
+
+out = Console(highlight=False, soft_wrap=False)
+err = Console(stderr=True, highlight=False)
+
+GOOD, POOR, WARN = "bold green", "bold red", "yellow"
+
+
+def as_json(value: Record | Json) -> None:
+    """Print a report as JSON on standard output."""
+    plain = value.to_json() if isinstance(value, Record) else value
+    sys.stdout.write(canonical.pretty(plain) + "\n")
+
+
+def error(problem: TundishError, *, json: bool) -> None:
+    """Print an error on standard error: one sentence, its code, its advice."""
+    if json:
+        body: dict[str, Json] = {
+            "code": problem.code,
+            "message": problem.message,
+            "advice": problem.advice,
+        }
+        sys.stderr.write(canonical.dumps({"error": body}).decode() + "\n")
+        return
+    err.print(f"[{POOR}]{escape(f'[{problem.code}]')}[/] {escape(problem.message)}")
+    if problem.advice:
+        err.print(f"  Advice: {escape(problem.advice)}")
+    err.print(f"  More: tundish explain {problem.code}", style="dim")
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table; cells are plain text, never markup."""
+    made = Table(title=title or None, title_justify="left", header_style="bold")
+    for name in columns:
+        made.add_column(name, overflow="fold")
+    for row in rows:
+        made.add_row(*(escape(cell) for cell in row))
+    out.print(made)
+
+
+def line(text: str, style: str = "") -> None:
+    """Print one line of plain text."""
+    out.print(escape(text), style=style or None)
+
+
+def heading(text: str) -> None:
+    """Print the heading of a stage."""
+    out.rule(f"[bold]{escape(text)}[/]", align="left")

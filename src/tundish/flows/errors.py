@@ -1,0 +1,85 @@
+"""What the verbs refuse."""
+
+from __future__ import annotations
+
+from tundish.kernel.errors import MachineError, RefusedError, UsageError
+
+
+class WorkspaceMissingError(UsageError):
+    """There is no workspace here.
+
+    What happened: neither this folder nor one above it holds a ``tundish.toml``.
+
+    What to do: go to the workspace's folder, name it with ``--workspace DIR``, or
+    make one with ``tundish init DIR``.
+    """
+
+    code = "workspace-missing"
+    default_advice = "Make one with 'tundish init DIR', or name it with --workspace."
+
+
+class WorkspaceExistsError(UsageError):
+    """There is a workspace already.
+
+    What happened: the folder holds a ``tundish.toml``. It was left as it is: its
+    keys sign what you shipped, and new ones would orphan it.
+
+    What to do: use it, or choose another folder.
+    """
+
+    code = "workspace-exists"
+    default_advice = "Use it, or choose another folder."
+
+
+class ExtraMissingError(MachineError):
+    """A verb needs libraries that the base install leaves out.
+
+    What happened: the base install is kept small for edge boxes. Grading, training
+    and the OPC UA line have extras of their own.
+
+    What to do: install the extra that the message names.
+    """
+
+    code = "extra-missing"
+    default_advice = "Install the extra named."
+
+
+class RunMissingError(UsageError):
+    """There is no run of that name in the workspace.
+
+    What to do: ``tundish runs`` lists the runs; the name may be shortened as long as
+    it names one run only.
+    """
+
+    code = "run-missing"
+    default_advice = "'tundish runs' lists the runs of this workspace."
+
+
+class RunDamagedError(RefusedError):
+    """The files of a run are not what the run record says.
+
+    What happened: a digest in ``run.json`` does not fit the graph, the golden check
+    or the data beside it.
+
+    What to do: train again; the run record repeats the training bit for bit.
+    """
+
+    code = "run-damaged"
+    default_advice = "Train again; the same data and options give the same graph."
+
+
+class NotAcceptedError(RefusedError):
+    """A model that the judge did not accept is not sealed.
+
+    What happened: the run has no verdict yet, or the verdict is ``refused``, or the
+    graph differs from the trained estimator by more than the scenario allows.
+
+    Why: what is sealed goes to a line. A refused model that must travel all the
+    same (to be studied) can be copied as a plain file.
+
+    What to do: look at the limits that were missed with ``tundish judge``; mend the
+    data or the recipe.
+    """
+
+    code = "not-accepted"
+    default_advice = "See which limit was missed with 'tundish judge RUN'."

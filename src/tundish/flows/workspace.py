@@ -1,0 +1,247 @@
+"""The workspace: a folder with runs, packages, keys and a ledger.
+
+``tundish.toml`` names it; everything else lies below ``.tundish/``. Keys are files
+with mode 0600, under a passphrase if ``TUNDISH_PASSPHRASE`` is set when the
+workspace is made.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import JsonValue, StringConstraints, ValidationError
+
+from tundish.catalog.documents import key_path
+from tundish.flows.errors import WorkspaceExistsError, WorkspaceMissingError
+from tundish.kernel import paths, settings
+from tundish.kernel.clock import Clock, SystemClock
+from tundish.kernel.digest import Digest, short
+from tundish.kernel.errors import DocumentMalformedError, RefusedError
+from tundish.kernel.records import Record
+from tundish.ledger.log import Ledger, NewAct
+from tundish.ledger.note import NoteSigner, NoteVerifier
+from tundish.seal.freshness import FileFreshness
+from tundish.seal.keys import CheckpointKey, CheckpointPublic, SigningKey, VerifyKey
+
+FILE = "tundish.toml"
+INNER = ".tundish"
+
+
+class WorkspaceFile(Record):
+    """What ``tundish.toml`` holds."""
+
+    format: Literal["tundish.workspace"]
+    version: Literal[1]
+    name: Annotated[
+        str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,60}$")
+    ]
+
+
+class Workspace:
+    """An open workspace.
+
+    Args:
+        root: The folder that holds ``tundish.toml``.
+        clock: Tells the time of every act.
+    """
+
+    def __init__(self, root: Path, clock: Clock | None = None) -> None:
+        self.root = root
+        self.clock = clock or SystemClock()
+        self.name = _read_file(root / FILE).name
+
+    @property
+    def inner(self) -> Path:
+        """The folder below which everything lies."""
+        return self.root / INNER
+
+    @property
+    def runs(self) -> Path:
+        """The folder of runs."""
+        return self.inner / "runs"
+
+    @property
+    def packages(self) -> Path:
+        """The folder of sealed packages and grants."""
+        return self.inner / "packages"
+
+    @property
+    def reports(self) -> Path:
+        """The folder of reports."""
+        return self.root / "reports"
+
+    @cached_property
+    def key(self) -> SigningKey:
+        """The key that signs packages and grants."""
+        return SigningKey.load(self._keys / "signing.pem", settings.passphrase())
+
+    @cached_property
+    def _checkpoint_key(self) -> CheckpointKey:
+        return CheckpointKey.load(self._keys / "checkpoint.pem", settings.passphrase())
+
+    @property
+    def _keys(self) -> Path:
+        return self.inner / "keys"
+
+    @property
+    def actor(self) -> str:
+        """Who acts, for the ledger: the workspace's signing key."""
+        return f"workspace:{short(self._public.key_id)}"
+
+    @cached_property
+    def _public(self) -> VerifyKey:
+        return VerifyKey.load(self._keys / "signing.pub")
+
+    def trusted(self) -> tuple[VerifyKey, ...]:
+        """Return whose signatures count: the own key and ``.tundish/trusted/*.pub``."""
+        others = sorted((self.inner / "trusted").glob("*.pub"))
+        return (self._public, *(VerifyKey.load(path) for path in others))
+
+    def freshness(self) -> FileFreshness:
+        """Return the memory of versions, times and uses seen."""
+        return FileFreshness(self.inner / "freshness.json")
+
+    @contextmanager
+    def ledger(self) -> Iterator[Ledger]:
+        """Open the ledger.
+
+        Raises:
+            LedgerLockedError: if another process holds it.
+        """
+        with Ledger(self.inner / "ledger.db", self.clock, create=False) as ledger:
+            yield ledger
+
+    def verifiers(self) -> tuple[NoteVerifier, ...]:
+        """Return the keys that sign the ledger's checkpoints."""
+        public = CheckpointPublic.load(self._keys / "checkpoint.pub")
+        key_id = public.note_key_id(self.name)
+        return (NoteVerifier(name=self.name, key_id=key_id, verify=public.verify),)
+
+    def record(
+        self,
+        act: str,
+        *,
+        inputs: Sequence[Digest] = (),
+        outputs: Sequence[Digest] = (),
+        names: Mapping[str, str] | None = None,
+        detail: Mapping[str, JsonValue] | None = None,
+        refused: str = "",
+    ) -> None:
+        """Write one act into the ledger and sign a checkpoint over it.
+
+        Args:
+            act: Kebab-case name of the act.
+            inputs: Digests that went in.
+            outputs: Digests that came out.
+            names: What people call the digests.
+            detail: Numbers, names and digests; never data values.
+            refused: The error code, if the act was refused.
+        """
+        new = NewAct(
+            act=act,
+            actor=self.actor,
+            inputs=inputs,
+            outputs=outputs,
+            names=names,
+            outcome="refused" if refused else "done",
+            code=refused,
+            detail=detail,
+        )
+        self.record_all([new])
+
+    def record_all(self, acts: Sequence[NewAct]) -> None:
+        """Write several acts in one step and sign one checkpoint over them."""
+        key = self._checkpoint_key
+        key_id = key.public.note_key_id(self.name)
+        with self.ledger() as ledger:
+            ledger.append_many(acts)
+            ledger.checkpoint(NoteSigner(name=self.name, key_id=key_id, sign=key.sign))
+
+    @contextmanager
+    def refusals_kept(self, act: str, inputs: Sequence[Digest] = ()) -> Iterator[None]:
+        """Write a refusal inside the block into the ledger, and raise it again."""
+        try:
+            yield
+        except RefusedError as error:
+            self.record(act, inputs=inputs, refused=error.code)
+            raise
+
+
+def create(
+    root: Path, name: str | None = None, clock: Clock | None = None
+) -> Workspace:
+    """Make a workspace: its file, its keys, its ledger.
+
+    Raises:
+        WorkspaceExistsError: if there is one; it is left as it is.
+        DocumentMalformedError: if the name is no plain name.
+    """
+    file = root / FILE
+    if file.exists():
+        msg = f"{root} is a workspace already."
+        raise WorkspaceExistsError(msg)
+    chosen = name or re.sub(r"[^A-Za-z0-9.-]+", "-", root.resolve().name).strip("-.")
+    settled = _name_file(chosen or "plant")
+    inner = root / INNER
+    for folder in ("keys", "trusted", "runs", "packages"):
+        (inner / folder).mkdir(parents=True, exist_ok=True)
+    (inner / "keys").chmod(0o700)
+    _make_keys(inner / "keys")
+    Ledger(inner / "ledger.db", clock or SystemClock()).close()
+    text = f'format = "tundish.workspace"\nversion = 1\nname = "{settled.name}"\n'
+    paths.write_whole(file, text.encode())
+    workspace = Workspace(root, clock)
+    workspace.record("workspace-made", detail={"name": settled.name})
+    return workspace
+
+
+def find(start: Path, clock: Clock | None = None) -> Workspace:
+    """Open the workspace of a folder or of the nearest folder above it.
+
+    Raises:
+        WorkspaceMissingError: if there is none.
+    """
+    here = start.resolve()
+    for folder in (here, *here.parents):
+        if (folder / FILE).is_file():
+            return Workspace(folder, clock)
+    msg = f"Neither {start} nor a folder above it is a workspace (no {FILE})."
+    raise WorkspaceMissingError(msg)
+
+
+def _name_file(name: str) -> WorkspaceFile:
+    try:
+        return WorkspaceFile(format="tundish.workspace", version=1, name=name)
+    except ValidationError as error:
+        msg = (
+            f"{name!r} is no name for a workspace: letters, digits, . _ - are expected."
+        )
+        raise DocumentMalformedError(msg) from error
+
+
+def _make_keys(folder: Path) -> None:
+    passphrase = settings.passphrase()
+    signing, checkpoint = SigningKey.generate(), CheckpointKey.generate()
+    signing.save(folder / "signing.pem", passphrase)
+    checkpoint.save(folder / "checkpoint.pem", passphrase)
+    paths.write_whole(folder / "signing.pub", signing.public.to_pem())
+    paths.write_whole(folder / "checkpoint.pub", checkpoint.public.to_pem())
+
+
+def _read_file(path: Path) -> WorkspaceFile:
+    try:
+        data = tomllib.loads(paths.existing_file(path).read_text(encoding="utf-8"))
+        return WorkspaceFile.model_validate(data)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        msg = f"{path} cannot be read: {error}."
+        raise DocumentMalformedError(msg) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        msg = f"{path} is not valid: {key_path(first['loc'])}: {first['msg']}."
+        raise DocumentMalformedError(msg) from error

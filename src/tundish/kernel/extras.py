@@ -1,0 +1,16 @@
+"""Which extra brings a library that is not installed."""
+
+from __future__ import annotations
+
+_EXTRAS = {
+    "grade": {"polars", "numba", "pyarrow", "tzdata"},
+    "learn": {"sklearn", "scipy", "onnx"},
+    "line": {"asyncua"},
+    "report": {"plotly", "jinja2"},
+}
+
+
+def extra_for(module: str) -> str | None:
+    """Return the extra that brings a module, or None if no extra does."""
+    top = module.partition(".")[0]
+    return next((extra for extra, brings in _EXTRAS.items() if top in brings), None)
