@@ -1,0 +1,82 @@
+"""Encryption to recipients in the age format (age-encryption.org/v1), in memory.
+
+A package has an identity of its own; whoever gets that identity can open it, with
+Tundish or with the ``age`` program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyrage  # type: ignore[import-untyped]  # ships no types
+import pyrage.x25519  # type: ignore[import-untyped]
+
+from tundish.seal.errors import EnvelopeClosedError, RecipientInvalidError
+from tundish.seal.secret import SecretText
+
+MAGIC = b"age-encryption.org/v1\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """A pair that opens (secret) and closes (recipient) envelopes."""
+
+    secret: SecretText
+    recipient: str
+
+
+def new_identity() -> Identity:
+    """Make a new X25519 identity from the system's randomness."""
+    made = pyrage.x25519.Identity.generate()
+    return Identity(secret=SecretText(str(made)), recipient=str(made.to_public()))
+
+
+def identity_from_secret(secret: SecretText) -> Identity:
+    """Return the identity of an ``AGE-SECRET-KEY-1...`` text.
+
+    Raises:
+        RecipientInvalidError: if it is no such text.
+    """
+    try:
+        found = pyrage.x25519.Identity.from_str(secret.reveal())
+    except pyrage.IdentityError as error:
+        msg = "A text that should be an age identity is none."
+        raise RecipientInvalidError(msg) from error
+    return Identity(secret=secret, recipient=str(found.to_public()))
+
+
+def encrypt(data: bytes, recipients: Sequence[str]) -> bytes:
+    """Encrypt for one or more ``age1...`` recipients; random, never twice the same.
+
+    Raises:
+        RecipientInvalidError: if there is none, or one is no age recipient.
+    """
+    if not recipients:
+        msg = "An envelope needs at least one recipient."
+        raise RecipientInvalidError(msg)
+    sealed: bytes = pyrage.encrypt(data, [_recipient(text) for text in recipients])
+    return sealed
+
+
+def decrypt(data: bytes, identity: Identity) -> bytes:
+    """Open an envelope; nothing touches the disk.
+
+    Raises:
+        EnvelopeClosedError: if it is for somebody else, or was changed.
+    """
+    key = pyrage.x25519.Identity.from_str(identity.secret.reveal())
+    try:
+        opened: bytes = pyrage.decrypt(data, [key])
+    except pyrage.DecryptError as error:
+        msg = "An encrypted file does not open with the identity that was given."
+        raise EnvelopeClosedError(msg) from error
+    return opened
+
+
+def _recipient(text: str) -> object:
+    try:
+        return pyrage.x25519.Recipient.from_str(text)
+    except pyrage.RecipientError as error:
+        msg = f"The text {text[:12]!r} is no age recipient."
+        raise RecipientInvalidError(msg) from error

@@ -1,0 +1,293 @@
+"""What the vault refuses, one page each."""
+
+from __future__ import annotations
+
+from tundish.kernel.errors import MachineError, RefusedError, UsageError
+
+
+class KeyUnreadableError(UsageError):
+    """A file does not hold a key of the kind that is needed.
+
+    What happened: the file is no PEM key, or a key of another kind (Tundish uses
+    P-256 for packages and grants, Ed25519 for checkpoints, X25519 for devices).
+
+    What to do: name the right file; public and private keys are two files.
+    """
+
+    code = "key-unreadable"
+    default_advice = "Name the file of the right key."
+
+
+class KeyPassphraseError(RefusedError):
+    """The passphrase does not fit the key.
+
+    What happened: the key is encrypted and the passphrase is wrong or missing, or
+    one was given for a key that is not encrypted (which could mean that somebody
+    put another key in its place).
+
+    What to do: give the passphrase the key was saved with.
+    """
+
+    code = "key-passphrase"
+    default_advice = "Give the passphrase with which this key was saved."
+
+
+class KeyExposedError(RefusedError):
+    """Other users of this machine may read a private key.
+
+    What happened: the file's mode lets its group or everybody read or write it.
+
+    Why: whoever read it can sign or open in your name.
+
+    What to do: ``chmod 600`` the file; if others may have read it, make a new
+    key and withdraw the old one.
+    """
+
+    code = "key-exposed"
+    default_advice = "Run chmod 600 on it; if others may have read it, replace it."
+
+
+class KeyExistsError(UsageError):
+    """A key is already at the place where a new one was to be written.
+
+    Why: overwriting it would make all that was encrypted for it unreadable.
+
+    What to do: choose another file, or move the old key away yourself.
+    """
+
+    code = "key-exists"
+    default_advice = "Choose another file, or move the old key away."
+
+
+class DeviceTextError(UsageError):
+    """A device's text form was not copied whole.
+
+    What happened: its length, letters or checksum are wrong.
+
+    What to do: copy the line again, or read it aloud once more.
+    """
+
+    code = "device-text"
+    default_advice = "Copy the device's line again, whole."
+
+
+class SignatureMalformedError(RefusedError):
+    """A signed document is not written in the only form Tundish accepts.
+
+    What happened: a field, a base64 text, a signature encoding or the JSON around
+    it is not what Tundish would write for the same content.
+
+    Why: if two texts meant the same, one could be swapped for the other unseen.
+
+    What to do: fetch the document again, unedited. A model signed by another tool
+    comes in by ``import`` only.
+    """
+
+    code = "signature-malformed"
+    default_advice = "Fetch the document again, unedited, from its maker."
+
+
+class SignatureInvalidError(RefusedError):
+    """A signature does not fit what it stands under.
+
+    What happened: the content or the signature was changed after signing.
+
+    What to do: do not use it; fetch it again from its maker.
+    """
+
+    code = "signature-invalid"
+    default_advice = "Do not use it; fetch it again from its maker."
+
+
+class SignerUntrustedError(RefusedError):
+    """A document is signed by a key that is not trusted here.
+
+    What happened: none of the trusted public keys has the id of its signer.
+
+    What to do: if you know the signer, get the public key from them by a way you
+    trust and add it to the trusted keys.
+    """
+
+    code = "signer-untrusted"
+    default_advice = "If you know the signer, add their public key to the trusted ones."
+
+
+class EnvelopeClosedError(RefusedError):
+    """An age envelope cannot be opened.
+
+    What happened: it is encrypted for somebody else, or was changed.
+
+    What to do: use the identity it was encrypted for, or fetch it again.
+    """
+
+    code = "envelope-closed"
+    default_advice = "Use the identity it was encrypted for, or fetch it again."
+
+
+class RecipientInvalidError(UsageError):
+    """A text is no age recipient or identity.
+
+    What to do: a recipient starts with ``age1``; copy it whole.
+    """
+
+    code = "recipient-invalid"
+    default_advice = "A recipient starts with age1; copy it whole."
+
+
+class TermsInvalidError(UsageError):
+    """The terms of a grant or a package cannot be as given.
+
+    What happened: a date, a count or a name has the wrong form, or the end lies
+    before the beginning.
+
+    What to do: mend the field named.
+    """
+
+    code = "terms-invalid"
+    default_advice = "Mend the field named."
+
+
+class GrantTamperedError(RefusedError):
+    """A grant was changed after it was issued.
+
+    What happened: its signature, its form or the key inside does not fit its
+    terms. An edited grant yields no key: the key is encrypted to the terms.
+
+    What to do: ask the package's owner for the grant again.
+    """
+
+    code = "grant-tampered"
+    default_advice = "Ask the package's owner for the grant again."
+
+
+class GrantOtherDeviceError(RefusedError):
+    """A grant was issued for another device.
+
+    What happened: the device id in the grant is not this device's.
+
+    What to do: send this device's line (``tundish device show``) to the owner and
+    ask for a grant for it.
+    """
+
+    code = "grant-other-device"
+    default_advice = "Ask the package's owner for a grant for this device."
+
+
+class GrantOtherPackageError(RefusedError):
+    """A grant was issued for another package.
+
+    What happened: the package digest in the grant is not that of the package.
+
+    What to do: use the grant that came with this package, or ask for one.
+    """
+
+    code = "grant-other-package"
+    default_advice = "Use the grant that was issued for this package."
+
+
+class GrantNotYetError(RefusedError):
+    """A grant is not valid yet.
+
+    What to do: wait for its first day, or check this machine's clock.
+    """
+
+    code = "grant-not-yet"
+    default_advice = "Wait for its first day, or check this machine's clock."
+
+
+class GrantExpiredError(RefusedError):
+    """A grant has expired.
+
+    What happened: its last day has passed by this machine's clock.
+
+    What to do: ask the package's owner for a renewal; the package itself need not
+    be sent again.
+    """
+
+    code = "grant-expired"
+    default_advice = "Ask the owner for a renewal; the package stays as it is."
+
+
+class GrantOlderError(RefusedError):
+    """A newer grant for this package and device has been used already.
+
+    What happened: this grant has a lower version than one that was opened here.
+
+    What to do: use the newer one.
+    """
+
+    code = "grant-older"
+    default_advice = "Use the newer grant."
+
+
+class GrantUsedUpError(RefusedError):
+    """A grant has been used as often as it allows.
+
+    What to do: ask the package's owner for a renewal.
+    """
+
+    code = "grant-used-up"
+    default_advice = "Ask the package's owner for a renewal."
+
+
+class ClockSetBackError(RefusedError):
+    """This machine's clock shows an earlier time than it has shown before.
+
+    What happened: the clock was set back, or lost its battery.
+
+    Why: setting the clock back is the plain way to keep an expired grant alive.
+
+    What to do: set the clock right. If it was wrong before (far in the future),
+    the owner of the workspace must remove the record of times seen.
+    """
+
+    code = "clock-set-back"
+    default_advice = "Set this machine's clock right."
+
+
+class PackageOlderError(RefusedError):
+    """A newer version of this package has been seen here already.
+
+    What happened: the package is validly signed, but its version is lower than
+    one that was accepted before.
+
+    Why: an old version with a known fault is a cheap attack.
+
+    What to do: use the newest version. To go back on purpose, the owner seals the
+    old content again under a higher version.
+    """
+
+    code = "package-older"
+    default_advice = "Use the newest version; to go back, seal it under a higher one."
+
+
+class PackageForkedError(RefusedError):
+    """Two different packages carry the same product and version.
+
+    What happened: another package with this version was accepted here before.
+
+    Why: a version is sealed once. Two contents under one version mean a mistake
+    or a signing key in wrong hands.
+
+    What to do: ask the signer which is right, and seal the next one under a
+    higher version.
+    """
+
+    code = "package-forked"
+    default_advice = "Ask the signer which is right; a version is sealed once."
+
+
+class FreshnessUnreadableError(MachineError):
+    """The record of versions and times seen cannot be read.
+
+    What happened: the file is damaged, or was written by a later Tundish.
+
+    Why: without it an old package or a clock set back would pass unseen, so
+    nothing is opened.
+
+    What to do: put back a copy. Removing the file starts from nothing: do that
+    only if you know why it was damaged.
+    """
+
+    code = "freshness-unreadable"
+    default_advice = "Put back a copy of the file; nothing is opened without it."

@@ -1,0 +1,233 @@
+"""What was seen before: the newest versions, the latest time, the uses of grants.
+
+A signature says who made a thing, not that it is the newest one. Freshness keeps the
+high-water marks that refuse an old package, a clock set back and a grant used up.
+Whoever can write the record can reset it; what that means is in the threat model.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Literal, Protocol
+
+from pydantic import Field, ValidationError
+
+from tundish.kernel import canonical, clock, paths
+from tundish.kernel.digest import Digest, short
+from tundish.kernel.errors import DocumentMalformedError, NotCanonicalError
+from tundish.kernel.records import Record
+from tundish.seal.errors import (
+    ClockSetBackError,
+    FreshnessUnreadableError,
+    GrantOlderError,
+    GrantUsedUpError,
+    PackageForkedError,
+    PackageOlderError,
+)
+
+TOLERANCE_S = 120.0
+
+
+class Freshness(Protocol):
+    """What remembers across openings; every method refuses or remembers."""
+
+    def see_time(self, now: datetime) -> None:
+        """Remember the time; raise ``clock-set-back`` if it was later before."""
+        ...
+
+    def see_package(self, product: str, version: int, package: Digest) -> None:
+        """Remember a verified version; raise ``package-older`` below the newest."""
+        ...
+
+    def use_grant(
+        self, grant: str, *, series: str, version: int, uses: int | None
+    ) -> int | None:
+        """Count one use and return those left (``None``: not limited).
+
+        Raises ``grant-older`` below the newest version seen of the series, and
+        ``grant-used-up`` beyond ``uses``.
+        """
+        ...
+
+
+class SeenPackage(Record):
+    """The newest version seen of a product, and which package it was."""
+
+    version: int
+    package: Digest
+
+
+class Seen(Record):
+    """All that was seen; the form of the file."""
+
+    format: Literal["tundish.seen"] = "tundish.seen"
+    version: Literal[1] = 1
+    time: str | None = None
+    packages: dict[str, SeenPackage] = Field(default_factory=dict)
+    grants: dict[str, int] = Field(default_factory=dict)
+    uses: dict[str, int] = Field(default_factory=dict)
+
+
+def after_time(seen: Seen, now: datetime) -> Seen:
+    """Return what is seen after ``now``.
+
+    A clock may go back by ``TOLERANCE_S``, as time services do when they correct it.
+
+    Raises:
+        ClockSetBackError: if a later time was seen before.
+    """
+    if seen.time is not None:
+        latest = clock.from_text(seen.time)
+        if now < latest - timedelta(seconds=TOLERANCE_S):
+            msg = (
+                f"The clock shows {clock.to_text(now)}, but {seen.time} was seen here "
+                "before."
+            )
+            raise ClockSetBackError(msg)
+        now = max(now, latest)
+    return seen.model_copy(update={"time": clock.to_text(now)})
+
+
+def after_package(seen: Seen, product: str, version: int, package: Digest) -> Seen:
+    """Return what is seen after a verified package.
+
+    Raises:
+        PackageOlderError: if a newer version was seen.
+        PackageForkedError: if another package of this version was seen.
+    """
+    newest = seen.packages.get(product)
+    if newest is not None and version < newest.version:
+        msg = (
+            f"The package {product} has version {version}; version {newest.version} was "
+            "seen here before."
+        )
+        raise PackageOlderError(msg)
+    if newest is not None and version == newest.version and package != newest.package:
+        msg = (
+            f"The package {short(package)} is version {version} of {product}, and so is "
+            f"{short(newest.package)}, which was seen here before."
+        )
+        raise PackageForkedError(msg)
+    entry = SeenPackage(version=version, package=package)
+    return seen.model_copy(update={"packages": {**seen.packages, product: entry}})
+
+
+def after_grant(
+    seen: Seen, grant: str, *, series: str, version: int, uses: int | None
+) -> tuple[Seen, int | None]:
+    """Return what is seen after one use of a grant, and the uses left.
+
+    Raises:
+        GrantOlderError: if a newer grant of the series was used.
+        GrantUsedUpError: if all uses are spent.
+    """
+    newest = seen.grants.get(series, version)
+    if version < newest:
+        msg = (
+            f"The grant {grant} has version {version}; version {newest} was used here."
+        )
+        raise GrantOlderError(msg)
+    spent = seen.uses.get(grant, 0)
+    if uses is not None and spent >= uses:
+        msg = f"The grant {grant} allows {uses} uses, and all of them are spent."
+        raise GrantUsedUpError(msg)
+    after = seen.model_copy(
+        update={
+            "grants": {**seen.grants, series: version},
+            "uses": {**seen.uses, grant: spent + 1},
+        }
+    )
+    return after, None if uses is None else uses - spent - 1
+
+
+class MemoryFreshness:
+    """Remembers within this process only: for inspection and tests.
+
+    With a new one, an old package and a clock set back pass; never use it to open a
+    package on a line.
+    """
+
+    def __init__(self) -> None:
+        self._seen = Seen()
+
+    def see_time(self, now: datetime) -> None:
+        """Remember the time; see ``after_time``."""
+        self._seen = after_time(self._seen, now)
+
+    def see_package(self, product: str, version: int, package: Digest) -> None:
+        """Remember a package; see ``after_package``."""
+        self._seen = after_package(self._seen, product, version, package)
+
+    def use_grant(
+        self, grant: str, *, series: str, version: int, uses: int | None
+    ) -> int | None:
+        """Count a use; see ``after_grant``."""
+        self._seen, left = after_grant(
+            self._seen, grant, series=series, version=version, uses=uses
+        )
+        return left
+
+
+class FileFreshness:
+    """Remembers in a JSON file that is written whole before anything is opened.
+
+    Several processes may share it (a lock file stands beside it). A missing file
+    means that nothing was seen yet; an unreadable one refuses everything.
+
+    Args:
+        path: The file; its folder is made if need be.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def see_time(self, now: datetime) -> None:
+        """Remember the time; see ``after_time``."""
+        with self._locked():
+            self._write(after_time(self._read(), now))
+
+    def see_package(self, product: str, version: int, package: Digest) -> None:
+        """Remember a package; see ``after_package``."""
+        with self._locked():
+            self._write(after_package(self._read(), product, version, package))
+
+    def use_grant(
+        self, grant: str, *, series: str, version: int, uses: int | None
+    ) -> int | None:
+        """Count a use; see ``after_grant``."""
+        with self._locked():
+            after, left = after_grant(
+                self._read(), grant, series=series, version=version, uses=uses
+            )
+            self._write(after)
+            return left
+
+    def _read(self) -> Seen:
+        if not self._path.exists():
+            return Seen()
+        try:
+            data = self._path.read_bytes()
+            canonical.loads_canonical(data)
+            return Seen.model_validate_json(data)
+        except (
+            OSError,
+            DocumentMalformedError,
+            NotCanonicalError,
+            ValidationError,
+        ) as error:
+            msg = f"The record of versions and times seen at {self._path} is damaged."
+            raise FreshnessUnreadableError(msg) from error
+
+    def _write(self, seen: Seen) -> None:
+        paths.write_whole(self._path, canonical.dumps(seen.to_json()), mode=0o600)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.with_name(f"{self._path.name}.lock").open("a") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            yield

@@ -1,0 +1,298 @@
+"""Grants: one device may open one package until a date.
+
+A grant is a signed statement that carries the package's age identity encrypted to the
+device's key. The encryption is bound to the grant's own words (HPKE ``info``): whoever
+edits a word gets no key, even with a signing key of their own. So a renewal or a new
+device needs no new package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import (
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from tundish.kernel import canonical, clock, ids
+from tundish.kernel.canonical import Json
+from tundish.kernel.digest import Digest, is_digest, short
+from tundish.kernel.records import SignedRecord
+from tundish.seal import base64s, dsse, envelope
+from tundish.seal.envelope import Identity
+from tundish.seal.errors import (
+    EnvelopeClosedError,
+    GrantExpiredError,
+    GrantNotYetError,
+    GrantOtherDeviceError,
+    GrantOtherPackageError,
+    GrantTamperedError,
+    RecipientInvalidError,
+    SignatureInvalidError,
+    SignatureMalformedError,
+    TermsInvalidError,
+)
+from tundish.seal.freshness import Freshness
+from tundish.seal.keys import DeviceKey, DevicePublic, SigningKey, VerifyKey
+from tundish.seal.secret import SecretText
+from tundish.seal.statement import MAX_VERSION, check_moment, first_fault
+
+PAYLOAD_TYPE = "application/vnd.tundish.grant.v1+json"
+_INFO = b"tundish.grant/1\n"
+
+
+class GrantTerms(SignedRecord):
+    """What the owner allows.
+
+    Attributes:
+        purpose: What for, in the owner's words.
+        not_before: First moment, ISO 8601 in UTC.
+        not_after: Moment from which the grant is refused.
+        uses: How often it opens the package; ``None``: not limited.
+        version: Counter of the grants for one package and device; a device refuses
+            a lower one than it has used.
+    """
+
+    purpose: Annotated[str, StringConstraints(min_length=1, max_length=500)]
+    not_before: str
+    not_after: str
+    uses: Annotated[int, Field(ge=1, le=MAX_VERSION)] | None = None
+    version: Annotated[int, Field(ge=1, le=MAX_VERSION)] = 1
+
+    @field_validator("not_before", "not_after")
+    @classmethod
+    def _moment(cls, value: str) -> str:
+        return check_moment(value)
+
+    @model_validator(mode="after")
+    def _ends_after_it_begins(self) -> GrantTerms:
+        if clock.from_text(self.not_after) <= clock.from_text(self.not_before):
+            msg = "not_after does not lie after not_before"
+            raise ValueError(msg)
+        return self
+
+
+class GrantBody(SignedRecord):
+    """The words of a grant, without the key: what the key is bound to."""
+
+    format: Literal["tundish.grant"] = "tundish.grant"
+    form: Literal[1] = 1
+    grant: Annotated[str, StringConstraints(pattern=r"^grant-[0-9a-f-]{1,60}$")]
+    package: Digest
+    device: Digest
+    issuer: Digest
+    terms: GrantTerms
+
+    @field_validator("package", "device", "issuer")
+    @classmethod
+    def _digest(cls, value: Digest) -> Digest:
+        if not is_digest(value):
+            msg = f"{value[:80]!r} is not a digest"
+            raise ValueError(msg)
+        return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedGrant:
+    """What a grant gives after all checks: the package's identity, and the terms."""
+
+    identity: Identity
+    terms: GrantTerms
+    grant: str
+    package: Digest
+    issuer: Digest
+    uses_left: int | None
+    seconds_left: float
+
+
+def make_terms(
+    *,
+    purpose: str,
+    not_before: datetime,
+    not_after: datetime,
+    uses: int | None = None,
+    version: int = 1,
+) -> GrantTerms:
+    """Build terms from a caller's values.
+
+    Raises:
+        TermsInvalidError: naming the field that has the wrong form.
+    """
+    try:
+        return GrantTerms(
+            purpose=purpose,
+            not_before=clock.to_text(not_before),
+            not_after=clock.to_text(not_after),
+            uses=uses,
+            version=version,
+        )
+    except ValidationError as error:
+        raise TermsInvalidError(first_fault("grant", error)) from error
+
+
+def issue(
+    *,
+    package: Digest,
+    identity: Identity,
+    device: DevicePublic,
+    terms: GrantTerms,
+    key: SigningKey,
+    now: datetime,
+) -> bytes:
+    """Return a grant: a small signed text file that one device can open.
+
+    Args:
+        package: Digest of the package's signed statement.
+        identity: The age identity that opens the package.
+        device: For whom.
+        terms: What is allowed.
+        key: The owner's signing key.
+        now: Used for the grant's name only.
+    """
+    body = GrantBody(
+        grant=ids.new_id("grant", now),
+        package=package,
+        device=device.device_id,
+        issuer=key.public.key_id,
+        terms=terms,
+    )
+    words = body.to_json()
+    sealed = device.encrypt(identity.secret.reveal().encode(), _info(words))
+    payload = canonical.dumps({**words, "key": base64s.encode(sealed)})
+    return dsse.sign(PAYLOAD_TYPE, payload, key)
+
+
+def read(data: bytes, trusted: Sequence[VerifyKey]) -> GrantBody:
+    """Return a grant's words after checking its signature; opens nothing.
+
+    For showing a grant. Raises the same refusals as ``open_grant`` for a changed
+    grant or an unknown signer.
+    """
+    return _read(data, trusted).body
+
+
+def open_grant(
+    data: bytes,
+    *,
+    device: DeviceKey,
+    trusted: Sequence[VerifyKey],
+    package: Digest,
+    now: datetime,
+    seen: Freshness,
+) -> OpenedGrant:
+    """Open a grant for this device and package, and count one use.
+
+    Everything is checked before the use is counted, and the use is remembered before
+    the identity is handed out.
+
+    Args:
+        data: Untrusted bytes of the grant.
+        device: This device's key.
+        trusted: Keys that may issue grants.
+        package: Digest of the verified package.
+        now: This machine's time.
+        seen: What was seen before on this device.
+
+    Raises:
+        GrantTamperedError: if any byte was changed.
+        SignerUntrustedError: if its issuer is not trusted here.
+        GrantOtherDeviceError, GrantOtherPackageError, GrantNotYetError,
+        GrantExpiredError, GrantOlderError, GrantUsedUpError, ClockSetBackError:
+            as their names say.
+    """
+    found = _read(data, trusted)
+    body = found.body
+    here = device.public.device_id
+    if body.device != here:
+        msg = (
+            f"The grant {body.grant} is for the device {short(body.device)}; this is "
+            f"{short(here)}."
+        )
+        raise GrantOtherDeviceError(msg)
+    if body.package != package:
+        msg = (
+            f"The grant {body.grant} is for the package {short(body.package)}; this is "
+            f"{short(package)}."
+        )
+        raise GrantOtherPackageError(msg)
+    identity = _unseal(found, device)
+    seen.see_time(now)
+    _check_dates(body, now)
+    left = seen.use_grant(
+        body.grant,
+        series=f"{body.package}/{body.device}",
+        version=body.terms.version,
+        uses=body.terms.uses,
+    )
+    return OpenedGrant(
+        identity=identity,
+        terms=body.terms,
+        grant=body.grant,
+        package=body.package,
+        issuer=body.issuer,
+        uses_left=left,
+        seconds_left=(clock.from_text(body.terms.not_after) - now).total_seconds(),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Grant:
+    body: GrantBody
+    words: dict[str, Json]
+    sealed: bytes
+
+
+def _read(data: bytes, trusted: Sequence[VerifyKey]) -> _Grant:
+    try:
+        payload, key = dsse.verify(data, trusted, payload_type=PAYLOAD_TYPE)
+        found = _take_apart(payload)
+    except (SignatureMalformedError, SignatureInvalidError) as error:
+        msg = f"A grant was changed after it was issued: {error.message}"
+        raise GrantTamperedError(msg) from error
+    if found.body.issuer != key.key_id:
+        msg = f"The grant {found.body.grant} is signed by another key than it names."
+        raise GrantTamperedError(msg)
+    return found
+
+
+def _take_apart(payload: bytes) -> _Grant:
+    value = dsse.read_canonical(payload, what="grant")
+    if not isinstance(value, dict):
+        msg = "A grant is no JSON object."
+        raise SignatureMalformedError(msg)
+    words = {name: item for name, item in value.items() if name != "key"}
+    try:
+        body = GrantBody.model_validate_json(canonical.dumps(words))
+    except ValidationError as error:
+        raise SignatureMalformedError(first_fault("grant", error)) from error
+    sealed = base64s.decode(value.get("key"), what="key of a grant")
+    return _Grant(body=body, words=words, sealed=sealed)
+
+
+def _unseal(found: _Grant, device: DeviceKey) -> Identity:
+    try:
+        secret = device.decrypt(found.sealed, _info(found.words)).decode("ascii")
+        return envelope.identity_from_secret(SecretText(secret))
+    except (EnvelopeClosedError, RecipientInvalidError, UnicodeDecodeError) as error:
+        msg = f"The key in the grant {found.body.grant} does not fit its terms."
+        raise GrantTamperedError(msg) from error
+
+
+def _check_dates(body: GrantBody, now: datetime) -> None:
+    if now < clock.from_text(body.terms.not_before):
+        msg = f"The grant {body.grant} is valid from {body.terms.not_before} on."
+        raise GrantNotYetError(msg)
+    if now >= clock.from_text(body.terms.not_after):
+        msg = f"The grant {body.grant} expired at {body.terms.not_after}."
+        raise GrantExpiredError(msg)
+
+
+def _info(words: dict[str, Json]) -> bytes:
+    return _INFO + canonical.dumps(words)

@@ -1,0 +1,149 @@
+"""Private keys as PEM files: mode 0600, and encrypted when a passphrase is given.
+
+The encryption is PBES2 (RFC 8018) with scrypt (RFC 7914) and AES-256-CBC, which
+OpenSSL and other tools read. The usual library call derives the key with 2,048
+rounds of PBKDF2, too few for a passphrase that a person can remember, so the small
+envelope is written here. Parameters: N=2^14, r=8, p=5 (an OWASP setting, 16 MiB).
+"""
+
+from __future__ import annotations
+
+import secrets
+import stat
+import textwrap
+from pathlib import Path
+from typing import TypeAlias
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import padding, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+from tundish.kernel import paths
+from tundish.seal import base64s
+from tundish.seal.errors import (
+    KeyExistsError,
+    KeyExposedError,
+    KeyPassphraseError,
+    KeyUnreadableError,
+)
+
+PrivateKey: TypeAlias = (
+    ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | x25519.X25519PrivateKey
+)
+
+MAX_BYTES = 64 * 1024
+_N, _R, _P = 2**14, 8, 5
+_PBES2 = bytes.fromhex("06092a864886f70d01050d")
+_SCRYPT = bytes.fromhex("06092b06010401da47040b")
+_AES256_CBC = bytes.fromhex("060960864801650304012a")
+
+
+def save(path: Path, key: PrivateKey, passphrase: str | None) -> None:
+    """Write a private key with mode 0600; an existing file is never replaced.
+
+    Raises:
+        KeyExistsError: if something is there already.
+        KeyPassphraseError: if the passphrase is empty.
+    """
+    if path.exists() or path.is_symlink():
+        msg = f"A key was to be written to {path}, and a file is there already."
+        raise KeyExistsError(msg)
+    paths.write_whole(path, _to_pem(key, passphrase), mode=0o600)
+
+
+def load(path: Path, passphrase: str | None) -> object:
+    """Read a private key of any kind; the caller checks which.
+
+    Raises:
+        PathMissingError: if there is no file.
+        KeyExposedError: if others may read it.
+        KeyPassphraseError: if the passphrase is wrong, missing or not needed.
+        KeyUnreadableError: if it is no PEM key.
+    """
+    mode = stat.S_IMODE(paths.existing_file(path).stat().st_mode)
+    if mode & 0o077:
+        msg = f"The private key {path} has mode {mode:04o}; expected 0600."
+        raise KeyExposedError(msg)
+    data = path.read_bytes()
+    if len(data) > MAX_BYTES or b"PRIVATE KEY-----" not in data:
+        msg = f"The file {path} holds no private key in PEM form."
+        raise KeyUnreadableError(msg)
+    passphrase = passphrase or None
+    _check_passphrase(path, data, passphrase)
+    secret = None if passphrase is None else passphrase.encode()
+    try:
+        return serialization.load_pem_private_key(data, secret)
+    except ValueError as error:
+        if passphrase is not None:
+            msg = f"The passphrase does not open the private key {path}."
+            raise KeyPassphraseError(msg) from error
+        msg = f"The private key {path} is damaged."
+        raise KeyUnreadableError(msg) from error
+    except (TypeError, UnsupportedAlgorithm) as error:
+        msg = f"The private key {path} is of a kind that Tundish does not use."
+        raise KeyUnreadableError(msg) from error
+
+
+def _check_passphrase(path: Path, data: bytes, passphrase: str | None) -> None:
+    encrypted = b"ENCRYPTED" in data
+    if encrypted and passphrase is None:
+        msg = f"The private key {path} is encrypted, and no passphrase was given."
+        raise KeyPassphraseError(msg)
+    if not encrypted and passphrase is not None:
+        msg = f"A passphrase was given, but the private key {path} is not encrypted."
+        raise KeyPassphraseError(msg)
+
+
+def _to_pem(key: PrivateKey, passphrase: str | None) -> bytes:
+    if passphrase is None:
+        return key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    if not passphrase:
+        msg = "The passphrase for a new key is empty."
+        raise KeyPassphraseError(msg, advice="Give a passphrase, or none at all.")
+    der = key.private_bytes(
+        serialization.Encoding.DER,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    body = "\n".join(textwrap.wrap(base64s.encode(_encrypted(der, passphrase)), 64))
+    label = "ENCRYPTED PRIVATE KEY-----"
+    return f"-----BEGIN {label}\n{body}\n-----END {label}\n".encode()
+
+
+def _encrypted(der: bytes, passphrase: str) -> bytes:
+    salt, iv = secrets.token_bytes(16), secrets.token_bytes(16)
+    key = Scrypt(salt=salt, length=32, n=_N, r=_R, p=_P).derive(passphrase.encode())
+    padder = padding.PKCS7(128).padder()
+    cipher = Cipher(algorithms.AES(key), modes.CBC(iv)).encryptor()
+    body = cipher.update(padder.update(der) + padder.finalize()) + cipher.finalize()
+    numbers = b"".join(_integer(number) for number in (_N, _R, _P, 32))
+    derivation = _sequence(_SCRYPT, _sequence(_octets(salt), numbers))
+    encryption = _sequence(_AES256_CBC, _octets(iv))
+    scheme = _sequence(_PBES2, _sequence(derivation, encryption))
+    return _sequence(scheme, _octets(body))
+
+
+def _sequence(*parts: bytes) -> bytes:
+    return _der(0x30, b"".join(parts))
+
+
+def _octets(data: bytes) -> bytes:
+    return _der(0x04, data)
+
+
+def _integer(value: int) -> bytes:
+    return _der(0x02, value.to_bytes(value.bit_length() // 8 + 1, "big"))
+
+
+def _der(tag: int, body: bytes) -> bytes:
+    size = len(body)
+    if size < 128:
+        return bytes([tag, size]) + body
+    digits = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes([tag, 0x80 | len(digits)]) + digits + body

@@ -1,0 +1,238 @@
+"""Package signatures in the OpenSSF model-signing format, in one form only.
+
+The format is a Sigstore bundle (v0.3) with a DSSE envelope around an in-toto
+statement whose predicate lists every file with its SHA-256. What upstream leaves open
+is closed here: JSON is canonical, the statement is rebuilt and compared to the byte,
+signatures have one form, and ``predicate.tundish`` carries product, version counter,
+end date, parents and file sizes. Source: OpenSSF model-signing, predicate
+``https://model_signing/signature/v1.0``, as its version 1.1.1 writes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from tundish.kernel import canonical, digest, paths
+from tundish.kernel.canonical import Json
+from tundish.kernel.digest import Digest, is_digest
+from tundish.seal import base64s, dsse
+from tundish.seal.errors import SignatureMalformedError, SignerUntrustedError
+from tundish.seal.keys import SigningKey, VerifyKey
+from tundish.seal.statement import PackageStatement, first_fault
+
+BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE = "https://model_signing/signature/v1.0"
+IGNORED = ("model.sig", "signatures")
+MAX_FILES = 1000
+
+_SERIALIZATION: dict[str, Json] = {
+    "method": "files",
+    "hash_type": "sha256",
+    "allow_symlinks": False,
+    "ignore_paths": list(IGNORED),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileFacts:
+    """What the manifest says of one file: hex of its SHA-256, and its size."""
+
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignedManifest:
+    """A verified signature's content.
+
+    Attributes:
+        files: What every file of the package must be.
+        statement: What the package says of itself.
+        digest: Digest of the signed statement: the package's name in grants and in
+            the ledger. It does not depend on the signature's randomness.
+        signer: Id of the key that signed.
+    """
+
+    files: Mapping[str, FileFacts]
+    statement: PackageStatement
+    digest: Digest
+    signer: Digest
+
+
+def facts_of(data: bytes) -> FileFacts:
+    """Return the facts of a file's bytes."""
+    return FileFacts(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+
+
+def sign(
+    files: Mapping[str, FileFacts], statement: PackageStatement, key: SigningKey
+) -> bytes:
+    """Return ``model.sig`` for these files.
+
+    Raises:
+        SignatureMalformedError: if there is no file, too many, or a reserved name.
+        UnsafePathError: if a name could lead outside the package.
+    """
+    payload = _payload(files, statement.product, statement.to_json())
+    signature = key.sign(dsse.encode_for_signing(PAYLOAD_TYPE, payload))
+    return _bundle(payload, signature, key.public.hint)
+
+
+def verify(bundle: bytes, trusted: Sequence[VerifyKey]) -> SignedManifest:
+    """Return what a trusted key has signed; only canonical bytes are accepted.
+
+    Args:
+        bundle: Untrusted bytes of ``model.sig``.
+        trusted: Keys that may sign packages.
+
+    Raises:
+        SignatureMalformedError: if any byte is not as ``sign`` would write it.
+        SignerUntrustedError: if no trusted key fits the bundle's hint.
+        SignatureInvalidError: if the signature does not fit.
+    """
+    payload, signature, hint = _open_bundle(bundle)
+    if _bundle(payload, signature, hint) != bundle:
+        msg = "A package's signature file is not in canonical form."
+        raise SignatureMalformedError(msg)
+    key = next((key for key in trusted if key.hint == hint), None)
+    if key is None:
+        msg = f"A package is signed by the key {hint[:12]}, which is not trusted here."
+        raise SignerUntrustedError(msg)
+    key.verify(dsse.encode_for_signing(PAYLOAD_TYPE, payload), signature)
+    files, statement, said = _read_payload(payload)
+    if _payload(files, statement.product, said) != payload:
+        msg = "A package's signed statement is not in canonical form."
+        raise SignatureMalformedError(msg)
+    return SignedManifest(
+        files=files,
+        statement=statement,
+        digest=digest.of_bytes(payload),
+        signer=key.key_id,
+    )
+
+
+def _payload(
+    files: Mapping[str, FileFacts], product: str, said: dict[str, Json]
+) -> bytes:
+    _check_names(files)
+    resources: list[Json] = []
+    whole = hashlib.sha256()
+    sizes: dict[str, Json] = {}
+    for name in sorted(files, key=lambda name: name.split("/")):
+        facts = files[name]
+        whole.update(bytes.fromhex(facts.sha256))
+        sizes[name] = facts.size
+        resources.append({"name": name, "algorithm": "sha256", "digest": facts.sha256})
+    return canonical.dumps(
+        {
+            "_type": STATEMENT_TYPE,
+            "subject": [{"name": product, "digest": {"sha256": whole.hexdigest()}}],
+            "predicateType": PREDICATE_TYPE,
+            "predicate": {
+                "resources": resources,
+                "serialization": _SERIALIZATION,
+                "tundish": {**said, "sizes": sizes},
+            },
+        }
+    )
+
+
+def _bundle(payload: bytes, signature: bytes, hint: str) -> bytes:
+    return canonical.dumps(
+        {
+            "mediaType": BUNDLE_TYPE,
+            "verificationMaterial": {"publicKey": {"hint": hint}, "tlogEntries": []},
+            "dsseEnvelope": {
+                "payload": base64s.encode(payload),
+                "payloadType": PAYLOAD_TYPE,
+                "signatures": [{"keyid": "", "sig": base64s.encode(signature)}],
+            },
+        }
+    )
+
+
+def _open_bundle(bundle: bytes) -> tuple[bytes, bytes, str]:
+    outer = dsse.exact_object(
+        dsse.read_canonical(bundle, what="package's signature file"),
+        ("mediaType", "verificationMaterial", "dsseEnvelope"),
+        "bundle",
+    )
+    material = dsse.exact_object(
+        outer["verificationMaterial"], ("publicKey", "tlogEntries"), "material"
+    )
+    public = dsse.exact_object(material["publicKey"], ("hint",), "public key")
+    envelope = dsse.exact_object(
+        outer["dsseEnvelope"], ("payload", "payloadType", "signatures"), "envelope"
+    )
+    line = dsse.exact_object(
+        dsse.only_item(envelope["signatures"]), ("keyid", "sig"), "signature"
+    )
+    payload = base64s.decode(envelope["payload"], what="payload of a package")
+    signature = base64s.decode(line["sig"], what="signature of a package")
+    hint = public["hint"]
+    return payload, signature, hint if isinstance(hint, str) else ""
+
+
+def _read_payload(
+    payload: bytes,
+) -> tuple[dict[str, FileFacts], PackageStatement, dict[str, Json]]:
+    value = dsse.read_canonical(payload, what="package's signed statement")
+    outer = dsse.exact_object(
+        value, ("_type", "subject", "predicateType", "predicate"), "statement"
+    )
+    predicate = dsse.exact_object(
+        outer["predicate"], ("resources", "serialization", "tundish"), "predicate"
+    )
+    said = predicate["tundish"]
+    if not isinstance(said, dict) or not isinstance(said.get("sizes"), dict):
+        msg = "A package's signed statement has no product, version and sizes."
+        raise SignatureMalformedError(msg)
+    own = {name: item for name, item in said.items() if name != "sizes"}
+    try:
+        statement = PackageStatement.model_validate_json(canonical.dumps(own))
+    except ValidationError as error:
+        raise SignatureMalformedError(
+            first_fault("package statement", error)
+        ) from error
+    return _read_files(predicate["resources"], said["sizes"]), statement, own
+
+
+def _read_files(resources: Json, sizes: Json) -> dict[str, FileFacts]:
+    found: dict[str, FileFacts] = {}
+    if not isinstance(resources, list) or not isinstance(sizes, dict):
+        msg = "A package's signed statement lists no files."
+        raise SignatureMalformedError(msg)
+    for item in resources[: MAX_FILES + 1]:
+        facts = dsse.exact_object(item, ("name", "algorithm", "digest"), "file")
+        name, value = facts["name"], facts["digest"]
+        if not isinstance(name, str) or not isinstance(value, str):
+            msg = "A package's signed statement lists a file without name or digest."
+            raise SignatureMalformedError(msg)
+        size = sizes.get(name)
+        right = isinstance(size, int) and not isinstance(size, bool) and size >= 0
+        if not isinstance(size, int) or not right or not is_digest(f"sha256:{value}"):
+            msg = f"The signed statement on the file {name[:80]!r} is malformed."
+            raise SignatureMalformedError(msg)
+        found[name] = FileFacts(sha256=value, size=size)
+    return found
+
+
+def _check_names(files: Mapping[str, FileFacts]) -> None:
+    if not 1 <= len(files) <= MAX_FILES:
+        msg = f"A package has {len(files)} files; 1 to {MAX_FILES} can be signed."
+        raise SignatureMalformedError(msg)
+    if len({name.casefold() for name in files}) != len(files):
+        msg = "Two files of a package differ only in upper and lower case."
+        raise SignatureMalformedError(msg)
+    for name in files:
+        paths.check_name(name)
+        # upstream leaves .git and its like out when it verifies through its API
+        if name.split("/")[0].casefold() in IGNORED or "/." in f"/{name}":
+            msg = f"The name {name!r} is kept for signatures or hidden: not signed."
+            raise SignatureMalformedError(msg)

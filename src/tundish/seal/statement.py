@@ -1,0 +1,93 @@
+"""What a package says of itself under its signature, beyond its files."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, ValidationError, field_validator
+
+from tundish.kernel import clock
+from tundish.kernel.digest import Digest, is_digest
+from tundish.kernel.records import SignedRecord
+from tundish.seal.errors import TermsInvalidError
+
+MAX_VERSION = 2**31 - 1
+
+
+class PackageStatement(SignedRecord):
+    """Product, version counter, end date and parents: what makes a signature fresh.
+
+    Attributes:
+        product: Name under which versions are counted, such as a scenario's key.
+        version: Counter from 1; a device refuses a lower one than it has seen.
+        not_after: ISO 8601 moment after which the package is refused.
+        created_at: When it was sealed.
+        parents: Digests of what it was made from: graph, run, data set.
+    """
+
+    format: Literal["tundish.package"] = "tundish.package"
+    product: Annotated[
+        str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    ]
+    version: Annotated[int, Field(ge=1, le=MAX_VERSION)]
+    not_after: str
+    created_at: str
+    parents: tuple[Digest, ...] = ()
+
+    @field_validator("not_after", "created_at")
+    @classmethod
+    def _moment(cls, value: str) -> str:
+        return check_moment(value)
+
+    @field_validator("parents")
+    @classmethod
+    def _digests(cls, value: tuple[Digest, ...]) -> tuple[Digest, ...]:
+        for item in value:
+            if not is_digest(item):
+                msg = f"{item[:80]!r} is not a digest"
+                raise ValueError(msg)
+        return value
+
+
+def make_statement(
+    *,
+    product: str,
+    version: int,
+    not_after: str,
+    created_at: str,
+    parents: tuple[Digest, ...] = (),
+) -> PackageStatement:
+    """Build a statement from a caller's values.
+
+    Raises:
+        TermsInvalidError: naming the field that has the wrong form.
+    """
+    try:
+        return PackageStatement(
+            product=product,
+            version=version,
+            not_after=not_after,
+            created_at=created_at,
+            parents=parents,
+        )
+    except ValidationError as error:
+        raise TermsInvalidError(first_fault("package statement", error)) from error
+
+
+def check_moment(value: str) -> str:
+    """Return an ISO 8601 moment in the one form that ``clock.to_text`` writes.
+
+    Raises:
+        ValueError: if it is written otherwise.
+    """
+    if clock.to_text(clock.from_text(value)) != value:
+        msg = f"the time {value!r} is not written in UTC with a Z"
+        raise ValueError(msg)
+    return value
+
+
+def first_fault(what: str, error: ValidationError) -> str:
+    """Return one sentence on the first fault that validation found."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(map(str, first["loc"])) or what
+    return f"The field {place} of the {what} is wrong: {first['msg']}."
