@@ -68,7 +68,7 @@ def status(arguments: list[str]) -> int:
     except click.ClickException as problem:
         problem.show()
         return problem.exit_code
-    except (Exception, KeyboardInterrupt) as raised:
+    except (Exception, KeyboardInterrupt) as raised:  # noqa: BLE001  (the last stop before the user)
         problem = _as_problem(raised)
         show.error(problem, json="--json" in arguments)
         return exit_code(problem)
