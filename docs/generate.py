@@ -71,10 +71,17 @@ def catalogue_page() -> str:
     lines.append("## Scenarios\n")
     for name in library.names(Scenario):
         scenario = library.scenario(name)
-        lines += [f"### `{scenario.key}`: {scenario.name.en} ({scenario.name.zh})\n", f"{scenario.problem}\n"]
+        lines += [
+            f"### `{scenario.key}`: {scenario.name.en} ({scenario.name.zh})\n",
+            f"{scenario.problem}\n",
+        ]
         lines += ["| limit | why |", "|---|---|"]
         for limit in scenario.acceptance.limits:
-            side = f"at least {limit.at_least:g}" if limit.at_least is not None else f"at most {limit.at_most:g}"
+            side = (
+                f"at least {limit.at_least:g}"
+                if limit.at_least is not None
+                else f"at most {limit.at_most:g}"
+            )
             lines.append(f"| {limit.metric} {side} | {limit.why} |")
         lines.append("")
     return "\n".join(lines)

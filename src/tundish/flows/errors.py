@@ -83,3 +83,27 @@ class NotAcceptedError(RefusedError):
 
     code = "not-accepted"
     default_advice = "See which limit was missed with 'tundish judge RUN'."
+
+
+class IdentityMissingError(UsageError):
+    """This workspace cannot issue a grant for that package.
+
+    What happened: a grant carries the package's own identity, which only the
+    workspace that sealed it holds. A package that is not encrypted needs no grant.
+
+    What to do: issue the grant in the workspace that sealed the package.
+    """
+
+    code = "identity-missing"
+    default_advice = "Issue the grant in the workspace that sealed the package."
+
+
+class GrantMissingError(UsageError):
+    """The package is encrypted, and no grant was named.
+
+    What to do: ask the package's owner for a grant for this device (``tundish
+    device`` prints the line they need) and name it with ``--grant FILE``.
+    """
+
+    code = "grant-missing"
+    default_advice = "Name the grant with --grant FILE; 'tundish device' prints what its issuer needs."

@@ -1,8 +1,10 @@
 """The workspace: a folder with runs, packages, keys and a ledger.
 
-``tundish.toml`` names it; everything else lies below ``.tundish/``. Keys are files
-with mode 0600, under a passphrase if ``TUNDISH_PASSPHRASE`` is set when the
-workspace is made.
+``tundish.toml`` names it; everything else lies below ``.tundish/``. The owner's desk
+and the box at the line are workspaces alike: each has a key that signs, a key that
+signs the ledger's checkpoints, and a device key for which others issue grants. Keys
+are files with mode 0600, under a passphrase if ``TUNDISH_PASSPHRASE`` is set when
+the workspace is made.
 """
 
 from __future__ import annotations
@@ -18,16 +20,28 @@ from typing import Annotated, Literal
 from pydantic import JsonValue, StringConstraints, ValidationError
 
 from tundish.catalog.documents import key_path
-from tundish.flows.errors import WorkspaceExistsError, WorkspaceMissingError
+from tundish.flows.errors import (
+    IdentityMissingError,
+    WorkspaceExistsError,
+    WorkspaceMissingError,
+)
 from tundish.kernel import paths, settings
 from tundish.kernel.clock import Clock, SystemClock
-from tundish.kernel.digest import Digest, short
+from tundish.kernel.digest import Digest, hex_part, short
 from tundish.kernel.errors import DocumentMalformedError, RefusedError
 from tundish.kernel.records import Record
 from tundish.ledger.log import Ledger, NewAct
 from tundish.ledger.note import NoteSigner, NoteVerifier
+from tundish.seal.envelope import Identity, identity_from_secret
 from tundish.seal.freshness import FileFreshness
-from tundish.seal.keys import CheckpointKey, CheckpointPublic, SigningKey, VerifyKey
+from tundish.seal.keys import (
+    CheckpointKey,
+    CheckpointPublic,
+    DeviceKey,
+    SigningKey,
+    VerifyKey,
+)
+from tundish.seal.secret import SecretText
 
 FILE = "tundish.toml"
 INNER = ".tundish"
@@ -84,6 +98,53 @@ class Workspace:
     @cached_property
     def _checkpoint_key(self) -> CheckpointKey:
         return CheckpointKey.load(self._keys / "checkpoint.pem", settings.passphrase())
+
+    @cached_property
+    def device(self) -> DeviceKey:
+        """The key of this machine, for which grants are issued."""
+        return DeviceKey.load(self._keys / "device.pem", settings.passphrase())
+
+    @property
+    def device_text(self) -> str:
+        """The line that names this machine to whoever issues grants."""
+        return self.device.public.to_text()
+
+    @property
+    def public_pem(self) -> bytes:
+        """The public signing key, to be carried to those who shall trust it."""
+        return self._public.to_pem()
+
+    def trust(self, pem: Path) -> str:
+        """Add a public key whose signatures shall count here; return its id.
+
+        Raises:
+            KeyUnreadableError: if the file is no public P-256 key.
+        """
+        key = VerifyKey.load(pem)
+        name = f"{short(key.key_id)}.pub"
+        paths.write_whole(self.inner / "trusted" / name, key.to_pem())
+        self.record("key-trusted", detail={"key": key.key_id})
+        return key.key_id
+
+    def keep_identity(self, package: Digest, identity: Identity) -> None:
+        """Keep the identity that opens a package, for grants to come."""
+        secret = identity.secret.reveal().encode()
+        paths.write_whole(self._identity(package), secret, mode=0o600)
+
+    def identity(self, package: Digest) -> Identity:
+        """Return the identity of a package that was sealed here.
+
+        Raises:
+            IdentityMissingError: if it was sealed elsewhere, or in clear.
+        """
+        path = self._identity(package)
+        if not path.is_file():
+            msg = f"This workspace holds no identity of the package {short(package)}."
+            raise IdentityMissingError(msg)
+        return identity_from_secret(SecretText(path.read_text(encoding="ascii")))
+
+    def _identity(self, package: Digest) -> Path:
+        return self._keys / "identities" / f"{hex_part(package)}.age"
 
     @property
     def _keys(self) -> Path:
@@ -228,6 +289,7 @@ def _name_file(name: str) -> WorkspaceFile:
 def _make_keys(folder: Path) -> None:
     passphrase = settings.passphrase()
     signing, checkpoint = SigningKey.generate(), CheckpointKey.generate()
+    DeviceKey.generate().save(folder / "device.pem", passphrase)
     signing.save(folder / "signing.pem", passphrase)
     checkpoint.save(folder / "checkpoint.pem", passphrase)
     paths.write_whole(folder / "signing.pub", signing.public.to_pem())

@@ -1,0 +1,1 @@
+"""``tundish data`` and ``tundish grade``: what goes in."""

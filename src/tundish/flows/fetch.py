@@ -1,0 +1,131 @@
+"""Fetch a data set of the catalogue, or locate files of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tundish.catalog import library
+from tundish.catalog.datasets import DatasetEntry
+from tundish.data import fetch as fetching
+from tundish.flows.workspace import Workspace
+from tundish.kernel import digest as digests
+from tundish.kernel import settings
+from tundish.kernel.digest import Digest
+from tundish.kernel.errors import PathMissingError
+from tundish.kernel.records import Record
+
+MAX_FILES = 10_000
+
+Progress = Callable[[str], None]
+
+
+class FetchReport(Record):
+    """What was fetched, where it lies, and on which terms."""
+
+    key: str
+    name: str
+    folder: str
+    files: tuple[str, ...]
+    digest: str
+    licence: str
+    licence_class: str
+    citation: str
+    caveats: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Located:
+    """Files that a verb works on.
+
+    Attributes:
+        root: The folder of the files.
+        digest: Over the names and digests of the files.
+        name: What people call it: a catalogue key, or the file's or folder's name.
+        entry: The catalogue's entry, if it is one of its sets.
+    """
+
+    root: Path
+    digest: Digest
+    name: str
+    entry: DatasetEntry | None = None
+
+    @property
+    def licence(self) -> str | None:
+        """The licence as stated, if known."""
+        return self.entry.licence.name if self.entry else None
+
+
+def fetch(
+    key: str,
+    *,
+    mirror: Path | None = None,
+    workspace: Workspace | None = None,
+    progress: Progress | None = None,
+) -> FetchReport:
+    """Fetch a data set through pip's configuration or from a mirror folder.
+
+    Every byte is checked against the pinned digests; a set that is in the cache is
+    checked again and not fetched. With a workspace, the act is in its ledger.
+
+    Raises:
+        UnknownNameError: if the catalogue has no such set.
+    """
+    entry = library.dataset(key)
+    fetched = fetching.fetch(
+        entry, cache=settings.cache_dir(), mirror=mirror, progress=progress
+    )
+    if workspace is not None:
+        workspace.record(
+            "data-fetched",
+            outputs=[fetched.digest],
+            names={fetched.digest: key},
+            detail={"source": entry.source.sha256, "licence": entry.licence.name},
+        )
+    return FetchReport(
+        key=key,
+        name=entry.name.en,
+        folder=str(fetched.folder),
+        files=tuple(sorted(fetched.files)),
+        digest=fetched.digest,
+        licence=entry.licence.name,
+        licence_class=entry.licence.kind,
+        citation=entry.citation,
+        caveats=entry.caveats,
+    )
+
+
+def locate(
+    data: str, *, mirror: Path | None = None, progress: Progress | None = None
+) -> Located:
+    """Return the files that a name or path stands for; fetches a catalogue set.
+
+    Raises:
+        PathMissingError: if it is neither a data set of the catalogue nor a path.
+    """
+    path = Path(data)
+    if data in library.names(DatasetEntry) and not path.exists():
+        entry = library.dataset(data)
+        got = fetching.fetch(
+            entry, cache=settings.cache_dir(), mirror=mirror, progress=progress
+        )
+        return Located(root=got.folder, digest=got.digest, name=data, entry=entry)
+    if path.is_dir():
+        return Located(root=path, digest=_digest_of(path), name=path.resolve().name)
+    if path.is_file():
+        found = fetching.set_digest({path.name: digests.of_file(path)})
+        return Located(root=path.parent, digest=found, name=path.name)
+    known = ", ".join(library.names(DatasetEntry))
+    msg = f"There is nothing at {data}, and no data set of that name in the catalogue ({known})."
+    raise PathMissingError(msg)
+
+
+def _digest_of(folder: Path) -> Digest:
+    files = sorted(item for item in folder.rglob("*") if item.is_file())
+    if not files or len(files) > MAX_FILES:
+        msg = f"The folder {folder} has {len(files)} files; 1 to {MAX_FILES} were expected."
+        raise PathMissingError(msg)
+    return fetching.set_digest(
+        {item.relative_to(folder).as_posix(): digests.of_file(item) for item in files}
+    )

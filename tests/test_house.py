@@ -1,0 +1,66 @@
+"""The house stands: floors hold, light rooms stay light, imports have no side effects."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+HEAVY = {
+    "torch", "sklearn", "scipy", "pandas", "polars", "pyarrow", "numba", "lightgbm",
+    "onnx", "fastapi", "ray", "asyncua", "plotly", "jinja2",
+}  # fmt: skip
+LIGHT = [
+    "tundish", "tundish.line", "tundish.line.engine", "tundish.model.package",
+    "tundish.model.session", "tundish.seal.grant", "tundish.ledger.log",
+    "tundish.flows.open_package", "tundish.flows.verify", "tundish.cli.main",
+]  # fmt: skip
+
+
+def loaded_by(module: str) -> set[str]:
+    script = f"import sys, {module}; print('\\n'.join(sys.modules))"
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    return {name.partition(".")[0] for name in result.stdout.split()}
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_what_an_edge_box_imports_stays_light(module: str) -> None:
+    assert not loaded_by(module) & HEAVY
+
+
+def test_importing_tundish_does_not_load_onnxruntime() -> None:
+    assert "onnxruntime" not in loaded_by("tundish.line")
+    assert "onnxruntime" not in loaded_by("tundish")
+
+
+def test_floors_hold() -> None:
+    tool = Path(sys.executable).parent / "lint-imports"
+    result = subprocess.run(
+        [tool, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout
+
+
+def test_every_room_says_what_it_is_for_what_not_and_its_law() -> None:
+    rooms = [
+        path
+        for path in (ROOT / "src/tundish").iterdir()
+        if (path / "__init__.py").exists()
+    ]
+    assert len(rooms) == 9
+    for room in rooms:
+        text = (room / "__init__.py").read_text(encoding="utf-8")
+        for word in ("For: ", "Not for: ", "Law: "):
+            assert word in text, f"{room.name} does not say {word!r}"
+
+
+def test_nothing_unfinished_is_in_the_house() -> None:
+    for path in (ROOT / "src").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        for word in ("TODO", "FIXME", "NotImplementedError", "import pickle", "eval("):
+            assert word not in text, f"{path} has {word}"
