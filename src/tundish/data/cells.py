@@ -1,0 +1,102 @@
+"""Cells to values: numbers with points or commas, words for nothing, text states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+MISSING_WORDS = (
+    "",
+    "-",
+    "--",
+    "---",
+    "?",
+    ".",
+    "na",
+    "n/a",
+    "#n/a",
+    "#na",
+    "nan",
+    "-nan",
+    "nan(ind)",
+    "null",
+    "none",
+    "nil",
+    "missing",
+    "unknown",
+    "inf",
+    "-inf",
+    "+inf",
+    "infinity",
+    "-infinity",
+)
+MAX_STATES = 50
+_TRUTH = {"true", "false"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column after reading.
+
+    Attributes:
+        values: ``Float64`` with nulls, or the texts (white space stripped).
+        states: Texts that stood in a column of numbers -> count.
+        missing_words: Cells with a word for "no value".
+    """
+
+    values: pl.Series
+    states: dict[str, int]
+    missing_words: int
+
+
+def decimal_comma(frame: pl.DataFrame) -> bool:
+    """Tell whether numbers are written ``1,5``: cells have commas, none has a point."""
+    head = frame.head(1000)
+    commas = points = 0
+    for series in head.select(pl.col(pl.String)).get_columns():
+        text = series.str.strip_chars()
+        commas += int(
+            text.str.contains(r"^[+-]?\d[\d.]*,\d+([eE][+-]?\d+)?$").sum() or 0
+        )
+        points += int(text.str.contains(r"^[+-]?\d*\.\d+([eE][+-]?\d+)?$").sum() or 0)
+    return commas > 0 and commas > 20 * points
+
+
+def to_column(texts: pl.Series, *, comma: bool) -> Column:
+    """Turn a column of texts into numbers if most of its filled cells are numbers.
+
+    Args:
+        texts: ``String`` series. Untrusted.
+        comma: Numbers have a decimal comma (and perhaps points between thousands).
+    """
+    text = texts.str.strip_chars(" \t\u00a0\u202f")
+    word = text.str.to_lowercase().is_in(list(MISSING_WORDS))
+    plain = text.set(word.fill_null(value=True), None)
+    numbers = _parsed(plain, comma=comma)
+    odd = plain.filter(numbers.is_null() & plain.is_not_null())
+    counted = numbers.count()
+    words = int(word.sum()) - int((text == "").sum())
+    if len(odd) == 0:
+        return Column(values=numbers, states={}, missing_words=words)
+    if counted:
+        if counted < len(odd) or odd.n_unique() > MAX_STATES:
+            return Column(values=plain, states={}, missing_words=0)
+        found = odd.value_counts(sort=True)
+        states = dict(zip(found[found.columns[0]], found["count"], strict=True))
+        return Column(values=numbers, states=states, missing_words=words)
+    low = plain.str.to_lowercase()
+    if low.is_in(list(_TRUTH)).all():
+        truth = (low == "true").cast(pl.Float64)
+        return Column(values=truth, states={}, missing_words=words)
+    return Column(values=plain, states={}, missing_words=0)
+
+
+def _parsed(plain: pl.Series, *, comma: bool) -> pl.Series:
+    if comma:
+        thousands = plain.str.contains(",", literal=True).fill_null(value=False)
+        pointless = plain.str.replace_all(".", "", literal=True)
+        plain = pointless.zip_with(thousands, plain)
+        plain = plain.str.replace(",", ".", literal=True)
+    numbers = plain.cast(pl.Float64, strict=False)
+    return numbers.set(~numbers.is_finite().fill_null(value=True), None)

@@ -1,0 +1,146 @@
+"""What the data room refuses."""
+
+from __future__ import annotations
+
+from tundish.kernel.errors import MachineError, RefusedError, UsageError
+
+
+class IndexUnreachableError(MachineError):
+    """The package index that carries a public data set cannot be reached.
+
+    What happened: pip was asked for the pinned wheel and found no index to talk to
+    (no network, a proxy that refuses, a name that does not resolve).
+
+    What to do: on a machine with a network, put the wheel that the message names into
+    a folder (``pip download --no-deps`` does it), carry the folder over, and give
+    ``--mirror FOLDER``. Or let pip's own configuration name your plant's index.
+    """
+
+    code = "index-unreachable"
+    default_advice = (
+        "Give --mirror FOLDER with the wheel in it, or name your index to pip."
+    )
+
+
+class SourceAbsentError(UsageError):
+    """The package index or the mirror does not have the pinned file.
+
+    What happened: the index answered (or the mirror folder was read), and the pinned
+    version or file is not there.
+
+    What to do: put the file into the mirror under its own name or under the 64 hex
+    digits of its SHA-256, or use an index that carries it.
+    """
+
+    code = "source-absent"
+    default_advice = "Put the named file into the mirror folder, or use another index."
+
+
+class PipMissingError(MachineError):
+    """This Python has no pip, so nothing can be fetched from a package index.
+
+    What happened: ``python -m pip`` does not exist or did not start here.
+
+    What to do: ``python -m ensurepip``, or fetch the wheel elsewhere and give
+    ``--mirror FOLDER``.
+    """
+
+    code = "pip-missing"
+    default_advice = "Run 'python -m ensurepip', or give --mirror FOLDER."
+
+
+class DigestMismatchError(RefusedError):
+    """A fetched file is not the one that the catalogue pins.
+
+    What happened: the SHA-256 of the bytes differs from the pinned one. The file was
+    not used and nothing of it was kept.
+
+    Why: a pinned set is known to the byte; other bytes are another set, or an attack.
+
+    What to do: remove the file from the mirror or the index and fetch it again from its
+    maker; if the maker published new bytes, a new catalogue entry is needed.
+    """
+
+    code = "digest-mismatch"
+    default_advice = "Fetch the file again from its maker; do not use this copy."
+
+
+class ArchiveUnsafeError(RefusedError):
+    """An archive cannot be read within the limits.
+
+    What happened: it is no archive, is damaged, holds the wanted name twice or not as
+    a regular file, is encrypted, or would grow beyond the limits on size and ratio.
+
+    Why: archives are a common way to fill a disk or to write outside a folder.
+
+    What to do: ask its maker for a clean archive, or unpack it yourself and give the
+    file that you want read.
+    """
+
+    code = "archive-unsafe"
+    default_advice = "Unpack it yourself and give the file inside."
+
+
+class TableUnreadableError(UsageError):
+    """A file cannot be read as a table.
+
+    What happened: it is empty, is no text table of a known form, or more than one line
+    in twenty has another number of fields than the rest. The message says which.
+
+    What to do: export it again as CSV (one header line, one record per line) or
+    Parquet. A damaged download shows as a ragged or binary file too.
+    """
+
+    code = "table-unreadable"
+    default_advice = "Export it again as CSV with one header line, or as Parquet."
+
+
+class TableTooLargeError(UsageError):
+    """A table is larger than what one machine will read into memory here.
+
+    What happened: the file, or what it unpacks to, is above the limit in the message.
+
+    What to do: split it by time or by unit, or store it as Parquet with fewer columns.
+    """
+
+    code = "table-too-large"
+    default_advice = "Split it by time or unit, or keep only the columns you need."
+
+
+class ColumnMissingError(UsageError):
+    """A column that was named is not in the table.
+
+    What happened: ``--time``, ``--unit`` or ``--target`` (or a site profile) names a
+    column that the file does not have. The message lists those it has.
+
+    What to do: use one of the names listed, written exactly so.
+    """
+
+    code = "column-missing"
+    default_advice = "Use one of the names listed, written exactly so."
+
+
+class TimeUnreadableError(UsageError):
+    """A column that was named as time cannot be read as time.
+
+    What happened: fewer than 95 of 100 cells are times in one known form.
+
+    What to do: write times as ISO 8601 (``2026-03-01T06:00:00+01:00``) or as seconds
+    since 1970, or name another column.
+    """
+
+    code = "time-unreadable"
+    default_advice = "Write times as ISO 8601, or name another column."
+
+
+class SamplesEmptyError(UsageError):
+    """No sample is left for a part of the work that needs one.
+
+    What happened: after the contract, the gaps and the stretches named in the site
+    profile were applied, a part (fit, judge ...) has no window, or no label was found.
+
+    What to do: widen the stretch in ``uses``, correct the times, or bring more data.
+    """
+
+    code = "samples-empty"
+    default_advice = "Widen the stretches under uses in the site profile."
