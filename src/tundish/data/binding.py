@@ -225,10 +225,11 @@ def _channels(
     found: list[str] = []
     scales: list[tuple[float, float]] = []
     missing: list[str] = []
+    schema = table.frame.schema
     for signal in scenario.signals:
         tag = tags[signal.name]
         columns = _columns_of(table, tag, signal)
-        missing += [c for c in columns if c not in table.frame.columns]
+        missing += [c for c in columns if c not in schema]
         found += columns
         scales += [(tag.scale, tag.offset)] * len(columns)
     if missing:
@@ -238,7 +239,7 @@ def _channels(
             f"{', '.join(missing[:5])} that {scenario.key} needs; it has {have}."
         )
         raise ContractBrokenError(msg)
-    texts = [c for c in found if not table.frame.schema[c].is_numeric()]
+    texts = [c for c in found if not schema[c].is_numeric()]
     if texts:
         msg = f"The column {texts[0]} of {table.name} holds no numbers."
         raise ContractBrokenError(msg)

@@ -58,7 +58,7 @@ class Records:
             quoting=csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE,
         )
         rows = []
-        for row in reader:
+        for row in filter(None, reader):
             rows.append([cell.strip() for cell in row])
             if len(rows) == count:
                 break

@@ -1,0 +1,413 @@
+"""Cut bound data into samples: windows, labels, parts; never across a gap, never mixed.
+
+Parts are stretches of time (or whole batches): a random split of a time series lets a
+model see its neighbours, so there is none here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tundish.catalog.scenario import Scenario
+from tundish.catalog.site import Part, SiteProfile
+from tundish.data import conform
+from tundish.data.binding import BoundData, BoundEvent, BoundTable, Laboratory
+from tundish.data.errors import SamplesEmptyError
+from tundish.data.parts import Labelled, assign_parts
+from tundish.data.times import NO_TIME, SECOND
+
+Floats32 = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+GAP_PERIODS = 1.5
+PARTS: tuple[Part, ...] = ("fit", "select", "calibrate", "judge")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """Samples of all tables, in the order of tables, units and time.
+
+    Attributes:
+        x: Windows in the contract's units, float32, shape [N, T, C].
+        y: Target of each window, shape [N]; NaN without a label.
+        at: Time of the window's last row (of the laboratory's sample for a label by
+            time), ``datetime64[us]`` UTC, shape [N]; NaT without time.
+        part: ``fit``, ``select``, ``calibrate``, ``judge`` or empty (used for
+            nothing), shape [N].
+        source: ``table`` or ``table/unit`` of each window, shape [N].
+        event: Kind of the marked event that the window overlaps, or empty, shape [N].
+        row: Index of the window's last row in its table, shape [N]; -1 for a median of
+            several windows.
+        support: How many windows a sample is the median of, shape [N].
+        excluded: Reason -> rows that were left out before windows were cut.
+        notes: What was done, in words, for the card.
+    """
+
+    x: Floats32
+    y: NDArray[np.float64]
+    at: NDArray[np.datetime64]
+    part: NDArray[np.str_]
+    source: NDArray[np.str_]
+    event: NDArray[np.str_]
+    row: Ints
+    support: Ints
+    excluded: dict[str, int]
+    notes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.y)
+
+    @property
+    def anomalous(self) -> NDArray[np.bool_]:
+        """Return which samples overlap a marked event, shape [N]."""
+        return np.asarray(self.event != "")
+
+    def where(self, keep: NDArray[np.bool_]) -> Self:
+        """Return the samples that are kept."""
+        return replace(
+            self,
+            x=self.x[keep],
+            y=self.y[keep],
+            at=self.at[keep],
+            part=self.part[keep],
+            source=self.source[keep],
+            event=self.event[keep],
+            row=self.row[keep],
+            support=self.support[keep],
+        )
+
+    def of(self, *parts: Part) -> Self:
+        """Return the samples of some parts."""
+        return self.where(np.isin(self.part, parts))
+
+    def need(self, *parts: Part) -> Self:
+        """Return the samples of some parts; each must have at least one.
+
+        Raises:
+            SamplesEmptyError: if a part has no sample.
+        """
+        for part in parts:
+            if not (self.part == part).any():
+                left = ", ".join(f"{n} rows {why}" for why, n in self.excluded.items())
+                msg = f"No sample is left for the part {part!r} ({left or 'none cut'})."
+                raise SamplesEmptyError(msg)
+        return self.of(*parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """All windows of one table and unit, labelled or not: for replay and pictures.
+
+    Attributes:
+        x: Windows, float32, shape [N, T, C]; they may break the contract.
+        at: Time of the last row, ``datetime64[us]`` UTC, shape [N]; NaT without time.
+        row: Index of the last row in the table, shape [N].
+        sound: Which windows keep the contract, shape [N].
+        source: ``table`` or ``table/unit``.
+    """
+
+    x: Floats32
+    at: NDArray[np.datetime64]
+    row: Ints
+    sound: NDArray[np.bool_]
+    source: str
+
+
+def make_samples(bound: BoundData, scenario: Scenario, site: SiteProfile) -> Samples:
+    """Cut labelled samples (regress) or windows (anomaly) and give each its part.
+
+    A window has ``scenario.window.rows`` rows of one unit that follow each other at the
+    contract's period (no step above 1.5 periods, none of zero or back), all of which
+    keep the contract, lie in one part and, where the site says when the machine runs,
+    in running time. For ``by: time`` each laboratory value gets the median of the
+    windows within ``within_s`` of its time; a window that speaks for a value of an
+    earlier part is not used again for a later one.
+
+    Args:
+        bound: From ``bind``.
+        scenario: The contract.
+        site: Names the stretches (``uses``); if it names none, the first 50 % in time
+            are for fit, 20 % for calibrate, 30 % for judge.
+
+    Raises:
+        SamplesEmptyError: if no sample at all is left.
+    """
+    cuts = [
+        _table_samples(table, bound, scenario, site) for table in bound.tables.values()
+    ]
+    made = _joined(cuts, scenario)
+    if len(made) == 0:
+        left = ", ".join(f"{n} rows {why}" for why, n in made.excluded.items())
+        msg = f"No sample is left of {site.site} for {scenario.key} ({left or 'no rows'})."
+        raise SamplesEmptyError(msg)
+    return made
+
+
+def full_run(bound: BoundData, scenario: Scenario, table: str) -> tuple[Run, ...]:
+    """Return every window of a table that crosses no gap, one ``Run`` per unit.
+
+    For the line's replay and the report's picture: unlabelled windows, and windows that
+    break the contract, are in it.
+    """
+    known = bound.tables[table]
+    sound = conform.sound_rows(scenario, known.channels)
+    runs = []
+    for unit, rows in known.series():
+        ends = _window_ends(known, rows, scenario, np.ones(len(rows), dtype=bool))
+        windows = _windows(known, rows, ends, scenario)
+        span = scenario.window.rows
+        held = sound[rows[ends[:, None] - np.arange(span)]].all(axis=1)
+        runs.append(
+            Run(
+                x=windows,
+                at=_times_of(known, rows[ends]),
+                row=rows[ends],
+                sound=held,
+                source=_source(known.name, unit),
+            )
+        )
+    return tuple(runs)
+
+
+def _table_samples(
+    table: BoundTable, bound: BoundData, scenario: Scenario, site: SiteProfile
+) -> Samples:
+    broken = conform.broken_rows(scenario, table.channels)
+    excluded = {f"{why}": int(rows.sum()) for why, rows in broken.items() if rows.any()}
+    usable = ~np.logical_or.reduce(list(broken.values()))
+    if table.running is not None:
+        stopped = usable & ~table.running
+        excluded["stopped"] = int(stopped.sum())
+        usable &= table.running
+    if scenario.target is not None and table.laboratory is not None:
+        made = _by_time(table, table.laboratory, scenario, site, usable)
+    else:
+        made = _by_row(table, scenario, site, usable)
+    made = replace(made, excluded={k: n for k, n in excluded.items() if n})
+    return replace(made, event=_events(made, bound.events, scenario))
+
+
+def _by_row(
+    table: BoundTable,
+    scenario: Scenario,
+    site: SiteProfile,
+    usable: NDArray[np.bool_],
+) -> Samples:
+    """Cut windows; a label belongs to the window's last row."""
+    labels = np.full(table.rows, np.nan) if table.target is None else table.target
+    needs_label = scenario.target is not None
+    counted = np.isfinite(labels) if needs_label else np.ones(table.rows, dtype=bool)
+    part = assign_parts(
+        table.name,
+        Labelled(
+            us=table.us, group=table.group, counted=counted, batches=_batched(site)
+        ),
+        site.uses,
+    )
+    cuts = []
+    for unit, rows in table.series():
+        ends = _window_ends(table, rows, scenario, usable[rows], part[rows])
+        ends = ends[counted[rows[ends]]]
+        last = rows[ends]
+        cuts.append(
+            _plain(
+                x=_windows(table, rows, ends, scenario),
+                y=labels[last],
+                at=_times_of(table, last),
+                part=part[last],
+                source=_source(table.name, unit),
+                row=last,
+            )
+        )
+    return _joined(cuts, scenario)
+
+
+def _batched(site: SiteProfile) -> bool:
+    return site.batch_column is not None
+
+
+def _by_time(
+    table: BoundTable,
+    lab: Laboratory,
+    scenario: Scenario,
+    site: SiteProfile,
+    usable: NDArray[np.bool_],
+) -> Samples:
+    """Give each laboratory value the median of the windows near its time."""
+    known = np.isfinite(lab.values) & (lab.us != NO_TIME)
+    part = assign_parts(
+        table.name,
+        Labelled(us=lab.us, group=None, counted=known, batches=False),
+        site.uses,
+    )
+    order = np.flatnonzero(known)[np.argsort(lab.us[known], kind="stable")]
+    cuts = []
+    for unit, rows in table.series():
+        ends = _window_ends(table, rows, scenario, usable[rows])
+        near = _near(lab, order, part, _micros(table, rows[ends]))
+        kept = [i for i, windows in near.items() if len(windows)]
+        if not kept:
+            continue
+        span = [_windows(table, rows, ends[near[i]], scenario) for i in kept]
+        medians = [np.median(x, axis=0).astype(np.float32) for x in span]
+        cuts.append(
+            _plain(
+                x=np.stack(medians),
+                y=lab.values[kept],
+                at=lab.us[kept].view("datetime64[us]"),
+                part=part[kept],
+                source=_source(table.name, unit),
+                row=np.full(len(kept), -1),
+                support=np.asarray([len(near[i]) for i in kept]),
+            )
+        )
+    return _joined(cuts, scenario)
+
+
+def _near(
+    lab: Laboratory, order: Ints, part: NDArray[np.str_], at: Ints
+) -> dict[int, Ints]:
+    """Return for each laboratory value the windows that speak for it.
+
+    ``at`` rises. A window that was used for an earlier value of another part is left
+    out, so that no measurement stands in two parts.
+    """
+    reach = round(lab.within_s * SECOND)
+    owner = np.full(len(at), "", dtype=part.dtype)
+    near: dict[int, Ints] = {}
+    for i in order:
+        first = np.searchsorted(at, lab.us[i] - reach, side="left")
+        last = np.searchsorted(at, lab.us[i] + reach, side="right")
+        windows = np.arange(first, last)
+        free = (owner[windows] == "") | (owner[windows] == part[i])
+        near[int(i)] = windows[free]
+        owner[windows[free]] = part[i]
+    return near
+
+
+def _window_ends(
+    table: BoundTable,
+    rows: Ints,
+    scenario: Scenario,
+    usable: NDArray[np.bool_],
+    part: NDArray[np.str_] | None = None,
+) -> Ints:
+    """Return the places in ``rows`` at which a whole window ends.
+
+    All rows of a window are usable, follow each other without a gap and have the same
+    part. Windows start at multiples of the stride inside each unbroken stretch.
+    """
+    span, stride = scenario.window.rows, scenario.window.stride
+    if not len(rows):
+        return np.zeros(0, dtype=np.int64)
+    breaks = np.zeros(len(rows), dtype=bool)
+    breaks[0] = True
+    if span > 1 and table.us is not None:
+        period = max(signal.period_s for signal in scenario.signals) * SECOND
+        steps = np.diff(table.us[rows])
+        breaks[1:] |= (steps > GAP_PERIODS * period) | (steps <= 0)
+    if part is not None:
+        breaks[1:] |= part[1:] != part[:-1]
+    breaks[1:] |= usable[1:] != usable[:-1]
+    stretch = np.maximum.accumulate(np.where(breaks, np.arange(len(rows)), 0))
+    depth = np.arange(len(rows)) - stretch
+    whole = usable & (depth >= span - 1) & ((depth - span + 1) % stride == 0)
+    return np.flatnonzero(whole)
+
+
+def _windows(table: BoundTable, rows: Ints, ends: Ints, scenario: Scenario) -> Floats32:
+    span = scenario.window.rows
+    if not len(ends):
+        return np.zeros((0, span, scenario.channels), dtype=np.float32)
+    picks = rows[ends[:, None] + np.arange(1 - span, 1)]
+    windows: Floats32 = table.channels[picks].astype(np.float32)
+    return windows
+
+
+def _micros(table: BoundTable, rows: Ints) -> Ints:
+    return rows if table.us is None else table.us[rows]
+
+
+def _times_of(table: BoundTable, rows: Ints) -> NDArray[np.datetime64]:
+    if table.us is None:
+        return np.full(len(rows), np.datetime64("NaT", "us"))
+    return table.us[rows].view("datetime64[us]")
+
+
+def _source(table: str, unit: str) -> str:
+    return f"{table}/{unit}" if unit else table
+
+
+def _plain(  # noqa: PLR0913  (the columns of a record)
+    *,
+    x: Floats32,
+    y: NDArray[np.float64],
+    at: NDArray[np.datetime64],
+    part: NDArray[np.str_],
+    source: str,
+    row: Ints,
+    support: Ints | None = None,
+) -> Samples:
+    count = len(y)
+    return Samples(
+        x=x,
+        y=y,
+        at=at,
+        part=part,
+        source=np.full(count, source),
+        event=np.full(count, ""),
+        row=row,
+        support=np.ones(count, dtype=np.int64) if support is None else support,
+        excluded={},
+        notes=(),
+    )
+
+
+def _joined(cuts: list[Samples], scenario: Scenario) -> Samples:
+    shape = (0, scenario.window.rows, scenario.channels)
+    empty = _plain(
+        x=np.zeros(shape, dtype=np.float32),
+        y=np.zeros(0),
+        at=np.zeros(0, dtype="datetime64[us]"),
+        part=np.zeros(0, dtype="<U9"),
+        source="",
+        row=np.zeros(0, dtype=np.int64),
+    )
+    every = cuts or [empty]
+    excluded: dict[str, int] = {}
+    for cut in every:
+        for why, count in cut.excluded.items():
+            excluded[why] = excluded.get(why, 0) + count
+    return Samples(
+        x=np.concatenate([cut.x for cut in every]),
+        y=np.concatenate([cut.y for cut in every]),
+        at=np.concatenate([cut.at for cut in every]),
+        part=np.concatenate([cut.part for cut in every]),
+        source=np.concatenate([cut.source for cut in every]),
+        event=np.concatenate([cut.event for cut in every]),
+        row=np.concatenate([cut.row for cut in every]),
+        support=np.concatenate([cut.support for cut in every]),
+        excluded=excluded,
+        notes=tuple(note for cut in every for note in cut.notes),
+    )
+
+
+def _events(
+    made: Samples, events: tuple[BoundEvent, ...], scenario: Scenario
+) -> NDArray[np.str_]:
+    """Return the kind of the event that each window overlaps, or empty."""
+    kinds = max((len(event.kind) for event in events), default=1)
+    found = np.full(len(made), "", dtype=f"<U{kinds}")
+    last = made.at.view(np.int64)
+    period = max(signal.period_s for signal in scenario.signals) * SECOND
+    first = last - round((scenario.window.rows - 1) * period)
+    timed = last != NO_TIME
+    for event in events:
+        over = timed & (last >= event.start_us) & (first <= event.end_us)
+        found[over & (found == "")] = event.kind
+    return found
