@@ -1,0 +1,160 @@
+"""A package as an OCI image layout with CNCF ModelPack media types.
+
+So any OCI registry stores and delivers packages, and any OCI tool can look at one. Each
+file is one layer, as it is (no tar in the tar, no compression). All index documents
+follow from the files and the signed statement, so the reader makes them again and
+compares. Sources: OCI image-spec v1.1 (image layout, manifest); CNCF model-spec v1
+(media types, annotations, config schema).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tundish.kernel import canonical, digest
+from tundish.kernel.canonical import Json
+from tundish.kernel.digest import hex_part
+from tundish.kernel.errors import DocumentMalformedError, NotCanonicalError
+from tundish.model.errors import PackageMalformedError
+from tundish.seal.statement import PackageStatement
+
+MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
+ARTIFACT_TYPE = "application/vnd.cncf.model.manifest.v1+json"
+CONFIG_TYPE = "application/vnd.cncf.model.config.v1+json"
+WEIGHT_TYPE = "application/vnd.cncf.model.weight.v1.raw"
+WEIGHT_CONFIG_TYPE = "application/vnd.cncf.model.weight.config.v1.raw"
+DOC_TYPE = "application/vnd.cncf.model.doc.v1.raw"
+FILEPATH = "org.cncf.model.filepath"
+
+_BLOBS = "blobs/sha256/"
+_WEIGHT_CONFIGS = frozenset({"scenario.yaml", "golden.json", "envelope.json"})
+
+
+def pack(files: Mapping[str, bytes], statement: PackageStatement) -> dict[str, bytes]:
+    """Return the entries of the layout: index, manifest and one blob per file."""
+    entries: dict[str, bytes] = {}
+    layers = [_layer(entries, name, files[name]) for name in sorted(files)]
+    config = canonical.dumps(_config(layers, statement))
+    manifest = canonical.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST_TYPE,
+            "artifactType": ARTIFACT_TYPE,
+            "config": _blob(entries, config, CONFIG_TYPE),
+            "layers": list(layers),
+            "annotations": {
+                "org.opencontainers.image.created": statement.created_at,
+                "org.opencontainers.image.title": statement.product,
+                "org.opencontainers.image.version": str(statement.version),
+            },
+        }
+    )
+    entry = _blob(entries, manifest, MANIFEST_TYPE)
+    entry["artifactType"] = ARTIFACT_TYPE
+    entry["annotations"] = {"org.opencontainers.image.ref.name": str(statement.version)}
+    index: dict[str, Json] = {
+        "schemaVersion": 2,
+        "mediaType": INDEX_TYPE,
+        "manifests": [entry],
+    }
+    entries["index.json"] = canonical.dumps(index)
+    entries["oci-layout"] = canonical.dumps({"imageLayoutVersion": "1.0.0"})
+    return entries
+
+
+def unpack(entries: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the files of a layout; nothing in it is trusted by this.
+
+    Every blob must have the digest it is named by. What else the layout says is
+    compared by ``check`` after the signature was verified.
+
+    Raises:
+        PackageMalformedError: if it is no layout with one manifest.
+    """
+    for name, body in entries.items():
+        if name.startswith(_BLOBS) and hex_part(digest.of_bytes(body)) != name[13:]:
+            msg = f"The blob {name[13:25]} of a package does not have its digest."
+            raise PackageMalformedError(msg)
+    index = _object(entries.get("index.json"), "index.json")
+    manifests = index.get("manifests")
+    if not isinstance(manifests, list) or len(manifests) != 1:
+        msg = "A package's index has not exactly one manifest."
+        raise PackageMalformedError(msg)
+    manifest = _object(_find(entries, manifests[0]), "manifest")
+    layers = manifest.get("layers")
+    files: dict[str, bytes] = {}
+    for layer in layers if isinstance(layers, list) else []:
+        notes = layer.get("annotations") if isinstance(layer, dict) else None
+        path = notes.get(FILEPATH) if isinstance(notes, dict) else None
+        if not isinstance(path, str) or path in files:
+            msg = "A package's manifest has a layer without a name, or a name twice."
+            raise PackageMalformedError(msg)
+        files[path] = _find(entries, layer)
+    return files
+
+
+def check(
+    entries: Mapping[str, bytes],
+    files: Mapping[str, bytes],
+    statement: PackageStatement,
+) -> None:
+    """Refuse a layout that is not the one ``pack`` makes of verified files.
+
+    Raises:
+        PackageMalformedError: naming the entry that differs.
+    """
+    expected = pack(files, statement)
+    for name in sorted({*expected, *entries}):
+        if expected.get(name) != entries.get(name):
+            msg = f"The entry {name[:80]!r} of a package is not what its files give."
+            raise PackageMalformedError(msg)
+
+
+def _layer(entries: dict[str, bytes], name: str, body: bytes) -> dict[str, Json]:
+    if name.startswith("graph."):
+        media = WEIGHT_TYPE
+    else:
+        media = WEIGHT_CONFIG_TYPE if name in _WEIGHT_CONFIGS else DOC_TYPE
+    return {**_blob(entries, body, media), "annotations": {FILEPATH: name}}
+
+
+def _blob(entries: dict[str, bytes], body: bytes, media: str) -> dict[str, Json]:
+    name = digest.of_bytes(body)
+    entries[_BLOBS + hex_part(name)] = body
+    return {"mediaType": media, "digest": name, "size": len(body)}
+
+
+def _config(
+    layers: list[dict[str, Json]], statement: PackageStatement
+) -> dict[str, Json]:
+    return {
+        "descriptor": {
+            "name": statement.product,
+            "version": str(statement.version),
+            "createdAt": statement.created_at,
+        },
+        "config": {"format": "onnx"},
+        "modelfs": {"type": "layers", "diffIds": [item["digest"] for item in layers]},
+    }
+
+
+def _find(entries: Mapping[str, bytes], entry: Json) -> bytes:
+    name = entry.get("digest") if isinstance(entry, dict) else None
+    body = entries.get(_BLOBS + hex_part(name)) if isinstance(name, str) else None
+    if body is None:
+        msg = "A package's manifest names a blob that is not there."
+        raise PackageMalformedError(msg)
+    return body
+
+
+def _object(data: bytes | None, what: str) -> dict[str, Json]:
+    try:
+        value = canonical.loads_canonical(data or b"")
+    except (DocumentMalformedError, NotCanonicalError) as error:
+        msg = f"The {what} of a package is no canonical JSON: {error.message}"
+        raise PackageMalformedError(msg) from error
+    if not isinstance(value, dict):
+        msg = f"The {what} of a package is no JSON object."
+        raise PackageMalformedError(msg)
+    return value

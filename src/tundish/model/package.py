@@ -1,0 +1,370 @@
+"""A package: graph, card, scenario, verdict, parity, bill of materials, signature.
+
+``build`` signs and, when asked, encrypts the graph; ``write_folder`` and ``write_tar``
+put it on a disk; ``read`` gives it back only after every byte of it was verified.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from tundish.kernel import canonical, clock, digest, paths
+from tundish.kernel.canonical import Json
+from tundish.kernel.digest import Digest
+from tundish.kernel.errors import DocumentMalformedError, NotCanonicalError
+from tundish.model import folder, graphcheck, hardening, layout, tarball
+from tundish.model.card import ModelCard
+from tundish.model.errors import (
+    PackageExpiredError,
+    PackageFileChangedError,
+    PackageFileExtraError,
+    PackageFileMissingError,
+    PackageMalformedError,
+    PackageNeedsGrantError,
+    PackageTooLargeError,
+    PackageUnsignedError,
+)
+from tundish.model.golden import Golden
+from tundish.seal import envelope, model_signature
+from tundish.seal.envelope import Identity
+from tundish.seal.freshness import Freshness
+from tundish.seal.keys import SigningKey, VerifyKey
+from tundish.seal.model_signature import SignedManifest, facts_of
+from tundish.seal.statement import PackageStatement, first_fault
+
+SIGNATURE = "model.sig"
+GRAPH = "graph.onnx"
+GRAPH_AGE = "graph.onnx.age"
+CARD = "card.json"
+SCENARIO = "scenario.yaml"
+VERDICT = "verdict.json"
+PARITY = "parity.json"
+BOM = "bom.cdx.json"
+GOLDEN = "golden.json"
+ENVELOPE = "envelope.json"
+REQUIRED = frozenset({CARD, SCENARIO, VERDICT, PARITY, BOM, GOLDEN})
+ALLOWED_ENDINGS = (".json", ".yaml", ".onnx", ".age", ".md", ".txt")
+MAX_BYTES = tarball.MAX_BYTES
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackageParts:
+    """What goes into a package.
+
+    Attributes:
+        graph: Bytes of the ONNX graph, in clear.
+        card: The model's card.
+        scenario_yaml: The scenario it was judged against, as its file stands.
+        verdict: The judge's verdict.
+        parity: Trained estimator against graph.
+        bom: Bill of materials (CycloneDX).
+        golden: Input and outputs for the check after every load.
+        envelope: Statistics of the training data, for drift; optional.
+    """
+
+    graph: bytes
+    card: ModelCard
+    scenario_yaml: str
+    verdict: dict[str, Json]
+    parity: dict[str, Json]
+    bom: dict[str, Json]
+    golden: Golden
+    envelope: dict[str, Json] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package:
+    """A package whose every byte is signed; made by ``build``, ``read``, ``verify``.
+
+    Attributes:
+        digest: Digest of the signed statement: its name in grants and ledger.
+        signer: Id of the key that signed.
+        statement: Product, version, end date, parents.
+        files: Its files without the signature.
+        signature: Bytes of ``model.sig``.
+    """
+
+    digest: Digest
+    signer: Digest
+    statement: PackageStatement
+    files: Mapping[str, bytes]
+    signature: bytes
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the graph can be opened with a grant only."""
+        return GRAPH_AGE in self.files
+
+    @cached_property
+    def card(self) -> ModelCard:
+        """The model's card."""
+        return self._record(CARD, ModelCard)
+
+    @cached_property
+    def golden(self) -> Golden:
+        """The check after every load."""
+        return self._record(GOLDEN, Golden)
+
+    @property
+    def scenario_yaml(self) -> str:
+        """The scenario's file."""
+        try:
+            return self.files[SCENARIO].decode()
+        except UnicodeDecodeError as error:
+            msg = f"The file {SCENARIO} of a package is no UTF-8 text."
+            raise PackageMalformedError(msg) from error
+
+    @property
+    def verdict(self) -> dict[str, Json]:
+        """The judge's verdict."""
+        return self._document(VERDICT)
+
+    @property
+    def parity(self) -> dict[str, Json]:
+        """Trained estimator against graph."""
+        return self._document(PARITY)
+
+    @property
+    def bom(self) -> dict[str, Json]:
+        """The bill of materials."""
+        return self._document(BOM)
+
+    @property
+    def envelope(self) -> dict[str, Json] | None:
+        """Statistics of the training data, if the package has them."""
+        return self._document(ENVELOPE) if ENVELOPE in self.files else None
+
+    def _document(self, name: str) -> dict[str, Json]:
+        try:
+            value = canonical.loads_canonical(self.files[name])
+        except (DocumentMalformedError, NotCanonicalError) as error:
+            msg = f"The file {name} of a package is refused: {error.message}"
+            raise PackageMalformedError(msg) from error
+        if not isinstance(value, dict):
+            msg = f"The file {name} of a package is no JSON object."
+            raise PackageMalformedError(msg)
+        return value
+
+    def _record(self, name: str, model: type[_Model]) -> _Model:
+        self._document(name)
+        try:
+            return model.model_validate_json(self.files[name])
+        except ValidationError as error:
+            raise PackageMalformedError(first_fault(f"file {name}", error)) from error
+
+
+def build(
+    parts: PackageParts,
+    *,
+    statement: PackageStatement,
+    key: SigningKey,
+    encrypt_to: Sequence[str] | None = None,
+) -> Package:
+    """Make a signed package; encryption is random, so a version is built once.
+
+    Args:
+        parts: What goes in; the graph is checked first.
+        statement: Product, version, end date, parents.
+        key: The owner's signing key.
+        encrypt_to: Age recipients the graph is encrypted for; ``None``: in clear.
+
+    Raises:
+        What ``graphcheck`` refuses; PackageMalformedError if the card speaks of
+        another product, version or graph.
+    """
+    graphcheck.check_convention(graphcheck.check_graph(parts.graph))
+    _check_card(parts, statement)
+    files = {
+        CARD: canonical.dumps(parts.card.to_json()),
+        SCENARIO: parts.scenario_yaml.encode(),
+        VERDICT: canonical.dumps(parts.verdict),
+        PARITY: canonical.dumps(parts.parity),
+        BOM: canonical.dumps(parts.bom),
+        GOLDEN: canonical.dumps(parts.golden.to_json()),
+    }
+    if parts.envelope is not None:
+        files[ENVELOPE] = canonical.dumps(parts.envelope)
+    if encrypt_to is None:
+        files[GRAPH] = parts.graph
+    else:
+        files[GRAPH_AGE] = envelope.encrypt(parts.graph, encrypt_to)
+    facts = {name: facts_of(data) for name, data in files.items()}
+    signature = model_signature.sign(facts, statement, key)
+    return _verified({**files, SIGNATURE: signature}, [key.public])
+
+
+def write_folder(package: Package, path: Path) -> None:
+    """Write a package as a new folder of plain files: whole, or not at all."""
+    folder.write(path, {**package.files, SIGNATURE: package.signature})
+
+
+def write_tar(package: Package, path: Path) -> None:
+    """Write a package as one file: an OCI image layout in a tar; same bytes always."""
+    paths.write_whole(path, to_tar(package))
+
+
+def to_tar(package: Package) -> bytes:
+    """Return the bytes that ``write_tar`` writes."""
+    files = {**package.files, SIGNATURE: package.signature}
+    return tarball.write(layout.pack(files, package.statement))
+
+
+def read(
+    path: Path, *, trusted: Sequence[VerifyKey], now: datetime, seen: Freshness
+) -> Package:
+    """Read a package from its folder or its tar, and verify every byte of it.
+
+    Args:
+        path: Untrusted folder or file.
+        trusted: Keys that may sign packages.
+        now: This machine's time.
+        seen: What was seen before; remembers this package if all holds.
+
+    Raises:
+        PathMissingError: if nothing is there.
+        PackageMalformedError, PackageUnsignedError, PackageFileChangedError,
+        PackageFileMissingError, PackageFileExtraError, PackageTooLargeError,
+        PackageExpiredError: as their names say.
+        SignatureMalformedError, SignatureInvalidError, SignerUntrustedError,
+        PackageOlderError, PackageForkedError, ClockSetBackError: from ``seal``.
+    """
+    if path.is_dir():
+        return verify(folder.read(path), trusted=trusted, now=now, seen=seen)
+    size = paths.existing_file(path).stat().st_size
+    if size > MAX_BYTES:
+        msg = f"The package {path} has {size} bytes; at most {MAX_BYTES} are read."
+        raise PackageTooLargeError(msg)
+    return read_tar(path.read_bytes(), trusted=trusted, now=now, seen=seen)
+
+
+def read_tar(
+    data: bytes, *, trusted: Sequence[VerifyKey], now: datetime, seen: Freshness
+) -> Package:
+    """Verify a package from the bytes of its tar; see ``read``."""
+    entries = tarball.read(data)
+    files = layout.unpack(entries)
+    package = _verified(files, trusted)
+    layout.check(entries, files, package.statement)
+    return _fresh(package, now, seen)
+
+
+def verify(
+    files: Mapping[str, bytes],
+    *,
+    trusted: Sequence[VerifyKey],
+    now: datetime,
+    seen: Freshness,
+) -> Package:
+    """Verify a package from the bytes of its files; see ``read``."""
+    return _fresh(_verified(files, trusted), now, seen)
+
+
+def graph_bytes(package: Package, identity: Identity | None = None) -> bytes:
+    """Return the graph in clear, in memory only.
+
+    Opening an encrypted graph first hardens the process (see ``hardening``), for as
+    long as it lives.
+
+    Raises:
+        PackageNeedsGrantError: if it is encrypted and no identity was given.
+        EnvelopeClosedError: if the identity does not open it.
+    """
+    if not package.encrypted:
+        return package.files[GRAPH]  # its digest was compared by ``_verified``
+    if identity is None:
+        msg = f"The graph of {package.statement.product} is encrypted."
+        raise PackageNeedsGrantError(msg)
+    hardening.harden()
+    graph = envelope.decrypt(package.files[GRAPH_AGE], identity)
+    _check_graph_digest(package, graph)
+    return graph
+
+
+def _verified(files: Mapping[str, bytes], trusted: Sequence[VerifyKey]) -> Package:
+    if SIGNATURE not in files:
+        msg = f"A package has no {SIGNATURE}, so nobody has signed it."
+        raise PackageUnsignedError(msg)
+    manifest = model_signature.verify(files[SIGNATURE], trusted)
+    content = {name: data for name, data in files.items() if name != SIGNATURE}
+    _check_files(content, manifest)
+    package = Package(
+        digest=manifest.digest,
+        signer=manifest.signer,
+        statement=manifest.statement,
+        files=content,
+        signature=files[SIGNATURE],
+    )
+    _check_documents(package)
+    return package
+
+
+def _check_files(files: Mapping[str, bytes], manifest: SignedManifest) -> None:
+    extra = sorted(set(files) - set(manifest.files))
+    if extra:
+        msg = f"A package holds {extra[0][:80]!r}, which nobody has signed."
+        raise PackageFileExtraError(msg)
+    for name, facts in manifest.files.items():
+        if name not in files:
+            msg = f"A package lacks {name[:80]!r}, which was signed."
+            raise PackageFileMissingError(msg)
+        if "/" in name or not name.endswith(ALLOWED_ENDINGS):
+            msg = f"A package holds {name[:80]!r}; such files are not allowed."
+            raise PackageFileExtraError(msg)
+        if facts_of(files[name]) != facts:
+            msg = f"The file {name!r} of a package is not the one that was signed."
+            raise PackageFileChangedError(msg)
+
+
+def _check_documents(package: Package) -> None:
+    missing = sorted(REQUIRED - set(package.files))
+    if (GRAPH in package.files) == (GRAPH_AGE in package.files):
+        missing.append(GRAPH)
+    if missing:
+        msg = f"A package has not exactly one {missing[0]!r}, as every package must."
+        raise PackageFileMissingError(msg)
+    said = (package.card.product, package.card.version)
+    if said != (package.statement.product, package.statement.version):
+        msg = f"A package's card speaks of {said[0]} version {said[1]}."
+        raise PackageMalformedError(msg)
+    if not package.encrypted:
+        _check_graph_digest(package, package.files[GRAPH])
+    # each of them is read once here, so that no later reader meets a malformed one
+    _ = (package.golden, package.scenario_yaml, package.envelope)
+    _ = (package.verdict, package.parity, package.bom)
+
+
+def _check_graph_digest(package: Package, graph: bytes) -> None:
+    if digest.of_bytes(graph) != package.card.graph:
+        msg = f"The graph of {package.statement.product} is not the one its card names."
+        raise PackageMalformedError(msg)
+
+
+def _check_card(parts: PackageParts, statement: PackageStatement) -> None:
+    graph = digest.of_bytes(parts.graph)
+    said = (parts.card.product, parts.card.version, parts.card.graph)
+    if said != (statement.product, statement.version, graph):
+        msg = "The card of a package speaks of another product, version or graph."
+        raise PackageMalformedError(msg, advice="Make the card for this graph.")
+
+
+def _fresh(package: Package, now: datetime, seen: Freshness) -> Package:
+    seen.see_time(now)
+    if now >= clock.from_text(package.statement.not_after):
+        msg = (
+            f"The package {package.statement.product} version "
+            f"{package.statement.version} expired at {package.statement.not_after}."
+        )
+        raise PackageExpiredError(msg)
+    seen.see_package(
+        package.statement.product, package.statement.version, package.digest
+    )
+    return package

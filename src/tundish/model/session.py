@@ -1,0 +1,190 @@
+"""A session: one graph in memory, checked before and after it is loaded.
+
+Built from bytes, never from a path; one thread unless more are asked for; every option
+that could write the graph, an engine or a profile to the disk is refused; the golden
+check follows every load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tundish.kernel import settings
+from tundish.model import graphcheck
+from tundish.model.errors import (
+    SessionFailedError,
+    SessionOptionError,
+    TelemetryNotSilencedError,
+    WindowShapeError,
+)
+from tundish.model.golden import ABSOLUTE, RELATIVE, Floats, Golden, Tensor
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession  # type: ignore[import-untyped]
+
+ALLOWED_OPTIONS = frozenset(
+    {
+        "session.dynamic_block_base",
+        "session.inter_op.allow_spinning",
+        "session.intra_op.allow_spinning",
+        "session.set_denormal_as_zero",
+    }
+)
+MAX_THREADS = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionOptions:
+    """How a session runs.
+
+    Attributes:
+        threads: Threads for one operator; with 1, results do not depend on the
+            machine's number of cores.
+        config: Runtime options by name; only those in ``ALLOWED_OPTIONS`` are taken.
+    """
+
+    threads: int = 1
+    config: Mapping[str, str] | None = None
+
+
+class Session:
+    """A loaded graph that has given its golden answer.
+
+    Args:
+        graph: Bytes of the graph; kept alive until the session stands (onnxruntime
+            reads freed memory without any error otherwise).
+        golden: The signed check of the package the graph came from.
+        options: Threads and allowed runtime options.
+
+    Raises:
+        TelemetryNotSilencedError: if onnxruntime was imported too early.
+        GoldenMismatchError: if the golden input gives another answer.
+        SessionOptionError, SessionFailedError: as their names say; and all that
+            ``graphcheck.check_graph`` refuses.
+    """
+
+    def __init__(
+        self, graph: bytes, golden: Golden, options: SessionOptions | None = None
+    ) -> None:
+        self._loaded = _Loaded(graph, options or SessionOptions())
+        golden.check(self._loaded.run(golden.window.array()))
+
+    @property
+    def rows(self) -> int:
+        """Rows of a window."""
+        return self._loaded.rows
+
+    @property
+    def channels(self) -> int:
+        """Channels of a window."""
+        return self._loaded.channels
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the outputs."""
+        return self._loaded.outputs
+
+    def run(self, window: Floats) -> dict[str, Floats]:
+        """Score windows.
+
+        Args:
+            window: float32 of shape (windows, rows, channels). Missing values are
+                NaN; what they do is the graph's affair, and the caller's guard must
+                refuse an output that is not finite.
+
+        Returns:
+            Every output by name, float32, first axis windows.
+
+        Raises:
+            WindowShapeError: if the shape or the number type is wrong.
+            SessionFailedError: if the runtime fails.
+        """
+        return self._loaded.run(window)
+
+
+def make_golden(
+    graph: bytes,
+    window: Floats,
+    *,
+    relative: float = RELATIVE,
+    absolute: float = ABSOLUTE,
+) -> Golden:
+    """Run a graph on a window and write down its answer as the golden check.
+
+    Raises:
+        The same as ``Session``; a window whose outputs are not finite is refused.
+    """
+    found = _Loaded(graph, SessionOptions()).run(window)
+    return Golden(
+        window=Tensor.of(window),
+        outputs={name: Tensor.of(values) for name, values in found.items()},
+        relative=relative,
+        absolute=absolute,
+    )
+
+
+class _Loaded:
+    """A graph in the runtime, before its golden check."""
+
+    def __init__(self, graph: bytes, options: SessionOptions) -> None:
+        facts = graphcheck.check_graph(graph)
+        graphcheck.check_convention(facts)
+        _, rows, channels = facts.inputs[0].shape
+        self.rows, self.channels = int(str(rows)), int(str(channels))
+        self.outputs = tuple(item.name for item in facts.outputs)
+        self._session = _open(graph, options)
+
+    def run(self, window: Floats) -> dict[str, Floats]:
+        expected = (self.rows, self.channels)
+        if window.dtype != np.float32 or window.shape[1:] != expected:
+            msg = (
+                f"A window is {window.dtype} of shape {window.shape}; expected float32 "
+                f"of shape (windows, {self.rows}, {self.channels})."
+            )
+            raise WindowShapeError(msg)
+        try:
+            values = self._session.run(list(self.outputs), {"window": window})
+        except Exception as error:
+            msg = f"The inference runtime failed: {type(error).__name__}."
+            raise SessionFailedError(msg) from error
+        return dict(zip(self.outputs, values, strict=True))
+
+
+def _open(graph: bytes, options: SessionOptions) -> InferenceSession:
+    denied = set(options.config or {}) - ALLOWED_OPTIONS
+    if denied or not 1 <= options.threads <= MAX_THREADS:
+        what = min(denied) if denied else f"threads={options.threads}"
+        msg = f"The session option {what!r} is not allowed."
+        raise SessionOptionError(msg)
+    runtime = _runtime()
+    chosen = runtime.SessionOptions()
+    chosen.intra_op_num_threads = options.threads
+    chosen.inter_op_num_threads = 1
+    chosen.use_deterministic_compute = True
+    chosen.log_severity_level = 4
+    chosen.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    for name, value in (options.config or {}).items():
+        chosen.add_session_config_entry(name, value)
+    try:
+        # `graph` is a name of this frame: it lives until the session stands
+        return runtime.InferenceSession(
+            graph, sess_options=chosen, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:
+        msg = f"The inference runtime cannot load a graph: {type(error).__name__}."
+        raise SessionFailedError(msg) from error
+
+
+def _runtime() -> ModuleType:
+    if not settings.silence_onnxruntime():
+        msg = "onnxruntime was loaded before its telemetry could be turned off."
+        raise TelemetryNotSilencedError(msg)
+    import onnxruntime  # noqa: PLC0415 -- only now is it silent
+
+    module: ModuleType = onnxruntime
+    return module
