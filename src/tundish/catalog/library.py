@@ -11,10 +11,11 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from tundish.catalog.datasets import DatasetEntry
-from tundish.catalog.documents import parse_document, read_document
+from tundish.catalog.documents import parse_document
 from tundish.catalog.errors import UnknownNameError
 from tundish.catalog.scenario import Scenario
 from tundish.catalog.site import SiteProfile
+from tundish.kernel import paths
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -44,21 +45,26 @@ def site(name: str) -> SiteProfile:
     return _find(name, SiteProfile)
 
 
+def source(name: str, kind: type[BaseModel]) -> bytes:
+    """Return the bytes of a document as its file stands; raises as ``dataset``."""
+    for item in _shipped(kind):
+        if item.name == f"{name}.yaml":
+            return item.read_bytes()
+    if name.endswith((".yaml", ".yml")) or Path(name).is_file():
+        return paths.existing_file(Path(name)).read_bytes()
+    have = ", ".join(names(kind))
+    folder = _FOLDERS[kind]
+    msg = f"There is no {name!r} among the {folder} of the catalogue ({have}), and no such file."
+    raise UnknownNameError(msg)
+
+
 def names(kind: type[BaseModel]) -> list[str]:
     """Return the names that ship with Tundish for a kind of document."""
     return sorted(item.name.removesuffix(".yaml") for item in _shipped(kind))
 
 
 def _find(name: str, kind: type[T]) -> T:
-    for item in _shipped(kind):
-        if item.name == f"{name}.yaml":
-            return parse_document(item.read_bytes(), kind, item.name)
-    if name.endswith((".yaml", ".yml")) or Path(name).is_file():
-        return read_document(Path(name), kind)
-    have = ", ".join(names(kind))
-    folder = _FOLDERS[kind]
-    msg = f"There is no {name!r} among the {folder} of the catalogue ({have}), and no such file."
-    raise UnknownNameError(msg)
+    return parse_document(source(name, kind), kind, name)
 
 
 def _shipped(kind: type[BaseModel]) -> Iterator[Traversable]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.markup import escape
@@ -60,3 +61,17 @@ def line(text: str, style: str = "") -> None:
 def heading(text: str) -> None:
     """Print the heading of a stage."""
     out.rule(f"[bold]{escape(text)}[/]", align="left")
+
+
+@contextmanager
+def working(text: str) -> Iterator[Callable[[str], None]]:
+    """Show a spinner on standard error, and what is being done, while a block runs."""
+    if not err.is_terminal:
+        yield _say_nothing
+        return
+    with err.status(escape(text)) as status:
+        yield lambda detail: status.update(f"{escape(text)}: {escape(detail)}")
+
+
+def _say_nothing(_detail: str) -> None:
+    return

@@ -107,3 +107,18 @@ class GrantMissingError(UsageError):
 
     code = "grant-missing"
     default_advice = "Name the grant with --grant FILE; 'tundish device' prints what its issuer needs."
+
+
+class WindowFileError(UsageError):
+    """A file of windows cannot be scored.
+
+    What happened: it is no table of comma-separated numbers, or its width is not the
+    number of channels that the scenario's contract names.
+
+    What to do: write one row per time step and one column per channel, in the
+    contract's order and units (``tundish scenario show KEY``). Data in the plant's
+    own form goes through a site profile and ``tundish line run``.
+    """
+
+    code = "window-file"
+    default_advice = "One row per time step, one column per channel, in the contract's order and units."

@@ -1,0 +1,156 @@
+"""``tundish seal``, ``grant``, ``verify``, ``score``: the sealed package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tundish.cli import show
+from tundish.cli.options import AsJson, In, open_workspace
+from tundish.kernel.digest import short
+
+DAY_S = 86_400.0
+
+Package = Annotated[Path, typer.Argument(help="The package: a .tar or its folder.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    for command in (seal, grant, verify, score):
+        app.command()(command)
+
+
+def seal(  # noqa: PLR0913  (a command's options)
+    run: Annotated[
+        str, typer.Argument(help="A run, or its beginning; default: the newest.")
+    ] = "",
+    days: Annotated[
+        float, typer.Option(help="Days until the package is refused.")
+    ] = 365.0,
+    clear: Annotated[
+        bool, typer.Option("--clear", help="Sign only; leave the graph readable.")
+    ] = False,
+    licence: Annotated[
+        str, typer.Option(help="The model's own licence.")
+    ] = "proprietary",
+    contact: Annotated[str, typer.Option(help="Whom users of the model can ask.")] = "",
+    workspace: In = Path(),
+    json: AsJson = False,
+) -> None:
+    """Seal an accepted run: card, verdict, bill of materials, signature, encryption."""
+    from tundish.flows.seal import SealOrder
+    from tundish.flows.seal import seal as seal_run
+
+    order = SealOrder(
+        valid_s=days * DAY_S, encrypt=not clear, licence=licence, contact=contact
+    )
+    report = seal_run(open_workspace(workspace), run, order)
+    if json:
+        show.as_json(report)
+        return
+    kind = "signed and encrypted" if report.encrypted else "signed"
+    show.line(f"Sealed {report.product} version {report.version} ({kind})", show.GOOD)
+    show.line(f"  package {report.file}")
+    show.line(f"  digest  {report.digest}")
+    if report.encrypted:
+        show.line("Next: tundish grant PACKAGE --device TEXT", "dim")
+
+
+def grant(  # noqa: PLR0913  (a command's options)
+    package: Package,
+    device: Annotated[
+        str, typer.Option(help="The line that 'tundish device' prints on the device.")
+    ],
+    days: Annotated[
+        float, typer.Option(help="Days until the grant is refused.")
+    ] = 30.0,
+    uses: Annotated[
+        int | None, typer.Option(help="How often it opens the package.")
+    ] = None,
+    purpose: Annotated[
+        str, typer.Option(help="What for, in your words.")
+    ] = "production",
+    renewal: Annotated[
+        int, typer.Option(help="Counter: a renewal has a higher one.")
+    ] = 1,
+    to: Annotated[Path | None, typer.Option(help="Where to write the grant.")] = None,
+    workspace: In = Path(),
+    json: AsJson = False,
+) -> None:
+    """Let one device open one package until a date; a small file for mail or a stick."""
+    from tundish.flows.grant import GrantOrder
+    from tundish.flows.grant import grant as issue
+
+    order = GrantOrder(
+        device=device, purpose=purpose, valid_s=days * DAY_S, uses=uses, version=renewal
+    )
+    report = issue(open_workspace(workspace), package, order, to)
+    if json:
+        show.as_json(report)
+        return
+    show.line(
+        f"Granted to the device {short(report.device)} until {report.not_after}",
+        show.GOOD,
+    )
+    show.line(f"  grant {report.file}")
+
+
+def verify(package: Package, workspace: In = Path(), json: AsJson = False) -> None:
+    """Verify every byte of a package, its signer, its end date and its version."""
+    from tundish.flows.verify import verify as verify_package
+
+    report = verify_package(open_workspace(workspace), package)
+    if json:
+        show.as_json(report)
+        return
+    show.line(
+        f"Verified {report.product} version {report.version}: {report.title}", show.GOOD
+    )
+    kind = "encrypted" if report.encrypted else "in clear"
+    show.line(
+        f"  signed by {report.signer[:19]}..., valid until {report.not_after}, graph {kind}"
+    )
+    show.line(f"  digest {report.digest}")
+
+
+def score(
+    package: Package,
+    windows: Annotated[
+        Path, typer.Argument(help="CSV: one row per time, one column per channel.")
+    ],
+    grant: Annotated[
+        Path | None, typer.Option(help="The grant, if the package is encrypted.")
+    ] = None,
+    workspace: In = Path(),
+    json: AsJson = False,
+) -> None:
+    """Open a package with a grant and score the windows of a file."""
+    from tundish.flows.open_package import open_package, read_windows
+    from tundish.flows.open_package import score as score_windows
+
+    model = open_package(open_workspace(workspace), package, grant)
+    report = score_windows(model, read_windows(windows, model.scenario))
+    if json:
+        show.as_json(report)
+        return
+    if model.warning:
+        show.line(model.warning, show.WARN)
+    names = sorted({name for item in report.scores for name in item.outputs})
+    rows = [
+        (
+            str(number),
+            *(
+                f"{item.outputs[name]:.4g}" if name in item.outputs else "-"
+                for name in names
+            ),
+            item.abstained,
+        )
+        for number, item in enumerate(report.scores)
+    ]
+    show.table(
+        f"{report.product} version {report.version}",
+        ["window", *names, "abstained"],
+        rows,
+    )

@@ -1,0 +1,111 @@
+"""``tundish train``, ``runs``, ``judge``: from data to a verdict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tundish.cli import show
+from tundish.cli.exits import NOT_GOOD_ENOUGH
+from tundish.cli.options import AsJson, In, Mirror, open_workspace
+
+if TYPE_CHECKING:
+    from tundish.learn.verdict import Verdict
+
+Run = Annotated[
+    str, typer.Argument(help="A run, or its beginning; default: the newest.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    for command in (train, runs, judge):
+        app.command()(command)
+
+
+def train(  # noqa: PLR0913  (a command's options)
+    data: Annotated[
+        str, typer.Argument(help="A folder or file, or a key of 'tundish data list'.")
+    ],
+    scenario: Annotated[str, typer.Option(help="The scenario: a key or a YAML file.")],
+    site: Annotated[str, typer.Option(help="The site profile: a name or a YAML file.")],
+    candidate: Annotated[
+        str | None,
+        typer.Option(help="One of the scenario's candidates; default: its recipe."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all randomness in the run.")] = 0,
+    mirror: Mirror = None,
+    workspace: In = Path(),
+    json: AsJson = False,
+) -> None:
+    """Train one candidate: a run folder with one graph and all that repeats it."""
+    from tundish.flows.train import Order
+    from tundish.flows.train import train as train_run
+
+    order = Order(
+        data=data, scenario=scenario, site=site, candidate=candidate, seed=seed
+    )
+    with show.working("Training") as tell:
+        report = train_run(
+            open_workspace(workspace), order, mirror=mirror, progress=tell
+        )
+    if json:
+        show.as_json(report)
+        return
+    show.line(
+        f"Trained {report.run}: candidate {report.candidate}, graph {report.graph[7:19]}",
+        show.GOOD,
+    )
+    for note in report.notes:
+        show.line(f"  {note}")
+    show.line(f"  parity: {report.parity}")
+    show.line("Next: tundish judge", "dim")
+
+
+def runs(workspace: In = Path(), json: AsJson = False) -> None:
+    """List the runs of the workspace, oldest first."""
+    from tundish.flows.runs import list_runs
+
+    found = list_runs(open_workspace(workspace))
+    if json:
+        show.as_json([item.to_json() for item in found])
+        return
+    rows = [(item.run, item.scenario, item.candidate, item.verdict) for item in found]
+    show.table("Runs", ["run", "scenario", "candidate", "verdict"], rows)
+
+
+def judge(run: Run = "", workspace: In = Path(), json: AsJson = False) -> None:
+    """Judge a run's graph in plant terms: accept or refuse against the scenario."""
+    from tundish.flows.judge import judge as judge_run
+
+    with show.working("Judging"):
+        verdict = judge_run(open_workspace(workspace), run)
+    if json:
+        show.as_json(verdict)
+    else:
+        show_verdict(verdict)
+    if not verdict.accepted:
+        raise typer.Exit(NOT_GOOD_ENOUGH)
+
+
+def show_verdict(verdict: Verdict) -> None:
+    """Print a verdict: accept or refuse, each limit with its number and reason."""
+    word, tone = ("ACCEPTED", show.GOOD) if verdict.accepted else ("REFUSED", show.POOR)
+    show.line(f"{word}   {verdict.subject}", tone)
+    rows = [
+        (
+            limit.metric,
+            limit.shown,
+            limit.limit,
+            "holds" if limit.holds else "MISSED",
+            limit.why,
+        )
+        for limit in verdict.limits
+    ]
+    show.table(
+        "", ["metric", "measured (90 % interval)", "limit", "", "why this limit"], rows
+    )
+    for note in verdict.notes:
+        show.line(f"  {note}")

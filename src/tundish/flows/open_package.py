@@ -1,0 +1,211 @@
+"""Open a package with a grant, and score windows with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tundish.catalog.contract import check_window
+from tundish.catalog.documents import parse_document
+from tundish.catalog.scenario import Scenario
+from tundish.flows.errors import GrantMissingError, WindowFileError
+from tundish.flows.verify import read
+from tundish.flows.workspace import Workspace
+from tundish.kernel import paths
+from tundish.kernel.records import Record
+from tundish.model import package as packages
+from tundish.model.package import Package
+from tundish.model.session import Session
+from tundish.seal import grant as grants
+from tundish.seal.envelope import Identity
+from tundish.seal.grant import OpenedGrant
+
+WARN_DAYS = (7, 14, 30)
+DAY_S = 86_400.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenModel:
+    """A model that stands in memory and has given its golden answer.
+
+    Attributes:
+        package: The verified package.
+        scenario: Its contract.
+        session: Scores windows, float32 [N, T, C].
+        grant: What the grant allows; None if the package is not encrypted.
+    """
+
+    package: Package
+    scenario: Scenario
+    session: Session
+    grant: OpenedGrant | None
+
+    @property
+    def warning(self) -> str:
+        """A sentence if the grant runs out within 30 days, else nothing."""
+        if self.grant is None:
+            return ""
+        days_left = self.grant.seconds_left / DAY_S
+        near = next((days for days in WARN_DAYS if days_left <= days), None)
+        if near is None:
+            return ""
+        return (
+            f"The grant runs out in {days_left:.1f} days; ask its owner for a renewal."
+        )
+
+
+class Score(Record):
+    """The answer to one window.
+
+    Attributes:
+        outputs: Each output of the graph with one number per window.
+        abstained: Why the contract kept the window from the model, if it did.
+    """
+
+    outputs: dict[str, float]
+    abstained: str
+
+
+class ScoreReport(Record):
+    """Answers to the windows of a file, in order."""
+
+    product: str
+    version: int
+    package: str
+    scores: tuple[Score, ...]
+
+
+def open_package(
+    workspace: Workspace, path: Path, grant: Path | None = None
+) -> OpenModel:
+    """Verify a package, open it with a grant and load it into memory.
+
+    Clear bytes of the graph exist in memory only. Every refusal is in the ledger of
+    the workspace on which it happens.
+
+    Args:
+        workspace: This machine's.
+        path: The package, as tar or folder.
+        grant: The grant's file; needed if the package is encrypted.
+
+    Raises:
+        GrantMissingError: if it is encrypted and no grant was named.
+        RefusedError: one of its kinds, naming what does not fit.
+    """
+    package = read(workspace, path)
+    opened = None
+    if package.encrypted:
+        opened = _open_grant(workspace, package, grant)
+    identity = opened.identity if opened else None
+    with workspace.refusals_kept("package-opened", [package.digest]):
+        session = _load(package, identity)
+    workspace.record(
+        "package-opened",
+        inputs=[package.digest],
+        detail={
+            "grant": opened.grant if opened else None,
+            "uses_left": opened.uses_left if opened else None,
+        },
+    )
+    scenario = parse_document(
+        package.scenario_yaml.encode(), Scenario, "the package's scenario"
+    )
+    return OpenModel(package=package, scenario=scenario, session=session, grant=opened)
+
+
+def score(model: OpenModel, windows: NDArray[np.float32]) -> ScoreReport:
+    """Score windows; one that breaks the contract is not shown to the model.
+
+    Args:
+        model: An open model.
+        windows: float32 [N, T, C] in the contract's units and order.
+    """
+    found = []
+    for window in windows:
+        broken = check_window(model.scenario, window)
+        if broken:
+            reason = "; ".join(
+                f"{item.signal} {item.reason}: {item.detail}" for item in broken
+            )
+            found.append(Score(outputs={}, abstained=reason))
+            continue
+        answers = model.session.run(window[None])
+        numbers = {
+            name: float(values[0, 0])
+            for name, values in answers.items()
+            if values.shape[1] == 1
+        }
+        found.append(Score(outputs=numbers, abstained=""))
+    return ScoreReport(
+        product=model.package.statement.product,
+        version=model.package.statement.version,
+        package=model.package.digest,
+        scores=tuple(found),
+    )
+
+
+def read_windows(path: Path, scenario: Scenario) -> NDArray[np.float32]:
+    """Read windows from a CSV of numbers: one row per time, one column per channel.
+
+    The first line is taken as a header if it holds a text. Rows are cut into windows
+    of the scenario's length, each beginning ``stride`` rows after the last.
+
+    Raises:
+        WindowFileError: if the file is no table of numbers of the right width.
+    """
+    text = paths.existing_file(path).read_bytes()
+    lines = [
+        line for line in text.decode("utf-8", "replace").splitlines() if line.strip()
+    ]
+    if lines and not _numbers(lines[0]):
+        lines = lines[1:]
+    rows = [_numbers(line) for line in lines]
+    length, channels = scenario.window.rows, scenario.channels
+    bad = next(
+        (i for i, row in enumerate(rows) if row is None or len(row) != channels), None
+    )
+    if bad is not None or len(rows) < length:
+        what = (
+            f"record {bad + 1} has not {channels} numbers"
+            if bad is not None
+            else f"it has {len(rows)} rows, and a window has {length}"
+        )
+        msg = f"{path} cannot be scored: {what}."
+        raise WindowFileError(msg)
+    table = np.asarray(rows, dtype=np.float32)
+    starts = range(0, len(table) - length + 1, scenario.window.stride)
+    return np.stack([table[start : start + length] for start in starts])
+
+
+def _numbers(line: str) -> list[float] | None:
+    try:
+        return [
+            float(cell) if cell.strip() else float("nan") for cell in line.split(",")
+        ]
+    except ValueError:
+        return None
+
+
+def _open_grant(
+    workspace: Workspace, package: Package, grant: Path | None
+) -> OpenedGrant:
+    if grant is None:
+        msg = f"The package {package.statement.product} is encrypted, and no grant was named."
+        raise GrantMissingError(msg)
+    data = paths.existing_file(grant).read_bytes()
+    with workspace.refusals_kept("grant-opened", [package.digest]):
+        return grants.open_grant(
+            data,
+            device=workspace.device,
+            trusted=workspace.trusted(),
+            package=package.digest,
+            now=workspace.clock.now(),
+            seen=workspace.freshness(),
+        )
+
+
+def _load(package: Package, identity: Identity | None) -> Session:
+    return Session(packages.graph_bytes(package, identity), package.golden)

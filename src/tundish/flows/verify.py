@@ -1,0 +1,71 @@
+"""Verify a package: every byte, signer, end date, version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tundish.flows.workspace import Workspace
+from tundish.kernel.canonical import Json
+from tundish.kernel.records import Record
+from tundish.model import package as packages
+from tundish.model.package import Package
+
+
+class PackageReport(Record):
+    """What a verified package says of itself."""
+
+    product: str
+    version: int
+    title: str
+    digest: str
+    signer: str
+    not_after: str
+    encrypted: bool
+    accepted: bool
+    files: tuple[str, ...]
+    card: dict[str, Json]
+
+
+def verify(workspace: Workspace, path: Path) -> PackageReport:
+    """Verify a package against the signers that this workspace trusts.
+
+    The product's version is remembered; an older one is refused from then on. A
+    refusal is in the ledger.
+
+    Raises:
+        RefusedError: one of its kinds, naming what does not fit.
+    """
+    found = read(workspace, path)
+    workspace.record(
+        "package-verified",
+        inputs=[found.digest],
+        detail={"signer": found.signer, "version": found.statement.version},
+    )
+    return describe(found)
+
+
+def read(workspace: Workspace, path: Path) -> Package:
+    """Return a verified package; a refusal is written into the ledger."""
+    with workspace.refusals_kept("package-verified"):
+        return packages.read(
+            path,
+            trusted=workspace.trusted(),
+            now=workspace.clock.now(),
+            seen=workspace.freshness(),
+        )
+
+
+def describe(package: Package) -> PackageReport:
+    """Return what a verified package says of itself."""
+    return PackageReport(
+        product=package.statement.product,
+        version=package.statement.version,
+        title=package.card.title,
+        digest=package.digest,
+        signer=package.signer,
+        not_after=package.statement.not_after,
+        encrypted=package.encrypted,
+        accepted=package.verdict.get("accepted") is True,
+        files=tuple(sorted(package.files)),
+        card=package.card.to_json(),
+    )
