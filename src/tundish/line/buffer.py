@@ -1,0 +1,401 @@
+"""The disk buffer: every sample is here before it is acknowledged or scored.
+
+Idempotent on (signal, source time); estimates are written exactly once, keyed by
+source time, in the same commit that moves the settled mark. Whatever is killed at
+whatever moment, the next start goes on at that mark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self, cast
+
+import numpy as np
+
+from tundish.kernel.digest import Digest
+from tundish.line import bufferfile
+from tundish.line.bufferfile import Durability, said_clearly, transaction
+from tundish.line.estimates import Estimate, Why
+from tundish.line.samples import Gap, Quality, Sample
+
+_QUALITIES: Final[tuple[Quality, ...]] = ("good", "uncertain", "bad")
+_KEPT_SHARE = 0.9
+_MIN_ROWS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """What became of samples handed to the buffer.
+
+    Attributes:
+        new: Those that were not there yet, in the order given.
+        duplicates: How many were there already (same signal and source time).
+        dropped: Unsettled stretches given up because the buffer was full; each is
+            recorded as a gap.
+    """
+
+    new: tuple[Sample, ...] = ()
+    duplicates: int = 0
+    dropped: tuple[Gap, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settled:
+    """How far the line came.
+
+    Attributes:
+        at_us: Everything up to this source time was scored or abstained from.
+        segment_rows: Rows since the last gap, up to and with that time.
+    """
+
+    at_us: int
+    segment_rows: int
+
+
+@dataclass
+class _Count:
+    rows: int
+    estimates: int
+    keep_from_us: int | None = None
+    delivered: dict[str, int] = field(default_factory=dict)
+
+
+class LineBuffer:
+    """One line's buffer on disk; see the module.
+
+    Args:
+        path: The SQLite file; made if it is not there.
+        scenario: Key of the scenario, part of the buffer's identity.
+        signals: Number of channels of each signal, in contract order.
+        max_rows: Bound on stored samples. When it is passed, the oldest scored ones
+            go first; unscored ones only if nothing else is left, and then each
+            stretch is recorded as a gap.
+        max_estimates: Bound on stored answers; the oldest go first, and a stretch
+            that a sink had not taken yet is recorded as a gap of ``sink:NAME``.
+        durability: See ``bufferfile``.
+
+    Raises:
+        BufferLockedError, BufferUnreadableError, BufferOfOtherLineError,
+        DiskFullError: also from every other method.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        scenario: str,
+        signals: dict[str, int],
+        max_rows: int = 200_000,
+        max_estimates: int = 1_000_000,
+        durability: Durability = "power",
+    ) -> None:
+        self._path = path
+        self._signals = dict(signals)
+        self._numbers = {name: number for number, name in enumerate(signals)}
+        self._max_rows = max(max_rows, _MIN_ROWS)
+        self._max_estimates = max(max_estimates, _MIN_ROWS)
+        self._db = bufferfile.connect(
+            path,
+            identity={"scenario": scenario, "signals": dict(signals)},
+            durability=durability,
+        )
+        with said_clearly(path):
+            rows = self._db.execute("SELECT count(*) FROM samples").fetchone()[0]
+            answers = self._db.execute("SELECT count(*) FROM estimates").fetchone()[0]
+            sent = self._db.execute("SELECT sink, at_us FROM delivered").fetchall()
+        self._count = _Count(rows=rows, estimates=answers, delivered=dict(sent))
+        self._delivered_moved = False
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Write what is still to be written and close the file."""
+        with said_clearly(self._path):
+            if self._delivered_moved:
+                with transaction(self._db):
+                    self._write_delivered()
+            self._db.close()
+
+    def store(self, samples: Sequence[Sample]) -> Stored:
+        """Put samples on disk in one commit; only then may they be acknowledged.
+
+        Args:
+            samples: With source times; those without one must not come here.
+        """
+        with said_clearly(self._path), transaction(self._db):
+            new = [sample for sample in samples if self._insert(sample)]
+            self._count.rows += len(new)
+            dropped = self._make_room()
+            self._write_delivered()
+        return Stored(
+            new=tuple(new), duplicates=len(samples) - len(new), dropped=tuple(dropped)
+        )
+
+    def settle(self, estimates: Sequence[Estimate], settled: Settled) -> int:
+        """Write answers and move the settled mark in one commit.
+
+        Returns:
+            How many answers are new; one that is there already stands.
+        """
+        written = 0
+        with said_clearly(self._path), transaction(self._db):
+            for estimate in estimates:
+                written += self._db.execute(
+                    "INSERT OR IGNORE INTO estimates VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                    _estimate_row(estimate),
+                ).rowcount
+            self._db.execute(
+                "INSERT OR REPLACE INTO settled VALUES (1, ?, ?)",
+                (settled.at_us, settled.segment_rows),
+            )
+            self._count.estimates += written
+            self._drop_estimates()
+            self._write_delivered()
+        return written
+
+    def keep_from(self, at_us: int) -> None:
+        """Note that windows still need the settled samples from a time on."""
+        self._count.keep_from_us = at_us
+
+    def settled(self) -> Settled | None:
+        """Return how far the line came; ``None`` for a new buffer."""
+        with said_clearly(self._path):
+            row = self._db.execute("SELECT at_us, segment_rows FROM settled").fetchone()
+        return Settled(at_us=row[0], segment_rows=row[1]) if row else None
+
+    def samples_after(self, at_us: int, *, limit: int) -> list[Sample]:
+        """Return samples of all signals after a source time, in order of time."""
+        return self._read("at_us > ? ORDER BY at_us, signal LIMIT ?", (at_us, limit))
+
+    def samples_until(self, signal: str, at_us: int, *, limit: int) -> list[Sample]:
+        """Return the last samples of a signal up to a source time, in order."""
+        where = "signal = ? AND at_us <= ? ORDER BY at_us DESC LIMIT ?"
+        found = self._read(where, (self._numbers[signal], at_us, limit))
+        return found[::-1]
+
+    def newest_us(self, signal: str) -> int | None:
+        """Return the newest source time stored of a signal."""
+        with said_clearly(self._path):
+            row = self._db.execute(
+                "SELECT max(at_us) FROM samples WHERE signal = ?",
+                (self._numbers[signal],),
+            ).fetchone()
+        return cast("int | None", row[0])
+
+    def record_gap(self, gap: Gap) -> bool:
+        """Record a gap; returns whether it is new."""
+        with said_clearly(self._path), transaction(self._db):
+            return self._write_gap(gap)
+
+    def gaps(self) -> list[Gap]:
+        """Return all recorded gaps in order of time."""
+        with said_clearly(self._path):
+            rows = self._db.execute(
+                "SELECT signal, from_us, to_us, reason FROM gaps ORDER BY from_us"
+            ).fetchall()
+        return [
+            Gap(signal=row[0], from_us=row[1], to_us=row[2], reason=row[3])
+            for row in rows
+        ]
+
+    def estimates_after(self, at_us: int, *, limit: int) -> list[Estimate]:
+        """Return answers after a source time, oldest first."""
+        with said_clearly(self._path):
+            rows = self._db.execute(
+                "SELECT * FROM estimates WHERE at_us > ? ORDER BY at_us LIMIT ?",
+                (at_us, limit),
+            ).fetchall()
+        return [_estimate(row) for row in rows]
+
+    def last_estimates(self, limit: int) -> list[Estimate]:
+        """Return the newest answers, oldest first."""
+        with said_clearly(self._path):
+            rows = self._db.execute(
+                "SELECT * FROM estimates ORDER BY at_us DESC LIMIT ?", (limit,)
+            ).fetchall()
+        return [_estimate(row) for row in reversed(rows)]
+
+    def undelivered(self, sink: str, *, limit: int) -> list[Estimate]:
+        """Return the answers a sink has not taken yet, oldest first."""
+        return self.estimates_after(
+            self._count.delivered.get(sink, -(2**62)), limit=limit
+        )
+
+    def mark_delivered(self, sink: str, at_us: int) -> None:
+        """Note that a sink took everything up to a source time.
+
+        It goes to disk with the next commit: after a kill some answers may be sent
+        again, under the same id.
+        """
+        self._count.delivered[sink] = at_us
+        self._delivered_moved = True
+
+    def _insert(self, sample: Sample) -> bool:
+        body = None if sample.values is None else sample.values.astype("<f8").tobytes()
+        row = (
+            self._numbers[sample.signal],
+            sample.at_us,
+            _QUALITIES.index(sample.quality),
+            sample.reason,
+            body,
+        )
+        return (
+            self._db.execute(
+                "INSERT INTO samples VALUES (?,?,?,?,?) ON CONFLICT DO NOTHING", row
+            ).rowcount
+            == 1
+        )
+
+    def _make_room(self) -> list[Gap]:
+        if self._count.rows <= self._max_rows:
+            return []
+        row = self._db.execute("SELECT at_us FROM settled").fetchone()
+        settled_us = row[0] if row else -(2**62)
+        keep_us = self._count.keep_from_us
+        before = settled_us if keep_us is None else min(settled_us, keep_us)
+        surplus = self._count.rows - int(self._max_rows * _KEPT_SHARE)
+        self._count.rows -= self._db.execute(
+            "DELETE FROM samples WHERE rowid IN (SELECT rowid FROM samples "
+            "WHERE at_us < ? ORDER BY at_us LIMIT ?)",
+            (before, surplus),
+        ).rowcount
+        if self._count.rows <= self._max_rows:
+            return []
+        return self._drop_unsettled(settled_us, self._count.rows - self._max_rows)
+
+    def _drop_unsettled(self, settled_us: int, surplus: int) -> list[Gap]:
+        names = list(self._numbers)
+        oldest = (settled_us, surplus)
+        rows = self._db.execute(
+            "SELECT signal, min(at_us), max(at_us) FROM (SELECT signal, at_us FROM "
+            "samples WHERE at_us > ? ORDER BY at_us LIMIT ?) GROUP BY signal",
+            oldest,
+        ).fetchall()
+        self._count.rows -= self._db.execute(
+            "DELETE FROM samples WHERE rowid IN (SELECT rowid FROM samples "
+            "WHERE at_us > ? ORDER BY at_us LIMIT ?)",
+            oldest,
+        ).rowcount
+        reason = "dropped unscored: the buffer is full"
+        gaps = [
+            Gap(signal=names[number], from_us=first, to_us=last, reason=reason)
+            for number, first, last in rows
+        ]
+        for gap in gaps:
+            self._write_gap(gap)
+        return gaps
+
+    def _drop_estimates(self) -> None:
+        if self._count.estimates <= self._max_estimates:
+            return
+        surplus = self._count.estimates - int(self._max_estimates * _KEPT_SHARE)
+        first, last = self._db.execute(
+            "SELECT min(at_us), max(at_us) FROM "
+            "(SELECT at_us FROM estimates ORDER BY at_us LIMIT ?)",
+            (surplus,),
+        ).fetchone()
+        for sink, sent_us in self._count.delivered.items():
+            if sent_us < last:
+                lost_from = max(first, sent_us)
+                reason = "dropped undelivered: the buffer is full"
+                self._write_gap(
+                    Gap(
+                        signal=f"sink:{sink}",
+                        from_us=lost_from,
+                        to_us=last,
+                        reason=reason,
+                    )
+                )
+        self._count.estimates -= self._db.execute(
+            "DELETE FROM estimates WHERE at_us <= ?", (last,)
+        ).rowcount
+
+    def _write_gap(self, gap: Gap) -> bool:
+        row = (gap.signal, gap.from_us, gap.to_us, gap.reason)
+        sql = "INSERT OR IGNORE INTO gaps VALUES (?,?,?,?)"
+        return self._db.execute(sql, row).rowcount == 1
+
+    def _write_delivered(self) -> None:
+        if self._delivered_moved:
+            self._db.executemany(
+                "INSERT OR REPLACE INTO delivered VALUES (?, ?)",
+                list(self._count.delivered.items()),
+            )
+            self._delivered_moved = False
+
+    def _read(self, where: str, values: tuple[int, ...]) -> list[Sample]:
+        sql = f"SELECT signal, at_us, quality, reason, body FROM samples WHERE {where}"  # noqa: S608  (constant text)
+        with said_clearly(self._path):
+            rows = self._db.execute(sql, values).fetchall()
+        names = list(self._numbers)
+        return [
+            Sample(
+                signal=names[signal],
+                at_us=at_us,
+                quality=_QUALITIES[quality],
+                reason=reason,
+                values=None if body is None else np.frombuffer(body, "<f8"),
+            )
+            for signal, at_us, quality, reason, body in rows
+        ]
+
+
+_EstimateRow = tuple[
+    int,
+    int,
+    float | None,
+    float | None,
+    float | None,
+    float | None,
+    int | None,
+    str,
+    str,
+    str,
+    str,
+]
+
+
+def _estimate_row(estimate: Estimate) -> _EstimateRow:
+    return (
+        estimate.at_us,
+        _QUALITIES.index(estimate.quality),
+        estimate.value,
+        estimate.lower,
+        estimate.upper,
+        estimate.applicability,
+        None if estimate.alarm is None else int(estimate.alarm),
+        estimate.why,
+        estimate.reason,
+        estimate.model,
+        estimate.input,
+    )
+
+
+def _estimate(row: _EstimateRow) -> Estimate:
+    return Estimate(
+        at_us=row[0],
+        quality=_QUALITIES[row[1]],
+        value=row[2],
+        lower=row[3],
+        upper=row[4],
+        applicability=row[5],
+        alarm=None if row[6] is None else bool(row[6]),
+        why=cast("Why", row[7]),
+        reason=row[8],
+        model=Digest(row[9]),
+        input=Digest(row[10]),
+    )

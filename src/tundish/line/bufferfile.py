@@ -1,0 +1,158 @@
+"""The buffer's SQLite file: opened for one line alone, with clear words.
+
+WAL mode, and ``synchronous`` by choice. ``power`` (FULL) syncs the log at each
+commit, so a sample that was acknowledged survives a power cut; it is the default,
+since the samples of one network message share a commit. ``process`` (NORMAL) leaves
+the sync to the checkpoint: a killed process loses nothing, a power cut may take the
+last commits, and those samples come back only if the plant's historian has them.
+The lock is exclusive, so that two processes never run one line.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from tundish.kernel import canonical
+from tundish.kernel.errors import DiskFullError
+from tundish.line.errors import (
+    BufferLockedError,
+    BufferOfOtherLineError,
+    BufferUnreadableError,
+)
+
+APPLICATION_ID = 0x544E4C42
+SCHEMA_VERSION = 1
+BUSY_TIMEOUT_S = 2.0
+Durability = Literal["power", "process"]
+
+_TABLES = (
+    "CREATE TABLE line (identity TEXT NOT NULL) STRICT",
+    "CREATE TABLE samples (signal INTEGER NOT NULL, at_us INTEGER NOT NULL, "
+    "quality INTEGER NOT NULL, reason TEXT NOT NULL, body BLOB, "
+    "UNIQUE (signal, at_us)) STRICT",
+    "CREATE INDEX samples_by_time ON samples (at_us)",
+    "CREATE TABLE estimates (at_us INTEGER PRIMARY KEY, quality INTEGER NOT NULL, "
+    "value REAL, lower REAL, upper REAL, applicability REAL, alarm INTEGER, "
+    "why TEXT NOT NULL, reason TEXT NOT NULL, model TEXT NOT NULL, "
+    "input TEXT NOT NULL) STRICT",
+    "CREATE TABLE gaps (signal TEXT NOT NULL, from_us INTEGER NOT NULL, "
+    "to_us INTEGER NOT NULL, reason TEXT NOT NULL, UNIQUE (signal, from_us)) STRICT",
+    "CREATE TABLE settled (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), "
+    "at_us INTEGER NOT NULL, segment_rows INTEGER NOT NULL) STRICT",
+    "CREATE TABLE delivered (sink TEXT PRIMARY KEY, at_us INTEGER NOT NULL) STRICT",
+)
+
+
+def connect(
+    path: Path, *, identity: canonical.Json, durability: Durability
+) -> sqlite3.Connection:
+    """Open a buffer's file for one line, making it first if nothing is there.
+
+    Args:
+        path: Where it lies; folders are made.
+        identity: What the line is; another identity in the file is refused.
+        durability: See the module.
+
+    Raises:
+        BufferLockedError, BufferUnreadableError, BufferOfOtherLineError,
+        DiskFullError.
+    """
+    text = canonical.dumps(identity).decode()
+    with said_clearly(path):
+        if path.is_dir():
+            msg = f"A line's buffer was expected at {path}, and a folder is there."
+            raise BufferUnreadableError(msg)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(
+            path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+        )
+        try:
+            _prepare(connection, path, text, durability)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+@contextmanager
+def said_clearly(path: Path) -> Iterator[None]:
+    """Turn SQLite's and the system's complaints into Tundish's sentences."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise _translate(error, path) from error
+    except OSError as error:
+        msg = f"The line's buffer at {path} cannot be used: {error.strerror}."
+        raise BufferUnreadableError(msg) from error
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Run a block as one commit; nothing of it stays if it raises."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _prepare(
+    connection: sqlite3.Connection, path: Path, identity: str, durability: Durability
+) -> None:
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    kind = connection.execute("PRAGMA application_id").fetchone()[0]
+    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    if kind != APPLICATION_ID and tables:
+        msg = f"The SQLite file at {path} was not made by Tundish as a line's buffer."
+        raise BufferUnreadableError(msg)
+    connection.execute("PRAGMA journal_mode = WAL")
+    sync = "FULL" if durability == "power" else "NORMAL"
+    connection.execute(f"PRAGMA synchronous = {sync}")
+    if not tables:
+        _make(connection, identity)
+    _check(connection, path, identity)
+
+
+def _make(connection: sqlite3.Connection, identity: str) -> None:
+    with transaction(connection):
+        for table in _TABLES:
+            connection.execute(table)
+        connection.execute("INSERT INTO line VALUES (?)", (identity,))
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _check(connection: sqlite3.Connection, path: Path, identity: str) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version != SCHEMA_VERSION:
+        msg = f"The line's buffer at {path} has form {version}, expected {SCHEMA_VERSION}."
+        raise BufferUnreadableError(msg, advice="Use the Tundish that wrote it.")
+    found = connection.execute("SELECT identity FROM line").fetchone()[0]
+    if found != identity:
+        msg = f"The buffer at {path} belongs to the line {found}, expected {identity}."
+        raise BufferOfOtherLineError(msg)
+
+
+def _translate(
+    error: sqlite3.DatabaseError, path: Path
+) -> BufferLockedError | BufferUnreadableError | DiskFullError:
+    number = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if number in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        msg = f"The line's buffer at {path} is locked by another process."
+        return BufferLockedError(msg)
+    if number == sqlite3.SQLITE_FULL:
+        msg = f"There is no room on the disk to write the line's buffer at {path}."
+        return DiskFullError(msg)
+    if number == sqlite3.SQLITE_NOTADB:
+        msg = f"The file at {path} is no SQLite database, so it is no line's buffer."
+        return BufferUnreadableError(msg)
+    msg = f"The line's buffer at {path} cannot be used: SQLite says '{error}'."
+    return BufferUnreadableError(msg)

@@ -1,0 +1,403 @@
+"""The engine of a line: sources -> buffer -> windows -> scorer -> guard -> sinks.
+
+One event loop, no threads: what the loop receives it stores and scores itself, since
+a hop to another thread costs more than a small model. The engine prints nothing; it
+tells a listener what happens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from tundish.catalog.scenario import Scenario
+from tundish.kernel.canonical import Json
+from tundish.kernel.clock import Clock, SystemClock, to_text
+from tundish.kernel.digest import Digest
+from tundish.line import report as reports
+from tundish.line.buffer import LineBuffer
+from tundish.line.delivery import Delivery
+from tundish.line.errors import SourceUnreachableError
+from tundish.line.estimates import Estimate
+from tundish.line.events import Event, Kind, Listener, unheard
+from tundish.line.filler import Filler
+from tundish.line.guard import Mode, check_mode
+from tundish.line.pipeline import Pipeline, Scorer, Taken
+from tundish.line.report import Ended, LineReport, StateChange
+from tundish.line.samples import Arrival, Gap, LinkChange, Sample, from_us, to_us
+from tundish.line.sinks.protocol import Sink
+from tundish.line.sources.protocol import Source
+from tundish.line.state import Moment, TagState, line_state
+from tundish.line.tags import Tags
+
+_LATENCIES = 65_536
+_STATES = 10_000
+_STEPS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineParts:
+    """Everything a line is put together from.
+
+    Attributes:
+        scenario: The contract.
+        scorer: The opened package's session.
+        model: Digest of the package, written into every answer.
+        sources: Together they give every signal of the contract once.
+        sinks: Where answers go; may be none.
+        buffer: Open; the engine uses it alone and does not close it.
+    """
+
+    scenario: Scenario
+    scorer: Scorer
+    model: Digest
+    sources: tuple[Source, ...]
+    sinks: tuple[Sink, ...] = ()
+    buffer: LineBuffer
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """How the engine runs.
+
+    Attributes:
+        mode: Checked against the scenario's autonomy.
+        until: The line ends by itself when everything up to this source time has
+            its answer.
+        tick_s: Seconds of the wall clock between two looks at the state.
+        progress_s: Seconds of the wall clock between two ``progress`` events.
+        wait_share: How long a row waits for slower signals, as a share of the
+            leading signal's period (on the line's clock).
+        backfill_max_s: History older than this is not asked for.
+        max_ahead_s: A sample whose source time is further in the future than this
+            (on the line's clock) is not kept: it would make all later ones late.
+        drain_s: Longest wait for the sinks at the end.
+        report_rows: Most answers in the report.
+    """
+
+    mode: Mode = "shadow"
+    until: datetime | None = None
+    tick_s: float = 0.05
+    progress_s: float = 1.0
+    wait_share: float = 0.1
+    backfill_max_s: float = 7 * 86_400.0
+    max_ahead_s: float = 86_400.0
+    drain_s: float = 2.0
+    report_rows: int = 100_000
+
+
+class LineEngine:
+    """Runs one line; see the module. Made for one run.
+
+    Args:
+        parts: What it is put together from.
+        options: How it runs.
+        clock: The line's clock: the machine's, or one that runs along a replay.
+        on_event: Told of everything that happens; an exception from it ends the
+            line.
+
+    Raises:
+        ModeRefusedError: if the scenario does not allow the mode.
+    """
+
+    def __init__(
+        self,
+        parts: LineParts,
+        *,
+        options: EngineOptions | None = None,
+        clock: Clock | None = None,
+        on_event: Listener = unheard,
+    ) -> None:
+        self._parts = parts
+        self._options = options or EngineOptions()
+        check_mode(parts.scenario, self._options.mode)
+        self._clock = clock or SystemClock()
+        self._wall = SystemClock()
+        self._on_event = on_event
+        self._pipeline = Pipeline(
+            scenario=parts.scenario,
+            scorer=parts.scorer,
+            model=parts.model,
+            buffer=parts.buffer,
+        )
+        signals = [signal.name for signal in parts.scenario.signals]
+        self._tags = Tags(signals, parts.scenario.stale_after_s)
+        self._filler = Filler(self._pipeline, self, self._oldest_us)
+        self._deliveries: list[Delivery] = []
+        self._state: TagState | None = None
+        self._states: deque[StateChange] = deque(maxlen=_STATES)
+        self._latencies: deque[float] = deque(maxlen=_LATENCIES)
+        self._blocked: tuple[float, int] | None = None
+        self._waited_us: int | None = None
+        self._done = asyncio.Event()
+        self._error: BaseException | None = None
+        self._ended: Ended = "failed"
+        self._started = self._clock.now()
+        self._finished = self._started
+        self._progress_s = 0.0
+
+    async def run(self, stop: asyncio.Event | None = None) -> LineReport:
+        """Run until ``stop`` is set or ``until`` is reached.
+
+        Cancelling it is a clean stop too: everything acknowledged is on disk, and
+        ``report()`` says how far it came.
+
+        Raises:
+            SourceUnreachableError, NodeMissingError: at the start.
+            BufferLockedError, BufferUnreadableError, DiskFullError: at any time.
+        """
+        tasks: set[asyncio.Task[None]] = set()
+        try:
+            known = self._pipeline.restore()
+            await self._connect()
+            self._started = self._clock.now()
+            for source in self._parts.sources:
+                for signal in source.signals:
+                    if signal in known:
+                        self._filler.want(source, signal, known[signal])
+            self._tell("started", f"line started in mode {self._options.mode}")
+            tasks = self._start()
+            self._ended = await self._until_done(stop, tasks)
+            await self._drain()
+        except asyncio.CancelledError:
+            self._ended = "interrupted"
+            raise
+        finally:
+            await self._close(tasks)
+        return self.report()
+
+    def report(self) -> LineReport:
+        """Return what the line did so far."""
+        buffer, counts = self._parts.buffer, self._pipeline.counts
+        rows = buffer.last_estimates(self._options.report_rows + 1)
+        settled_us = self._pipeline.settled_us
+        return LineReport(
+            mode=self._options.mode,
+            model=self._parts.model,
+            started=self._started,
+            finished=self._finished,
+            ended=self._ended,
+            **reports.totals(counts),
+            abstained=dict(counts.abstained),
+            delivered={d.sink.name: d.delivered for d in self._deliveries},
+            settled_until=None if settled_us is None else from_us(settled_us),
+            gaps=tuple(buffer.gaps()),
+            states=tuple(self._states),
+            table=reports.table(rows[-self._options.report_rows :]),
+            truncated=len(rows) > self._options.report_rows,
+            latency_ms=reports.latency(self._latencies),
+        )
+
+    def filled(self, signal: str, taken: Taken) -> None:
+        """Score what a page of history completed (called by the filler)."""
+        del signal
+        self._told_taken(taken)
+        self._advance()
+
+    def gap(self, gap: Gap) -> None:
+        """Tell of a gap (called by the filler)."""
+        first, last = to_text(from_us(gap.from_us)), to_text(from_us(gap.to_us))
+        text = f"gap in {gap.signal} from {first} to {last}: {gap.reason}"
+        detail: dict[str, Json] = {"signal": gap.signal, "from": first, "to": last}
+        self._tell("gap", text, detail)
+
+    def fill_ended(self, signal: str, samples: int) -> None:
+        """Go on after a hole (called by the filler)."""
+        if samples:
+            text = f"{samples} samples of {signal} were read from history"
+            self._tell("backfilled", text, {"signal": signal, "samples": samples})
+        self._advance()
+
+    def failed(self, error: BaseException) -> None:
+        """End the line with an error (called by the filler)."""
+        self._error = error
+        self._done.set()
+
+    async def _connect(self) -> None:
+        for source in self._parts.sources:
+            await source.connect()
+        for sink in self._parts.sinks:
+            try:
+                await sink.connect()
+            except ConnectionError as error:
+                msg = f"The sink {sink.name} cannot be reached: {error}."
+                raise SourceUnreachableError(msg) from error
+            self._deliveries.append(Delivery(sink, self._parts.buffer, self._tell))
+
+    def _start(self) -> set[asyncio.Task[None]]:
+        work = [self._receive(source) for source in self._parts.sources]
+        work += [delivery.run() for delivery in self._deliveries]
+        return {asyncio.create_task(job) for job in (*work, self._watch())}
+
+    async def _until_done(
+        self, stop: asyncio.Event | None, tasks: set[asyncio.Task[None]]
+    ) -> Ended:
+        done = asyncio.create_task(self._done.wait())
+        stopped = asyncio.create_task((stop or asyncio.Event()).wait())
+        try:
+            await asyncio.wait(
+                {*tasks, done, stopped}, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            done.cancel()
+            stopped.cancel()
+        for task in tasks:
+            if task.done():
+                task.result()
+        if self._error:
+            raise self._error
+        return "until" if self._done.is_set() else "stopped"
+
+    async def _drain(self) -> None:
+        for delivery in self._deliveries:
+            await delivery.drained(self._options.drain_s)
+
+    async def _close(self, tasks: set[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._filler.close()
+        for source in self._parts.sources:
+            await source.close()
+        for sink in self._parts.sinks:
+            await sink.close()
+        self._finished = self._clock.now()
+        self._tell("stopped", f"line {self._ended}", self._progress())
+
+    async def _receive(self, source: Source) -> None:
+        async for arrival in source.samples():
+            if arrival.link is not None:
+                self._link_changed(source, arrival.link)
+            if arrival.samples:
+                self._arrived(source, arrival)
+
+    def _arrived(self, source: Source, arrival: Arrival) -> None:
+        samples = self._without_future(arrival.samples)
+        self._tags.heard(samples, self._clock.monotonic_s())
+        taken = self._pipeline.take(samples, live=True)
+        for hole in taken.holes:
+            self._filler.want(source, hole.signal, hole.from_us)
+        self._told_taken(taken)
+        fresh = {sample.at_us for sample in samples}
+        answered = self._advance()
+        if taken.new and answered:
+            took_s = self._wall.monotonic_s() - arrival.received_s
+            self._latencies.extend(took_s for e in answered if e.at_us in fresh)
+
+    def _without_future(self, samples: Sequence[Sample]) -> list[Sample]:
+        now_us = to_us(self._clock.now())
+        latest_us = now_us + int(self._options.max_ahead_s * 1e6)
+        kept = []
+        for sample in samples:
+            if sample.at_us is not None and sample.at_us > latest_us:
+                ahead_s = (sample.at_us - now_us) / 1e6
+                reason = f"its source time is {ahead_s:.0f} s in the future"
+                kept.append(
+                    replace(
+                        sample, at_us=None, quality="bad", values=None, reason=reason
+                    )
+                )
+            else:
+                kept.append(sample)
+        return kept
+
+    def _link_changed(self, source: Source, link: LinkChange) -> None:
+        self._tags.link(source.signals, "" if link.up else link.reason or "link lost")
+        if link.up:
+            self._tell("link-restored", f"connected to {source.name}")
+            for signal in source.signals:
+                if (newest := self._pipeline.newest.get(signal)) is not None:
+                    self._filler.want(source, signal, newest)
+        else:
+            self._tell("link-lost", f"link lost: {link.reason}")
+        self._look()
+
+    def _advance(self) -> list[Estimate]:
+        answered: list[Estimate] = []
+        for _ in range(_STEPS):
+            estimates = self._pipeline.step(
+                until_us=self._filler.hold_us(), waited_until_us=self._waited_us
+            )
+            if not estimates:
+                break
+            answered += estimates
+        self._waited_us = None
+        if answered:
+            for delivery in self._deliveries:
+                delivery.wake()
+            self._look()
+        settled_us, until = self._pipeline.settled_us, self._options.until
+        if until is not None and settled_us is not None and settled_us >= to_us(until):
+            self._done.set()
+        return answered
+
+    async def _watch(self) -> None:
+        while True:
+            self._be_patient()
+            self._advance()
+            self._look()
+            now_s = self._wall.monotonic_s()
+            if now_s - self._progress_s >= self._options.progress_s:
+                self._progress_s = now_s
+                progress = self._progress()
+                self._tell("progress", f"{progress['estimates']} answers", progress)
+            await asyncio.sleep(self._options.tick_s)
+
+    def _be_patient(self) -> None:
+        """Let rows go that have waited long enough for slower signals."""
+        aligner, now_s = self._pipeline.aligner, self._clock.monotonic_s()
+        newest = aligner.newest_us(aligner.lead)
+        wait_s = self._options.wait_share * aligner.period_us / 1e6
+        if newest is None:
+            self._blocked = None
+        elif self._blocked is None:
+            self._blocked = (now_s, newest)
+        elif now_s - self._blocked[0] > wait_s:
+            self._waited_us = self._blocked[1]
+            self._blocked = None
+
+    def _look(self) -> None:
+        """Judge the line's state; tell of a change."""
+        now = self._clock.now()
+        moment = Moment(at_us=to_us(now), monotonic_s=self._clock.monotonic_s())
+        tags = self._tags.states(moment)
+        state = line_state(tags, self._pipeline.newest_estimate)
+        before, self._state = self._state, state
+        if before and (before.state, before.signal) == (state.state, state.signal):
+            return
+        self._states.append(
+            StateChange(
+                at=now, state=state.state, signal=state.signal, reason=state.reason
+            )
+        )
+        for delivery in self._deliveries:
+            delivery.state(state, moment.at_us)
+        text = f"{state.state}: {state.signal} {state.reason}".strip()
+        self._tell("state", text, {"state": state.state, "signal": state.signal})
+
+    def _told_taken(self, taken: Taken) -> None:
+        for gap in taken.dropped:
+            self._tell("dropped", f"{gap.signal}: {gap.reason}", {"signal": gap.signal})
+        if taken.late:
+            text = f"{taken.late} samples came after their time had been answered"
+            self._tell("late", text, {"samples": taken.late})
+
+    def _oldest_us(self) -> int:
+        return to_us(self._clock.now()) - int(self._options.backfill_max_s * 1e6)
+
+    def _progress(self) -> dict[str, Json]:
+        detail: dict[str, Json] = dict(reports.totals(self._pipeline.counts))
+        settled_us = self._pipeline.settled_us
+        detail["settled_until"] = to_text(from_us(settled_us)) if settled_us else ""
+        detail["state"] = self._state.state if self._state else "stale"
+        return detail
+
+    def _tell(
+        self, kind: Kind, text: str, detail: dict[str, Json] | None = None
+    ) -> None:
+        self._on_event(
+            Event(at=self._clock.now(), kind=kind, text=text, detail=detail or {})
+        )

@@ -1,0 +1,177 @@
+"""What the line refuses or cannot do, one page each."""
+
+from __future__ import annotations
+
+from tundish.kernel.errors import MachineError, RefusedError, UsageError
+
+
+class SourceUnreachableError(MachineError):
+    """A server of the plant does not answer.
+
+    What happened: no connection came about within the time allowed, or the server
+    broke it off while the line was starting. Once a line runs, a lost connection is
+    no error: the state turns red and the line connects again.
+
+    What to do: check the endpoint, the cable and the firewall, and that the server
+    allows connections without security (the only kind of this version).
+    """
+
+    code = "source-unreachable"
+    default_advice = "Check the endpoint, the cable and the firewall, then start again."
+
+
+class NodeMissingError(UsageError):
+    """A node that the line file names cannot be used on the server.
+
+    What happened: the server has no node of that id, or does not let this user read
+    (sources) or write (sinks) it, or its data type cannot hold the value.
+
+    Why: a line that starts without one of its tags would look as if it ran.
+
+    What to do: compare the node ids with the server's address space; namespace
+    numbers change when a server is configured anew.
+    """
+
+    code = "node-missing"
+    default_advice = "Compare the node ids in the line file with the server's."
+
+
+class SinkRefusedError(RefusedError):
+    """A server does not accept what the line writes to it.
+
+    What happened: the server answered a write with a refusal that will not go away
+    by itself (not writable, wrong type, no rights, no status codes accepted).
+
+    Why: an answer without its quality could be taken for a good one.
+
+    What to do: let the server accept value, status and source time on this node.
+    """
+
+    code = "sink-refused"
+    default_advice = "Let the server accept value, status and source time here."
+
+
+class HistoryUnavailableError(MachineError):
+    """A server cannot give the samples that were missed.
+
+    What happened: it keeps no history of the node, or refuses to read it.
+
+    Why: what cannot be had is recorded as a gap; it is never filled by guessing.
+
+    What to do: switch on the historian for this node if gaps matter.
+    """
+
+    code = "history-unavailable"
+    default_advice = "Switch on the server's historian for this node."
+
+
+class BufferLockedError(MachineError):
+    """Another process holds the line's buffer.
+
+    What happened: the buffer's file stayed locked longer than Tundish waits. Most
+    often the same line is already running. Nothing was changed.
+
+    What to do: end the other process, or give this line a buffer of its own.
+    """
+
+    code = "buffer-locked"
+    default_advice = "End the other process that holds this buffer."
+
+
+class BufferUnreadableError(MachineError):
+    """The line's buffer is damaged, or the file is no buffer.
+
+    What happened: the file at the buffer's place was not written by Tundish as a
+    buffer, or the disk does not let Tundish read or write it.
+
+    Why: starting afresh over it would lose what was acknowledged.
+
+    What to do: check the path; keep the damaged file and name another one.
+    """
+
+    code = "buffer-unreadable"
+    default_advice = "Check the path; keep the file and name another one."
+
+
+class BufferOfOtherLineError(RefusedError):
+    """The buffer belongs to another line.
+
+    What happened: it holds samples of another scenario or of other signals.
+
+    Why: samples of two lines in one buffer would be scored as if they were one.
+
+    What to do: give each line a buffer of its own.
+    """
+
+    code = "buffer-other-line"
+    default_advice = "Give each line a buffer of its own."
+
+
+class ModeRefusedError(RefusedError):
+    """The line may not run in this mode.
+
+    What happened: the line file asks for more than the scenario allows
+    (``perceive`` < ``advise`` < ``control``), or for ``control``, which this
+    version does not carry out at all.
+
+    Why: who decides is part of the contract, not of a configuration file.
+
+    What to do: run in ``shadow`` mode, or have the scenario's autonomy decided anew
+    by those who bear its risk.
+    """
+
+    code = "mode-refused"
+    default_advice = "Run the line in shadow mode."
+
+
+class LinePluginMissingError(UsageError):
+    """No plug-in is installed for a kind of source or sink.
+
+    What happened: the line file names a kind that no installed package offers, or
+    the library that it needs is not installed.
+
+    What to do: correct the kind, or install the extra: ``pip install tundish[line]``.
+    """
+
+    code = "line-plugin-missing"
+    default_advice = (
+        "Correct the kind, or install the extra: pip install tundish[line]."
+    )
+
+
+class LineFileInvalidError(UsageError):
+    """A line file does not fit the scenario it is to run.
+
+    What happened: a signal of the contract has no node, a node is named for a signal
+    that the contract does not have, or one signal has two sources.
+
+    What to do: name exactly one node for each signal of the scenario.
+    """
+
+    code = "line-file-invalid"
+    default_advice = "Name exactly one node for each signal of the scenario."
+
+
+class RecordingInvalidError(UsageError):
+    """A recording to be replayed cannot be used.
+
+    What happened: the file is no recording, or its times do not rise.
+
+    What to do: write it again with ``write_recording``.
+    """
+
+    code = "recording-invalid"
+    default_advice = "Write the recording again."
+
+
+class ReplayFailedError(MachineError):
+    """The replayed plant did not start or ended too early.
+
+    What happened: the child process with the OPC UA server ended, or was not ready
+    in time; the message quotes the end of what it said.
+
+    What to do: check that the extra ``line`` is installed and the port is free.
+    """
+
+    code = "replay-failed"
+    default_advice = "Check that the extra 'line' is installed and the port is free."

@@ -1,0 +1,58 @@
+"""The line's answer for one source time, and what it may be trusted for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tundish.kernel.digest import Digest
+from tundish.line.samples import Quality
+
+Why = Literal[
+    "",
+    "missing",
+    "out-of-range",
+    "dead",
+    "shape",
+    "bad-status",
+    "uncertain-status",
+    "too-few-rows",
+    "outside-envelope",
+    "outside-target-range",
+    "not-finite",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """One answer; its id is ``at_us``.
+
+    Attributes:
+        at_us: Source time of the window's last row, microseconds since 1970 UTC.
+        quality: ``bad`` if the model abstained; then there is no number.
+        value: The estimate (regress, unit of the target) or the score (anomaly,
+            1.0 = at the alarm limit); ``None`` if abstained.
+        lower, upper: Conformal interval (regress).
+        applicability: Distance from the training envelope, 1.0 = at its limit.
+        alarm: Whether the score is above its limit (anomaly).
+        why: Kind of reason when not good; ``reason`` says it for people.
+        model: Digest of the model that answered or abstained.
+        input: Digest of the window's float32 bytes, row by row, little-endian.
+    """
+
+    at_us: int
+    quality: Quality
+    value: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    applicability: float | None = None
+    alarm: bool | None = None
+    why: Why = ""
+    reason: str = ""
+    model: Digest
+    input: Digest
+
+    @property
+    def abstained(self) -> bool:
+        """Whether no number was given."""
+        return self.value is None

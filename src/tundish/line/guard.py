@@ -1,0 +1,158 @@
+"""The guard: what may not be scored, and which answers may not be given; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tundish.catalog.contract import check_window
+from tundish.catalog.scenario import Scenario
+from tundish.kernel.digest import Digest
+from tundish.line.errors import ModeRefusedError
+from tundish.line.estimates import Estimate, Why
+from tundish.line.windows import Window
+
+Mode = Literal["shadow", "advise", "control"]
+Outputs = Mapping[str, NDArray[np.float32]]
+
+_AUTONOMY = {"perceive": 0, "advise": 1, "control": 2}
+_ASKED = {"shadow": 0, "advise": 1, "control": 2}
+
+
+def check_mode(scenario: Scenario, mode: Mode) -> None:
+    """Refuse a mode that the scenario or this version does not allow.
+
+    Raises:
+        ModeRefusedError: if the scenario's autonomy is lower, or for ``control``.
+    """
+    allowed = scenario.risk.autonomy
+    if _ASKED[mode] > _AUTONOMY[allowed]:
+        msg = (
+            f"The line asks for the mode {mode!r}, and the scenario {scenario.key} "
+            f"allows no more than {allowed!r}."
+        )
+        raise ModeRefusedError(msg)
+    if mode == "control":
+        msg = (
+            f"The scenario {scenario.key} allows control, but this version writes no "
+            "request tags: envelope, fallback value and heartbeat are not built yet."
+        )
+        raise ModeRefusedError(msg)
+
+
+def refuse_input(
+    scenario: Scenario, window: Window, model: Digest, input_digest: Digest
+) -> Estimate | None:
+    """Return the abstaining answer for a window that breaks the contract.
+
+    Args:
+        scenario: The contract.
+        window: Untrusted values.
+        model: Digest of the model.
+        input_digest: Digest of the window.
+
+    Returns:
+        ``None`` if the window may be scored.
+    """
+    why, reason = window.why, window.reason
+    if window.quality != "bad":
+        violations = check_window(scenario, window.values)
+        if not violations:
+            return None
+        first = violations[0]
+        why = first.reason
+        reason = "; ".join(f"{v.signal} {v.reason}: {v.detail}" for v in violations)
+    return Estimate(
+        at_us=window.at_us,
+        quality="bad",
+        why=why,
+        reason=reason,
+        model=model,
+        input=input_digest,
+    )
+
+
+def answer(
+    scenario: Scenario,
+    window: Window,
+    outputs: Mapping[str, float],
+    model: Digest,
+    input_digest: Digest,
+) -> Estimate:
+    """Turn one row of a graph's outputs into an answer, or abstain.
+
+    Args:
+        scenario: The contract.
+        window: The window that was scored.
+        outputs: Scalar outputs of the graph for this window (see ``scalars``).
+        model: Digest of the model.
+        input_digest: Digest of the window.
+    """
+    if scenario.task == "regress":
+        names: tuple[str, ...] = ("estimate", "lower", "upper")
+    else:
+        names = ("score",)
+    numbers = [outputs.get(name, float("nan")) for name in names]
+    applicability = outputs.get("applicability", float("nan"))
+    why, reason = _doubt(numbers, applicability)
+    if why:
+        return Estimate(
+            at_us=window.at_us,
+            quality="bad",
+            applicability=applicability if np.isfinite(applicability) else None,
+            why=why,
+            reason=reason,
+            model=model,
+            input=input_digest,
+        )
+    why, reason = window.why, window.reason
+    if not why:
+        why, reason = _outside_target(scenario, numbers[0])
+    lower, upper = numbers[1:] if len(numbers) == 3 else (None, None)
+    return Estimate(
+        at_us=window.at_us,
+        quality="uncertain" if why else "good",
+        value=numbers[0],
+        lower=lower,
+        upper=upper,
+        applicability=applicability,
+        alarm=numbers[0] > 1.0 if scenario.task == "anomaly" else None,
+        why=why,
+        reason=reason,
+        model=model,
+        input=input_digest,
+    )
+
+
+def scalars(outputs: Outputs, index: int) -> dict[str, float]:
+    """Return the outputs of one window that are single numbers (shape [N, 1])."""
+    return {
+        name: float(values[index, 0])
+        for name, values in outputs.items()
+        if values.ndim == 2 and values.shape[1] == 1
+    }
+
+
+def _doubt(numbers: list[float], applicability: float) -> tuple[Why, str]:
+    if not np.all(np.isfinite(numbers)) or not np.isfinite(applicability):
+        return "not-finite", "the graph gave no finite number"
+    if applicability > 1.0:
+        reason = f"the input lies outside the training envelope ({applicability:.2f}, expected at most 1)"
+        return "outside-envelope", reason
+    return "", ""
+
+
+def _outside_target(scenario: Scenario, value: float) -> tuple[Why, str]:
+    if scenario.target is None:
+        return "", ""
+    low, high = scenario.target.range
+    if low <= value <= high:
+        return "", ""
+    reason = (
+        f"{value:.4g} {scenario.target.unit} is outside the target's range "
+        f"{low:g} to {high:g}"
+    )
+    return "outside-target-range", reason

@@ -1,0 +1,155 @@
+"""The line file: which plant, which package, which mode; unknown keys are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from tundish.catalog.documents import read_document
+from tundish.catalog.scenario import Label, Name, Scenario, Text
+from tundish.kernel.records import Record
+from tundish.line.bufferfile import Durability
+from tundish.line.errors import LineFileInvalidError
+from tundish.line.guard import Mode
+
+OptionValue = bool | int | float | str
+Endpoint = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+
+_BYTES_PER_ROW = 80
+_BYTES_PER_VALUE = 8
+
+
+class NodeSpec(Record):
+    """A node and how its value becomes the contract's unit: scale * value + offset."""
+
+    node: Text
+    scale: float = 1.0
+    offset: float = 0.0
+
+
+class SourceSpec(Record):
+    """One source.
+
+    Attributes:
+        kind: Name of an entry point of ``tundish.sources``; ``opcua`` is built in.
+        security: This version connects without security only; keep such a link
+            inside a network cell that you trust.
+        nodes: For each signal its node.
+        options: What this kind of source alone knows; checked by it.
+    """
+
+    kind: Label
+    endpoint: Endpoint
+    security: Literal["none"] = "none"
+    nodes: Annotated[dict[Name, Text | NodeSpec], Field(min_length=1)]
+    options: dict[Name, OptionValue] = Field(default_factory=dict)
+
+    def node(self, signal: str) -> NodeSpec:
+        """Return the node of a signal with its conversion."""
+        found = self.nodes[signal]
+        return NodeSpec(node=found) if isinstance(found, str) else found
+
+
+class SinkSpec(Record):
+    """One sink; ``nodes`` maps what is written to where.
+
+    Attributes:
+        name: Stays the same for the life of a buffer; by it the buffer knows what
+            this sink has taken.
+        nodes: Any of ``estimate``, ``lower``, ``upper``, ``alarm``, ``reason``,
+            ``model``, ``state``, ``state_reason``, ``mode``.
+    """
+
+    kind: Label
+    name: Label = "sink"
+    endpoint: Endpoint
+    security: Literal["none"] = "none"
+    nodes: Annotated[dict[Name, Text], Field(min_length=1)]
+    options: dict[Name, OptionValue] = Field(default_factory=dict)
+
+
+class BufferSpec(Record):
+    """Where samples are kept before they are acknowledged, and how much.
+
+    Attributes:
+        path: Relative paths start at the line file's folder.
+        max_mb: Bound in megabytes of samples (the file itself is a little larger).
+        durability: ``power`` survives a power cut, ``process`` a killed process.
+    """
+
+    path: Text
+    max_mb: Annotated[float, Field(gt=0)] = 256.0
+    durability: Durability = "power"
+
+    def max_rows(self, scenario: Scenario) -> int:
+        """Return the bound as a number of samples of a scenario."""
+        mean = scenario.channels / len(scenario.signals)
+        rows = int(self.max_mb * 1e6 / (_BYTES_PER_ROW + mean * _BYTES_PER_VALUE))
+        needed = 4 * len(scenario.signals) * (scenario.window.rows + 64)
+        return max(rows, needed)
+
+
+class LineFile(Record):
+    """A line: sources, package, sinks, mode, buffer.
+
+    Attributes:
+        package: Folder or file of the sealed package; relative to the line file.
+        grant: File of the grant, if the package is encrypted.
+        mode: ``shadow`` writes its own estimate and state only; so does ``advise``,
+            and there people are told to look at it; ``control`` is refused.
+    """
+
+    format: Literal["tundish.line"]
+    version: Literal[1]
+    name: Label
+    sources: Annotated[tuple[SourceSpec, ...], Field(min_length=1)]
+    package: Text
+    grant: Text | None = None
+    sinks: tuple[SinkSpec, ...] = ()
+    mode: Mode = "shadow"
+    buffer: BufferSpec
+    backfill_max_s: Annotated[float, Field(gt=0)] = 7 * 86_400.0
+
+    @model_validator(mode="after")
+    def _unique(self) -> Self:
+        signals = [signal for source in self.sources for signal in source.nodes]
+        twice = sorted({name for name in signals if signals.count(name) > 1})
+        if twice:
+            msg = f"sources: the signal {twice[0]!r} has two nodes"
+            raise ValueError(msg)
+        names = [sink.name for sink in self.sinks]
+        if len(set(names)) != len(names):
+            msg = "sinks: two have the same name"
+            raise ValueError(msg)
+        return self
+
+
+def read_line_file(path: Path) -> LineFile:
+    """Read a line file.
+
+    Raises:
+        PathMissingError, DocumentMalformedError, DocumentInvalidError: the last
+        names the path of each wrong key, such as ``sources[0].endpoint``.
+    """
+    return read_document(path, LineFile)
+
+
+def check_signals(line: LineFile, scenario: Scenario) -> None:
+    """Make sure that each signal of the contract has exactly one node.
+
+    Raises:
+        LineFileInvalidError: naming the first signal that does not fit.
+    """
+    named = {signal for source in line.sources for signal in source.nodes}
+    wanted = {signal.name for signal in scenario.signals}
+    for name in sorted(wanted - named):
+        msg = f"The line {line.name} has no node for the signal {name!r} of {scenario.key}."
+        raise LineFileInvalidError(msg)
+    for name in sorted(named - wanted):
+        msg = (
+            f"The line {line.name} names a node for {name!r}, which is no signal of "
+            f"{scenario.key}."
+        )
+        raise LineFileInvalidError(msg)

@@ -1,0 +1,279 @@
+"""From samples to answers, step by step, without any network.
+
+store on disk -> align -> cut windows -> check the contract -> score what is ready in
+one call -> guard -> write the answers and the settled mark in one commit.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tundish.catalog.scenario import Scenario
+from tundish.kernel.digest import Digest
+from tundish.line import guard
+from tundish.line.buffer import LineBuffer, Settled
+from tundish.line.estimates import Estimate
+from tundish.line.rows import MAX_PERIODS, Aligner, Row
+from tundish.line.samples import Gap, Sample
+from tundish.line.windows import Window, WindowCutter
+
+MAX_BATCH = 256
+_PAGE = 1000
+_BEFORE_ALL = -(2**62)
+
+
+class Scorer(Protocol):
+    """What answers: an opened package's session, or a fake in a test."""
+
+    def run(self, window: NDArray[np.float32]) -> Mapping[str, NDArray[np.float32]]:
+        """Score windows of shape [N, T, C]; outputs by name, first axis N."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """What became of samples that were handed in.
+
+    Attributes:
+        new: Samples that were not on disk yet.
+        holes: Stretches of more than 1.5 periods before a new sample.
+        dropped: What the full buffer gave up.
+        late: Samples older than what was already scored; kept, but never scored.
+    """
+
+    new: int = 0
+    holes: tuple[Gap, ...] = ()
+    dropped: tuple[Gap, ...] = ()
+    late: int = 0
+
+
+@dataclass(kw_only=True)
+class Counts:
+    """Running totals since the line started."""
+
+    received: int = 0
+    backfilled: int = 0
+    duplicates: int = 0
+    out_of_order: int = 0
+    late: int = 0
+    untimed: int = 0
+    scored: int = 0
+    estimates: int = 0
+    abstained: Counter[str] = field(default_factory=Counter)
+    dropped: int = 0
+
+
+class Pipeline:
+    """Decides what is scored when; owns the buffer while the line runs.
+
+    Args:
+        scenario: The contract.
+        scorer: The model.
+        model: Its digest, written into every answer.
+        buffer: The line's buffer.
+    """
+
+    def __init__(
+        self, *, scenario: Scenario, scorer: Scorer, model: Digest, buffer: LineBuffer
+    ) -> None:
+        self.scenario = scenario
+        self.buffer = buffer
+        self.counts = Counts()
+        self.newest: dict[str, int] = {}
+        self.newest_estimate: Estimate | None = None
+        self.settled_us: int | None = None
+        self.aligner = Aligner(scenario)
+        self._cutter = WindowCutter(scenario, self.aligner.period_us)
+        self._scorer = scorer
+        self._model = model
+        self._reach_us = {
+            signal.name: int(signal.period_s * MAX_PERIODS * 1e6)
+            for signal in scenario.signals
+        }
+
+    def restore(self) -> dict[str, int]:
+        """Go on where the buffer stands; scores nothing yet.
+
+        Returns:
+            For each signal with stored samples, the source time from which on
+            history is to be asked for what was missed.
+        """
+        settled = self.buffer.settled()
+        after_us = _BEFORE_ALL
+        if settled:
+            after_us = self.settled_us = settled.at_us
+            self._restore_window(settled)
+        known: dict[str, int] = {}
+        for signal in self._reach_us:
+            if (newest := self.buffer.newest_us(signal)) is not None:
+                self.newest[signal] = newest
+                before = self.buffer.samples_until(signal, after_us, limit=1)
+                known[signal] = _time(before[0]) if before else newest
+        limit = max(_PAGE, 2 * len(self._reach_us))
+        more = True
+        while more:
+            page = self.buffer.samples_after(after_us, limit=limit)
+            self.aligner.add(page)
+            for sample in page:
+                known[sample.signal] = min(known[sample.signal], _time(sample))
+            more = len(page) == limit
+            if more:  # the last time may go on in the next page
+                after_us = _time(page[-1]) - 1
+        return known
+
+    def take(self, samples: Sequence[Sample], *, live: bool) -> Taken:
+        """Put samples on disk and line them up; nothing is scored yet.
+
+        Args:
+            samples: As the source gave them. Untrusted.
+            live: False for samples read from history.
+        """
+        timed = [sample for sample in samples if sample.at_us is not None]
+        self.counts.untimed += len(samples) - len(timed)
+        if not timed:
+            return Taken()
+        stored = self.buffer.store(timed)
+        self.counts.duplicates += stored.duplicates
+        if live:
+            self.counts.received += len(stored.new)
+        else:
+            self.counts.backfilled += len(stored.new)
+        for gap in stored.dropped:
+            self.aligner.forget(gap.signal, gap.to_us)
+        self.counts.dropped += len(stored.dropped)
+        if live:
+            self.counts.out_of_order += _falls(stored.new, self.newest)
+        holes: list[Gap] = []
+        kept: list[Sample] = []
+        for sample in sorted(stored.new, key=_time):
+            self._place(sample, kept, holes)
+        self.aligner.add(kept)
+        late = len(stored.new) - len(kept)
+        self.counts.late += late
+        return Taken(
+            new=len(stored.new),
+            holes=tuple(holes) if live else (),
+            dropped=stored.dropped,
+            late=late,
+        )
+
+    def step(
+        self, *, until_us: int | None = None, waited_until_us: int | None = None
+    ) -> list[Estimate]:
+        """Score at most one batch of what is ready, in one call, in source-time order.
+
+        Args:
+            until_us: Nothing after this source time may be scored yet.
+            waited_until_us: Rows up to this no longer wait for other signals.
+
+        Returns:
+            The answers, already on disk; empty if nothing was ready. Rows that are
+            not due for an answer are settled as well.
+        """
+        estimates: list[Estimate] = []
+        while not estimates:
+            rows = self.aligner.take(
+                until_us=until_us, waited_until_us=waited_until_us, limit=MAX_BATCH
+            )
+            if not rows:
+                break
+            estimates = self._settle(rows)
+        return estimates
+
+    def reach_us(self, signal: str) -> int:
+        """Return the longest step, in microseconds, that is no gap of a signal."""
+        return self._reach_us[signal]
+
+    def _restore_window(self, settled: Settled) -> None:
+        rows = self.scenario.window.rows
+        for signal in self._reach_us:
+            limit = max(rows, 2) if signal == self.aligner.lead else 64 + rows
+            self.aligner.add(
+                self.buffer.samples_until(signal, settled.at_us, limit=limit)
+            )
+        before = self.aligner.take(
+            until_us=settled.at_us, waited_until_us=settled.at_us, limit=MAX_BATCH**2
+        )
+        self._cutter.restore(before[-rows:], settled.segment_rows)
+        self._keep_needed()
+
+    def _place(self, sample: Sample, kept: list[Sample], holes: list[Gap]) -> None:
+        at_us, signal = _time(sample), sample.signal
+        newest = self.newest.get(signal)
+        if newest is not None and at_us - newest > self._reach_us[signal]:
+            reason = "the source sent nothing"
+            holes.append(Gap(signal=signal, from_us=newest, to_us=at_us, reason=reason))
+        self.newest[signal] = max(at_us, at_us if newest is None else newest)
+        on_time = self.settled_us is None or at_us > self.settled_us
+        if on_time or signal != self.aligner.lead:
+            kept.append(sample)
+
+    def _settle(self, rows: list[Row]) -> list[Estimate]:
+        due = [window for row in rows if (window := self._cutter.push(row))]
+        estimates = self._answers(due) if due else []
+        self.settled_us = rows[-1].at_us
+        self._keep_needed()
+        written = self.buffer.settle(
+            estimates,
+            Settled(at_us=self.settled_us, segment_rows=self._cutter.segment_rows),
+        )
+        self.counts.estimates += written
+        if estimates:
+            self.newest_estimate = estimates[-1]
+        return estimates
+
+    def _answers(self, due: list[Window]) -> list[Estimate]:
+        digests = [window.digest() for window in due]
+        answers: dict[int, Estimate] = {}
+        fit: list[int] = []
+        for index, window in enumerate(due):
+            refused = guard.refuse_input(
+                self.scenario, window, self._model, digests[index]
+            )
+            if refused:
+                answers[index] = refused
+            else:
+                fit.append(index)
+        if fit:
+            outputs = self._scorer.run(np.stack([due[index].values for index in fit]))
+            self.counts.scored += len(fit)
+            for place, index in enumerate(fit):
+                answers[index] = guard.answer(
+                    self.scenario,
+                    due[index],
+                    guard.scalars(outputs, place),
+                    self._model,
+                    digests[index],
+                )
+        found = [answers[index] for index in range(len(due))]
+        self.counts.abstained.update(e.why for e in found if e.abstained)
+        return found
+
+    def _keep_needed(self) -> None:
+        first = self._cutter.first_us
+        if first is not None:
+            slowest = max(self._reach_us.values())
+            self.buffer.keep_from(first - slowest)
+
+
+def _time(sample: Sample) -> int:
+    if sample.at_us is None:
+        msg = f"a sample of {sample.signal} without source time is never stored"
+        raise ValueError(msg)
+    return sample.at_us
+
+
+def _falls(samples: Sequence[Sample], newest_before: Mapping[str, int]) -> int:
+    newest = dict(newest_before)
+    falls = 0
+    for sample in samples:
+        at_us = _time(sample)
+        falls += at_us < newest.get(sample.signal, at_us)
+        newest[sample.signal] = max(at_us, newest.get(sample.signal, at_us))
+    return falls

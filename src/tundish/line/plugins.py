@@ -1,0 +1,105 @@
+"""Sources and sinks by kind, through entry points; the built-in ones alike.
+
+Entry points are the only dynamic import of the line. The built-in kinds stand here
+as well, in the same form, so that they are found in a source tree that was never
+installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import cast
+
+from tundish.catalog.scenario import Scenario
+from tundish.line.buffer import LineBuffer
+from tundish.line.errors import LinePluginMissingError
+from tundish.line.linefile import LineFile, SinkSpec, SourceSpec, check_signals
+from tundish.line.sinks.protocol import Sink, SinkKind
+from tundish.line.sources.protocol import Source, SourceKind
+
+SOURCES = "tundish.sources"
+SINKS = "tundish.sinks"
+
+_BUILT_IN = (
+    EntryPoint("opcua", "tundish.line.sources.opcua:OpcUaSource", SOURCES),
+    EntryPoint("opcua", "tundish.line.sinks.opcua:OpcUaSink", SINKS),
+)
+
+
+def open_source(spec: SourceSpec, scenario: Scenario) -> Source:
+    """Make a source; connects to nothing yet.
+
+    Raises:
+        LinePluginMissingError: if nothing installed offers this kind.
+        DocumentInvalidError: if its options are wrong; names the key.
+    """
+    return cast("SourceKind", _load(SOURCES, spec.kind)).from_spec(spec, scenario)
+
+
+def open_sink(spec: SinkSpec, scenario: Scenario) -> Sink:
+    """Make a sink; connects to nothing yet. Raises as ``open_source``."""
+    return cast("SinkKind", _load(SINKS, spec.kind)).from_spec(spec, scenario)
+
+
+def open_sources(line: LineFile, scenario: Scenario) -> tuple[Source, ...]:
+    """Make all sources of a line.
+
+    Raises:
+        LineFileInvalidError: if the signals do not fit the contract.
+        LinePluginMissingError, DocumentInvalidError.
+    """
+    check_signals(line, scenario)
+    return tuple(open_source(spec, scenario) for spec in line.sources)
+
+
+def open_sinks(line: LineFile, scenario: Scenario) -> tuple[Sink, ...]:
+    """Make all sinks of a line. Raises as ``open_source``."""
+    return tuple(open_sink(spec, scenario) for spec in line.sinks)
+
+
+def open_buffer(line: LineFile, scenario: Scenario, folder: Path) -> LineBuffer:
+    """Open the buffer of a line.
+
+    Args:
+        line: The line file.
+        scenario: The contract.
+        folder: Where relative paths start: the line file's folder.
+
+    Raises:
+        BufferLockedError, BufferUnreadableError, BufferOfOtherLineError,
+        DiskFullError.
+    """
+    return LineBuffer(
+        folder / line.buffer.path,
+        scenario=scenario.key,
+        signals={signal.name: signal.channels for signal in scenario.signals},
+        max_rows=line.buffer.max_rows(scenario),
+        durability=line.buffer.durability,
+    )
+
+
+def kinds(group: str) -> list[str]:
+    """Return the kinds that are installed in a group of entry points."""
+    return sorted({point.name for point in _points(group)})
+
+
+def _points(group: str) -> Iterator[EntryPoint]:
+    yield from entry_points(group=group)
+    yield from (point for point in _BUILT_IN if point.group == group)
+
+
+def _load(group: str, kind: str) -> object:
+    for point in _points(group):
+        if point.name == kind:
+            try:
+                return cast("object", point.load())
+            except ImportError as error:
+                msg = (
+                    f"The kind {kind!r} needs a library that is not installed: {error}."
+                )
+                raise LinePluginMissingError(msg) from error
+    have = ", ".join(kinds(group))
+    msg = f"No plug-in offers the kind {kind!r} in {group}; installed are: {have}."
+    raise LinePluginMissingError(msg)

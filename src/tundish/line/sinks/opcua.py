@@ -1,0 +1,237 @@
+"""OPC UA sink: answers and state as values with status and source time.
+
+An answer without a number is written as an empty value with a Bad status, never as
+the last good number; so is every number node when the line turns stale. Needs a
+server that accepts status and source time in a write (asyncua, extra ``line``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Self, cast
+
+from asyncua import ua
+from asyncua.ua.attribute_ids import AttributeIds
+from asyncua.ua.status_codes import StatusCodes
+from pydantic import Field
+
+from tundish.catalog.documents import parse_document
+from tundish.catalog.scenario import Scenario
+from tundish.kernel import canonical
+from tundish.kernel.records import Record
+from tundish.line.errors import NodeMissingError, SinkRefusedError
+from tundish.line.estimates import Estimate
+from tundish.line.linefile import SinkSpec
+from tundish.line.samples import Quality
+from tundish.line.state import SEVERITY, TagState
+from tundish.line.uaclient import LinkLostError, UaLink, node_id, severity
+
+NUMBERS = ("estimate", "lower", "upper")
+TEXTS = ("reason", "model", "state_reason", "mode")
+NODES = (*NUMBERS, "alarm", *TEXTS, "state")
+
+Value = float | str | bool | None
+
+_STATUS: dict[Quality, int] = {
+    "good": StatusCodes.Good,
+    "uncertain": StatusCodes.Uncertain,
+    "bad": StatusCodes.Bad,
+}
+_INTEGERS = {
+    ua.VariantType.SByte,
+    ua.VariantType.Byte,
+    ua.VariantType.Int16,
+    ua.VariantType.UInt16,
+    ua.VariantType.Int32,
+    ua.VariantType.UInt32,
+    ua.VariantType.Int64,
+    ua.VariantType.UInt64,
+}
+_FLOATS = {ua.VariantType.Float, ua.VariantType.Double}
+_STRING = {ua.VariantType.String}
+_BOOLEAN = {ua.VariantType.Boolean}
+_LASTING = {
+    StatusCodes.BadTypeMismatch,
+    StatusCodes.BadWriteNotSupported,
+    StatusCodes.BadNotWritable,
+    StatusCodes.BadUserAccessDenied,
+    StatusCodes.BadOutOfRange,
+    StatusCodes.BadNotSupported,
+}
+
+
+class OpcUaSinkOptions(Record):
+    """Options of an OPC UA sink: the limit for each call, in seconds."""
+
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = 2.0
+
+
+class OpcUaSink:
+    """One OPC UA server as a sink; see the module.
+
+    Args:
+        spec: The line file's part. ``nodes`` holds any of ``NODES``; ``state`` may
+            be a string or an integer (0 good, 1 uncertain, 2 bad, 3 stale).
+        options: See ``OpcUaSinkOptions``.
+
+    Raises:
+        NodeMissingError: if a node id cannot be read, or what is to be written is
+            none of ``NODES``.
+    """
+
+    def __init__(self, spec: SinkSpec, options: OpcUaSinkOptions | None = None) -> None:
+        options = options or OpcUaSinkOptions()
+        unknown = sorted(set(spec.nodes) - set(NODES))
+        if unknown:
+            msg = (
+                f"The sink {spec.name} names a node for {unknown[0]!r}; expected any of "
+                f"{', '.join(NODES)}."
+            )
+            raise NodeMissingError(msg)
+        self._name = spec.name
+        self._link = UaLink(spec.endpoint, options.timeout_s)
+        self._nodes = {
+            what: node_id(text, f"{what} of the sink {spec.name}")
+            for what, text in spec.nodes.items()
+        }
+        self._types: dict[str, ua.VariantType] = {}
+
+    @classmethod
+    def from_spec(cls, spec: SinkSpec, scenario: Scenario) -> Self:
+        """Make it from a line file's part; connects to nothing yet.
+
+        Raises:
+            DocumentInvalidError: if an option is unknown or has a wrong value.
+            NodeMissingError: as for the class.
+        """
+        del scenario
+        data = canonical.dumps(dict(spec.options))
+        origin = f"The sink {spec.name} (options)"
+        return cls(spec, parse_document(data, OpcUaSinkOptions, origin))
+
+    @property
+    def name(self) -> str:
+        """The name in the line file."""
+        return self._name
+
+    async def connect(self) -> None:
+        """Connect and check every node; see ``Sink.connect``."""
+        await self._link.open()
+        names, nodes = list(self._nodes), list(self._nodes.values())
+        kinds = await self._link.read_attribute(nodes, AttributeIds.DataType)
+        access = await self._link.read_attribute(nodes, AttributeIds.UserAccessLevel)
+        for what, kind, level in zip(names, kinds, access, strict=True):
+            self._types[what] = self._check(what, kind, level)
+
+    async def write_estimates(self, estimates: Sequence[Estimate]) -> None:
+        """Write answers, one call each, in order; see ``Sink.write_estimates``."""
+        for estimate in estimates:
+            values: dict[str, Value] = {
+                "estimate": estimate.value,
+                "lower": estimate.lower,
+                "upper": estimate.upper,
+                "alarm": estimate.alarm,
+                "reason": estimate.reason,
+                "model": str(estimate.model),
+            }
+            await self._write(values, estimate.quality, estimate.at_us)
+
+    async def write_state(self, state: TagState, at_us: int) -> None:
+        """Write the state; when stale, take the numbers away as well."""
+        values: dict[str, Value] = {
+            "state": state.state,
+            "state_reason": f"{state.signal} {state.reason}".strip(),
+        }
+        await self._write(values, "good", at_us)
+        if state.state == "stale":
+            await self._write(dict.fromkeys((*NUMBERS, "alarm")), "bad", at_us)
+
+    async def write_mode(self, mode: str, at_us: int) -> None:
+        """Write the line's mode where people can see it."""
+        await self._write({"mode": mode}, "good", at_us)
+
+    async def close(self) -> None:
+        """Let the server go; safe to call twice."""
+        await self._link.drop()
+
+    def _check(
+        self, what: str, kind: ua.DataValue, access: ua.DataValue
+    ) -> ua.VariantType:
+        node = self._nodes[what].to_string()
+        if kind.Value is None or access.Value is None:
+            status = kind.StatusCode.name if kind.StatusCode else "no answer"
+            msg = f"The node {node} for {what} cannot be used at {self._link.endpoint}: {status}."
+            raise NodeMissingError(msg)
+        if not access.Value.Value & (1 << ua.AccessLevel.CurrentWrite):
+            msg = f"The node {node} for {what} may not be written at {self._link.endpoint}."
+            raise NodeMissingError(msg)
+        identifier = kind.Value.Value
+        found = identifier.Identifier if identifier.NamespaceIndex == 0 else None
+        allowed = _allowed(what)
+        if found not in {int(kind.value) for kind in allowed}:
+            names = " or ".join(sorted(kind.name for kind in allowed))
+            msg = f"The node {node} for {what} has the data type {identifier.to_string()}, expected {names}."
+            raise NodeMissingError(msg)
+        return ua.VariantType(found)
+
+    async def _write(
+        self,
+        values: dict[str, Value],
+        quality: Quality,
+        at_us: int,
+    ) -> None:
+        wanted = {what: v for what, v in values.items() if what in self._nodes}
+        if not wanted:
+            return
+        if not self._types:
+            msg = f"There is no connection to {self._link.endpoint}."
+            raise LinkLostError(msg)
+        nodes = [self._nodes[what] for what in wanted]
+        data = [self._value(what, v, quality, at_us) for what, v in wanted.items()]
+        write = self._link.client.uaclient.write_attributes(
+            nodes, data, AttributeIds.Value
+        )
+        for what, status in zip(wanted, await self._link.call(write), strict=True):
+            self._accepted(what, status)
+
+    def _value(
+        self, what: str, value: Value, quality: Quality, at_us: int
+    ) -> ua.DataValue:
+        kind = self._types[what]
+        text = what in TEXTS
+        status = _STATUS["good" if text else quality]
+        variant = None
+        if value is not None:
+            variant = ua.Variant(_plain(value, kind), kind)
+        elif quality == "good":  # a good answer of a task that has no such number
+            status = StatusCodes.BadNoData
+        return ua.DataValue(
+            variant,
+            StatusCode=ua.StatusCode(ua.UInt32(status)),
+            SourceTimestamp=cast("ua.DateTime", from_us(at_us)),
+        )
+
+    def _accepted(self, what: str, status: ua.StatusCode) -> None:
+        if severity(status) < 2:
+            return
+        node = self._nodes[what].to_string()
+        said = f"{self._link.endpoint} answered {status.name} to {what} at {node}"
+        if status.value in _LASTING:
+            msg = f"The server {said}."
+            raise SinkRefusedError(msg)
+        raise LinkLostError(said)
+
+
+def _plain(value: Value, kind: ua.VariantType) -> Value:
+    """Return a state as its number where the node holds numbers."""
+    if kind in _INTEGERS:
+        return next(rank for name, rank in SEVERITY.items() if name == value)
+    return value
+
+
+def _allowed(what: str) -> set[ua.VariantType]:
+    if what in NUMBERS:
+        return _FLOATS
+    if what == "alarm":
+        return _BOOLEAN
+    return _STRING | _INTEGERS if what == "state" else _STRING

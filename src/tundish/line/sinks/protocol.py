@@ -1,0 +1,62 @@
+"""What every sink is: four calls, whatever protocol is behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from tundish.catalog.scenario import Scenario
+from tundish.line.estimates import Estimate
+from tundish.line.linefile import SinkSpec
+from tundish.line.state import TagState
+
+
+class Sink(Protocol):
+    """A place that takes answers and the line's state.
+
+    Every call but ``close`` raises ``ConnectionError`` if the link is lost, and the
+    engine then calls ``connect`` again with growing pauses. Answers are sent at
+    least once; their id is the source time.
+    """
+
+    @property
+    def name(self) -> str:
+        """Names it in events and in the buffer; must stay the same."""
+        ...
+
+    async def connect(self) -> None:
+        """Connect and make sure that every node can be written.
+
+        Raises:
+            ConnectionError: if nobody answers.
+            NodeMissingError: if a node is not there or cannot hold the value.
+        """
+        ...
+
+    async def write_estimates(self, estimates: Sequence[Estimate]) -> None:
+        """Write answers in the order given; no number for one that abstained.
+
+        Raises:
+            SinkRefusedError: if the server will not take it; trying again is vain.
+        """
+        ...
+
+    async def write_state(self, state: TagState, at_us: int) -> None:
+        """Write the line's state as of a moment on the line's clock."""
+        ...
+
+    async def close(self) -> None:
+        """Let the server go; safe to call twice."""
+        ...
+
+
+class SinkKind(Protocol):
+    """What an entry point of the group ``tundish.sinks`` names: a class."""
+
+    def from_spec(self, spec: SinkSpec, scenario: Scenario) -> Sink:
+        """Make a sink from a line file's part; connects to nothing yet.
+
+        Raises:
+            DocumentInvalidError: if the options or node names are wrong.
+        """
+        ...

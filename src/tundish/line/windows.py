@@ -1,0 +1,104 @@
+"""Cut rows into windows that never span a gap; pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tundish.catalog.scenario import Scenario
+from tundish.kernel import digest
+from tundish.kernel.digest import Digest
+from tundish.line.estimates import Why
+from tundish.line.rows import MAX_PERIODS, Row
+from tundish.line.samples import Quality
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """What the model is asked about at one source time.
+
+    Attributes:
+        at_us: Source time of the last row.
+        values: float32, shape [T, C]; fewer rows if ``why`` is ``too-few-rows``.
+        quality, why, reason: The worst of its rows.
+    """
+
+    at_us: int
+    values: NDArray[np.float32]
+    quality: Quality
+    why: Why = ""
+    reason: str = ""
+
+    def digest(self) -> Digest:
+        """Return the digest of the values: float32, little-endian, row by row."""
+        return digest.of_bytes(self.values.astype("<f4", order="C").tobytes())
+
+
+class WindowCutter:
+    """Gives one window per stride; a step of more than 1.5 periods starts anew.
+
+    Windows are due every ``stride`` rows, counted so that the first full one after
+    a gap is due; due times before it are answered with ``too-few-rows``, so that no
+    due time goes without an answer.
+
+    Args:
+        scenario: The contract: rows, stride.
+        period_us: Period of the leading signal in microseconds.
+    """
+
+    def __init__(self, scenario: Scenario, period_us: int) -> None:
+        self._size = scenario.window.rows
+        self._stride = scenario.window.stride
+        self._max_step_us = int(period_us * MAX_PERIODS)
+        self._rows: deque[Row] = deque(maxlen=self._size)
+        self.segment_rows = 0
+
+    @property
+    def first_us(self) -> int | None:
+        """Source time of the oldest row still needed."""
+        return self._rows[0].at_us if self._rows else None
+
+    def restore(self, rows: Iterable[Row], segment_rows: int) -> None:
+        """Go on after a restart with the rows before it, up to the settled mark."""
+        for row in rows:
+            self._append(row)
+        self.segment_rows = segment_rows
+
+    def push(self, row: Row) -> Window | None:
+        """Take the next row; return the window that is due with it, if any."""
+        self._append(row)
+        if (self.segment_rows - self._size) % self._stride:
+            return None
+        values = np.stack([kept.values for kept in self._rows])
+        if self.segment_rows < self._size:
+            reason = f"{self.segment_rows} of {self._size} rows since the last gap"
+            return Window(
+                at_us=row.at_us,
+                values=values,
+                quality="bad",
+                why="too-few-rows",
+                reason=reason,
+            )
+        worst = max(self._rows, key=_severity)
+        return Window(
+            at_us=row.at_us,
+            values=values,
+            quality=worst.quality,
+            why=worst.why,
+            reason=worst.reason,
+        )
+
+    def _append(self, row: Row) -> None:
+        if self._rows and row.at_us - self._rows[-1].at_us > self._max_step_us:
+            self._rows.clear()
+            self.segment_rows = 0
+        self._rows.append(row)
+        self.segment_rows += 1
+
+
+def _severity(row: Row) -> int:
+    return ("good", "uncertain", "bad").index(row.quality)
