@@ -9,20 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pydantic import ValidationError
 
 from tundish.kernel import settings
 from tundish.model import graphcheck
 from tundish.model.errors import (
+    GoldenMismatchError,
     SessionFailedError,
     SessionOptionError,
     TelemetryNotSilencedError,
     WindowShapeError,
 )
 from tundish.model.golden import ABSOLUTE, RELATIVE, Floats, Golden, Tensor
+from tundish.seal.statement import first_fault
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession  # type: ignore[import-untyped]
@@ -117,15 +121,22 @@ def make_golden(
     """Run a graph on a window and write down its answer as the golden check.
 
     Raises:
-        The same as ``Session``; a window whose outputs are not finite is refused.
+        GoldenMismatchError: if an output is not finite, or a tensor too large.
+        Exception: the other refusals of ``Session``.
     """
     found = _Loaded(graph, SessionOptions()).run(window)
-    return Golden(
-        window=Tensor.of(window),
-        outputs={name: Tensor.of(values) for name, values in found.items()},
-        relative=relative,
-        absolute=absolute,
-    )
+    try:
+        return Golden(
+            window=Tensor.of(window),
+            outputs={name: Tensor.of(values) for name, values in found.items()},
+            relative=relative,
+            absolute=absolute,
+        )
+    except ValidationError as error:
+        advice = "Choose another window: finite answers, and not too large."
+        raise GoldenMismatchError(
+            first_fault("golden check", error), advice=advice
+        ) from error
 
 
 class _Loaded:
@@ -180,8 +191,14 @@ def _open(graph: bytes, options: SessionOptions) -> InferenceSession:
         raise SessionFailedError(msg) from error
 
 
+@cache
+def _silent() -> bool:
+    # asked once: what was too late the first time stays too late
+    return settings.silence_onnxruntime()
+
+
 def _runtime() -> ModuleType:
-    if not settings.silence_onnxruntime():
+    if not _silent():
         msg = "onnxruntime was loaded before its telemetry could be turned off."
         raise TelemetryNotSilencedError(msg)
     import onnxruntime  # noqa: PLC0415 -- only now is it silent
