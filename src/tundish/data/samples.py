@@ -34,15 +34,15 @@ class Samples:
     Attributes:
         x: Windows in the contract's units, float32, shape [N, T, C].
         y: Target of each window, shape [N]; NaN without a label.
-        at: Time of the window's last row (of the laboratory's sample for a label by
-            time), ``datetime64[us]`` UTC, shape [N]; NaT without time.
+        at: Time of the window's last row, ``datetime64[us]`` UTC, shape [N]; NaT
+            without time.
         part: ``fit``, ``select``, ``calibrate``, ``judge`` or empty (used for
             nothing), shape [N].
         source: ``table`` or ``table/unit`` of each window, shape [N].
         event: Kind of the marked event that the window overlaps, or empty, shape [N].
-        row: Index of the window's last row in its table, shape [N]; -1 for a median of
-            several windows.
-        support: How many windows a sample is the median of, shape [N].
+        row: Index of the window's last row in its table, shape [N].
+        group: Which label a window belongs to, shape [N]: windows near one laboratory
+            value share one truth and must count as one sample.
         excluded: Reason -> rows that were left out before windows were cut.
         notes: What was done, in words, for the card.
     """
@@ -54,7 +54,7 @@ class Samples:
     source: NDArray[np.str_]
     event: NDArray[np.str_]
     row: Ints
-    support: Ints
+    group: Ints
     excluded: dict[str, int]
     notes: tuple[str, ...]
 
@@ -78,7 +78,7 @@ class Samples:
             source=self.source[keep],
             event=self.event[keep],
             row=self.row[keep],
-            support=self.support[keep],
+            group=self.group[keep],
         )
 
     def of(self, *parts: Part) -> Self:
@@ -124,9 +124,9 @@ def make_samples(bound: BoundData, scenario: Scenario, site: SiteProfile) -> Sam
     A window has ``scenario.window.rows`` rows of one unit that follow each other at the
     contract's period (no step above 1.5 periods, none of zero or back), all of which
     keep the contract, lie in one part and, where the site says when the machine runs,
-    in running time. For ``by: time`` each laboratory value gets the median of the
-    windows within ``within_s`` of its time; a window that speaks for a value of an
-    earlier part is not used again for a later one.
+    in running time. For ``by: time`` a laboratory value is the label of every window
+    within ``within_s`` of its time, and these windows form a group; a window that
+    speaks for a value of an earlier part is not used again for a later one.
 
     Args:
         bound: From ``bind``.
@@ -238,7 +238,7 @@ def _by_time(
     site: SiteProfile,
     usable: NDArray[np.bool_],
 ) -> Samples:
-    """Give each laboratory value the median of the windows near its time."""
+    """Label every window near a laboratory value with it."""
     known = np.isfinite(lab.values) & (lab.us != NO_TIME)
     part = assign_parts(
         table.name,
@@ -250,20 +250,21 @@ def _by_time(
     for unit, rows in table.series():
         ends = _window_ends(table, rows, scenario, usable[rows])
         near = _near(lab, order, part, _micros(table, rows[ends]))
-        kept = [i for i, windows in near.items() if len(windows)]
-        if not kept:
+        places = [windows for windows in near.values() if len(windows)]
+        if not places:
             continue
-        span = [_windows(table, rows, ends[near[i]], scenario) for i in kept]
-        medians = [np.median(x, axis=0).astype(np.float32) for x in span]
+        label = np.repeat(list(near), [len(windows) for windows in near.values()])
+        chosen = ends[np.concatenate(places)]
+        last = rows[chosen]
         cuts.append(
             _plain(
-                x=np.stack(medians),
-                y=lab.values[kept],
-                at=lab.us[kept].view("datetime64[us]"),
-                part=part[kept],
+                x=_windows(table, rows, chosen, scenario),
+                y=lab.values[label],
+                at=_times_of(table, last),
+                part=part[label],
                 source=_source(table.name, unit),
-                row=np.full(len(kept), -1),
-                support=np.asarray([len(near[i]) for i in kept]),
+                row=last,
+                group=label,
             )
         )
     return _joined(cuts, scenario)
@@ -351,7 +352,7 @@ def _plain(  # noqa: PLR0913  (the columns of a record)
     part: NDArray[np.str_],
     source: str,
     row: Ints,
-    support: Ints | None = None,
+    group: Ints | None = None,
 ) -> Samples:
     count = len(y)
     return Samples(
@@ -362,7 +363,7 @@ def _plain(  # noqa: PLR0913  (the columns of a record)
         source=np.full(count, source),
         event=np.full(count, ""),
         row=row,
-        support=np.ones(count, dtype=np.int64) if support is None else support,
+        group=np.arange(count) if group is None else group,
         excluded={},
         notes=(),
     )
@@ -379,6 +380,7 @@ def _joined(cuts: list[Samples], scenario: Scenario) -> Samples:
         row=np.zeros(0, dtype=np.int64),
     )
     every = cuts or [empty]
+    starts = np.cumsum([0, *(cut.group.max(initial=-1) + 1 for cut in every)])
     excluded: dict[str, int] = {}
     for cut in every:
         for why, count in cut.excluded.items():
@@ -391,7 +393,9 @@ def _joined(cuts: list[Samples], scenario: Scenario) -> Samples:
         source=np.concatenate([cut.source for cut in every]),
         event=np.concatenate([cut.event for cut in every]),
         row=np.concatenate([cut.row for cut in every]),
-        support=np.concatenate([cut.support for cut in every]),
+        group=np.concatenate(
+            [cut.group + start for cut, start in zip(every, starts, strict=False)]
+        ),
         excluded=excluded,
         notes=tuple(note for cut in every for note in cut.notes),
     )

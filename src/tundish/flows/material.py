@@ -1,0 +1,80 @@
+"""From a plant's files to the windows that learning works on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tundish.catalog.scenario import Scenario
+from tundish.catalog.site import SiteProfile
+from tundish.data.binding import BoundData, bind
+from tundish.data.samples import Samples, make_samples
+from tundish.learn.material import Material, period_s
+
+MICROSECONDS = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """Bound data, its samples, and the same as learning takes them."""
+
+    bound: BoundData
+    samples: Samples
+    material: Material
+
+
+def prepare(site: SiteProfile, scenario: Scenario, root: Path) -> Prepared:
+    """Bind the files of a site and cut them into windows with their parts.
+
+    Raises:
+        ContractBrokenError, SamplesEmptyError and what the readers refuse.
+    """
+    bound = bind(site, scenario, root)
+    samples = make_samples(bound, scenario, site)
+    used = samples.where(samples.part != "")
+    timed = not np.isnat(used.at).any()
+    material = Material(
+        x=used.x,
+        y=used.y,
+        part=used.part,
+        source=used.source,
+        event=_events(used, bound, scenario),
+        group=used.group,
+        at=used.at if timed or (~np.isnat(used.at)).any() else None,
+        axis=_axis(bound, scenario),
+    )
+    return Prepared(bound=bound, samples=used, material=material)
+
+
+def _events(
+    samples: Samples, bound: BoundData, scenario: Scenario
+) -> NDArray[np.int64]:
+    """Return the marked event that any row of each window lies in, [N]; -1: none."""
+    last = samples.at.astype("datetime64[us]").astype(np.int64)
+    span = int((scenario.window.rows - 1) * period_s(scenario) * MICROSECONDS)
+    found = np.full(len(samples), -1, dtype=np.int64)
+    for number, event in enumerate(bound.events):
+        touches = (last >= event.start_us) & (last - span <= event.end_us)
+        found[touches & (found < 0) & ~np.isnat(samples.at)] = number
+    return found
+
+
+def _axis(bound: BoundData, scenario: Scenario) -> NDArray[np.float64]:
+    """Return the axis value of each channel from the plant's column names, [C]."""
+    columns = next(iter(bound.tables.values())).columns
+    axis = np.full(scenario.channels, np.nan)
+    at = 0
+    for signal in scenario.signals:
+        if signal.axis is not None:
+            names = columns[at : at + signal.channels]
+            axis[at : at + signal.channels] = [_number(name) for name in names]
+        at += signal.channels
+    return axis
+
+
+def _number(name: str) -> float:
+    digits = name.lstrip("".join(set(name) - set("0123456789.-")))
+    return float(digits)
