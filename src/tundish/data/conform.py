@@ -50,7 +50,7 @@ def _broken(signal: Signal, values: Floats) -> dict[str, Bools]:
     finite = np.isfinite(values)
     with np.errstate(invalid="ignore"):
         outside = ((values < low) | (values > high)) & finite
-    whole: Bools = finite.all(axis=1)
+    whole: Bools = np.asarray(finite.all(axis=1))
     spread = np.full(len(values), np.inf)
     if signal.min_spread is not None:
         spread[whole] = values[whole].std(axis=1)

@@ -1,0 +1,236 @@
+"""Grade a bound data set: a plant's files in a scenario's terms."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tundish.catalog.scenario import Scenario, Signal
+from tundish.catalog.site import SiteProfile
+from tundish.data import conform
+from tundish.data.binding import BoundData, BoundTable
+from tundish.data.grade.checks import Brief, grade_sheets
+from tundish.data.grade.report import GradeReport
+from tundish.data.grade.sheet import Labels, Series, Sheet, Spectrum
+from tundish.data.parts import Labelled, assign_parts
+from tundish.data.table import Assumption
+from tundish.data.times import NO_TIME, SECOND
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def grade_bound(  # noqa: PLR0913  (the set and what stands beside it)
+    bound: BoundData,
+    scenario: Scenario,
+    site: SiteProfile,
+    *,
+    now: datetime,
+    licence: str | None = None,
+    licence_kind: str | None = None,
+    name: str | None = None,
+) -> GradeReport:
+    """Grade a data set against its contract, with the split that the site declares.
+
+    Args:
+        bound: From ``binding.bind``.
+        scenario: The contract.
+        site: The site profile.
+        now: The present, from the caller's clock; times after it are findings.
+        licence: The terms as stated, or ``None`` if nobody said.
+        licence_kind: Their class in the catalogue (``A`` ... ``U``), if it has one.
+        name: What the report calls the set; the site's name if absent.
+    """
+    sheets = [_sheet(table, bound, scenario, site) for table in bound.tables.values()]
+    brief = Brief(
+        name=name or site.site,
+        task=scenario.task,
+        now_us=round((now - _EPOCH) / timedelta(microseconds=1)),
+        licence=licence,
+        licence_kind=licence_kind,
+        contract=scenario.key,
+        split=True,
+        assumptions=_said(bound, site),
+    )
+    return grade_sheets(sheets, brief)
+
+
+def _said(bound: BoundData, site: SiteProfile) -> tuple[Assumption, ...]:
+    said = [a for table in bound.tables.values() for a in table.table.assumptions]
+    said += [t.times.assumption for t in bound.tables.values() if t.times is not None]
+    for name, table in site.tables.items():
+        if table.clock is not None:
+            said.append(
+                Assumption(
+                    what=f"the times of {name} are computed from {table.clock.start.isoformat()}",
+                    why="the file carries no time of its own",
+                    otherwise="name a time_column in the site profile",
+                )
+            )
+    if not site.uses:
+        said.append(
+            Assumption(
+                what="the first 50 % in time are fitted, 20 % calibrate, 30 % are judged",
+                why="the site profile names no stretches",
+                otherwise="name them under uses in the site profile",
+            )
+        )
+    return tuple(dict.fromkeys(said))
+
+
+def _sheet(
+    table: BoundTable, bound: BoundData, scenario: Scenario, site: SiteProfile
+) -> Sheet:
+    series, spectra = _signals(table, scenario, site)
+    broken = ~conform.sound_rows(scenario, table.channels)
+    labels = _labels(table, scenario, site, ~broken)
+    return Sheet(
+        name=table.name,
+        rows=table.rows,
+        series=tuple(series),
+        spectra=tuple(spectra),
+        us=table.us,
+        zone=site.time_zone,
+        zone_known=True,
+        local=table.times is not None and table.times.kind == "local",
+        absent_times=table.times.absent if table.times else 0,
+        group=table.group,
+        period_s=max(signal.period_s for signal in scenario.signals),
+        made_clock=site.tables[table.name].clock is not None,
+        labels=labels,
+        part=_row_parts(table, site, labels),
+        running=table.running,
+        marked=_marked(table, bound),
+        broken=broken,
+        dropped=table.table.dropped,
+        lines=table.table.lines,
+    )
+
+
+def _marked(table: BoundTable, bound: BoundData) -> NDArray[np.bool_] | None:
+    """Return the rows inside marked events: what is odd there is known to be."""
+    if table.us is None or not bound.events:
+        return None
+    marked = np.zeros(table.rows, dtype=bool)
+    for event in bound.events:
+        marked |= (table.us >= event.start_us) & (table.us <= event.end_us)
+    return marked
+
+
+def _signals(
+    table: BoundTable, scenario: Scenario, site: SiteProfile
+) -> tuple[list[Series], list[Spectrum]]:
+    series: list[Series] = []
+    spectra: list[Spectrum] = []
+    at = 0
+    for signal in scenario.signals:
+        values = table.channels[:, at : at + signal.channels]
+        columns = table.columns[at : at + signal.channels]
+        at += signal.channels
+        tag = site.tags[signal.name]
+        if signal.axis is None:
+            series.append(
+                Series(
+                    tag=columns[0],
+                    values=np.ascontiguousarray(values[:, 0]),
+                    unit=signal.unit,
+                    range=tag.range or signal.range,
+                    circular=signal.circular,
+                    clip=tag.clip,
+                    states=table.table.states.get(columns[0], {}),
+                )
+            )
+        else:
+            spectra.append(_spectrum(signal, values))
+    return series, spectra
+
+
+def _spectrum(signal: Signal, values: NDArray[np.float64]) -> Spectrum:
+    axis = signal.axis
+    if axis is None:  # a caller's mistake; the type checker needs it said
+        msg = f"{signal.name} is no spectrum"
+        raise ValueError(msg)
+    return Spectrum(
+        tag=signal.name,
+        values=values,
+        axis=np.linspace(axis.first, axis.last, axis.points),
+        unit=signal.unit,
+        range=signal.range,
+        min_spread=signal.min_spread,
+    )
+
+
+def _labels(
+    table: BoundTable, scenario: Scenario, site: SiteProfile, sound: NDArray[np.bool_]
+) -> Labels | None:
+    target, lab = scenario.target, table.laboratory
+    if target is None or (lab is None and table.target is None):
+        return None
+    source = site.tables[table.name].target
+    file = source.file if source else table.name
+    if lab is None:
+        values = table.target if table.target is not None else np.zeros(0)
+        us, joined, group = None, np.isfinite(values) & sound, table.group
+    else:
+        values, us, group = lab.values, lab.us, None
+        joined = np.isfinite(values) & (_near(table, lab.us, lab.within_s, sound) > 0)
+    part = assign_parts(
+        table.name,
+        Labelled(
+            us=table.us if us is None else us,
+            group=group,
+            counted=np.isfinite(values),
+            batches=site.batch_column is not None,
+        ),
+        site.uses,
+    )
+    return Labels(
+        name=target.name,
+        values=values,
+        us=us,
+        joined=joined,
+        part=part,
+        table=file,
+        unit=target.unit,
+        range=target.range,
+    )
+
+
+def _near(
+    table: BoundTable,
+    us: NDArray[np.int64],
+    within_s: float,
+    sound: NDArray[np.bool_],
+) -> NDArray[np.int64]:
+    """Return how many sound rows lie near each moment."""
+    if table.us is None:
+        return np.zeros(len(us), dtype=np.int64)
+    stamps = np.sort(table.us[sound & (table.us != NO_TIME)])
+    reach = round(within_s * SECOND)
+    first = np.searchsorted(stamps, us - reach, side="left")
+    return np.searchsorted(stamps, us + reach, side="right") - first
+
+
+def _row_parts(
+    table: BoundTable, site: SiteProfile, labels: Labels | None
+) -> NDArray[np.str_]:
+    """Return the part of each row; for labels by time, of the rows that speak for them."""
+    lab = table.laboratory
+    if lab is None or labels is None or labels.part is None or table.us is None:
+        if labels is not None and labels.part is not None:
+            return labels.part
+        every = Labelled(
+            us=table.us,
+            group=table.group,
+            counted=np.ones(table.rows, dtype=bool),
+            batches=site.batch_column is not None,
+        )
+        return assign_parts(table.name, every, site.uses)
+    part = np.full(table.rows, "", dtype=labels.part.dtype)
+    reach = round(lab.within_s * SECOND)
+    for i in np.argsort(lab.us, kind="stable"):
+        if labels.joined[i]:
+            close = (np.abs(table.us - lab.us[i]) <= reach) & (part == "")
+            part[close] = labels.part[i]
+    return part

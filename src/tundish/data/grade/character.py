@@ -1,0 +1,114 @@
+"""What kind of signal a tag is: decides which checks make sense for it.
+
+A set-point that stands still is well; a thermometer that does is not. Nothing here
+knows a name: the kind is read from the values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tundish.data.grade.scan import LENGTHS, Quantiles, Scan, quantiles, scan
+from tundish.data.grade.sheet import Series, Sheet
+
+Role = Literal["empty", "constant", "state", "stepwise", "counter", "measure"]
+
+STATE_LEVELS = 12
+STEPWISE_REPEAT = 0.8
+_SAMPLE = 20_000
+
+
+@dataclass(frozen=True)
+class Character:
+    """A tag with what one scan found about it.
+
+    Attributes:
+        series: The tag.
+        ordered: Its values by unit and time, shape [n].
+        scan: The fused pass.
+        repeat: Share of steps without a change, the few longest runs left out, so that
+            one frozen stretch does not make a live tag look still.
+        levels: Different values in a sample of at most 20,000 cells.
+        role: ``measure`` is a live signal; ``stepwise`` repeats in most steps (a
+            set-point, or a historian that stores changes only); ``state`` has a dozen
+            levels at most; ``counter`` rises or falls by one fixed step.
+    """
+
+    series: Series
+    ordered: NDArray[np.float64]
+    scan: Scan
+    repeat: float
+    levels: int
+    role: Role
+
+    @cached_property
+    def quantiles(self) -> Quantiles | None:
+        """Quantiles of the filled cells; ``None`` if there is one value or none."""
+        return quantiles(self.ordered, self.scan.low, self.scan.high)
+
+
+def characters(sheet: Sheet) -> list[Character]:
+    """Scan every tag of a sheet."""
+    return [_character(series, sheet) for series in sheet.series]
+
+
+def _character(series: Series, sheet: Sheet) -> Character:
+    ordered = series.values[sheet.order]
+    found = scan(ordered, sheet.starts)
+    repeat = _repeat(found)
+    levels, counter = _levels(ordered, found)
+    return Character(
+        series=series,
+        ordered=ordered,
+        scan=found,
+        repeat=repeat,
+        levels=levels,
+        role=_role(found, repeat, levels, counter=counter),
+    )
+
+
+def _repeat(found: Scan) -> float:
+    """Return the share of steps without change, the longest 1 % of runs (3 at least) left out."""
+    runs = int(found.lengths.sum())
+    if not runs:
+        return 0.0
+    left_out = max(3, runs // 100)
+    still = steps = 0
+    for length in range(LENGTHS, 0, -1):
+        count = int(found.lengths[length - 1])
+        gone = min(count, left_out)
+        left_out -= gone
+        still += (count - gone) * (length - 1)
+        steps += (count - gone) * length
+    return still / steps if steps else 0.0
+
+
+def _levels(ordered: NDArray[np.float64], found: Scan) -> tuple[int, bool]:
+    """Return the number of different values in a sample, and whether it is a counter."""
+    filled = ordered[np.isfinite(ordered)]
+    if not len(filled):
+        return 0, False
+    stride = max(1, len(filled) // _SAMPLE)
+    levels = len(np.unique(filled[::stride]))
+    steps = np.diff(filled[: _SAMPLE + 1])
+    usual = np.median(steps) if len(steps) else 0.0
+    even = len(steps) > 2 and usual != 0
+    counter = even and np.mean(np.abs(steps - usual) <= 1e-6 * abs(usual)) > 0.9
+    return levels, bool(counter and found.nulls == 0)
+
+
+def _role(found: Scan, repeat: float, levels: int, *, counter: bool) -> Role:
+    if not found.count:
+        return "empty"
+    if found.low == found.high:
+        return "constant"
+    if counter:
+        return "counter"
+    if levels <= min(STATE_LEVELS, max(2, found.count // 3)):
+        return "state"
+    return "stepwise" if repeat > STEPWISE_REPEAT else "measure"

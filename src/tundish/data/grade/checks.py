@@ -1,0 +1,167 @@
+"""Run every check on some tables and put the grade together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tundish.data.grade import (
+    clipping,
+    copies,
+    filled,
+    labels,
+    limits,
+    standing,
+    terms,
+    timing,
+    verdict,
+)
+from tundish.data.grade.character import characters
+from tundish.data.grade.report import Gate, GradeReport, percent
+from tundish.data.grade.sheet import Sheet
+from tundish.data.grade.tally import Tally
+from tundish.data.table import Assumption
+
+UNREADABLE_AT_MOST = 0.01
+TEXTS_AT_MOST = 0.1
+CONTRACT_AT_LEAST = 0.8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Brief:
+    """What is known about a set beside its values.
+
+    Attributes:
+        name: Name of the set or file.
+        task: ``regress``, ``anomaly`` or ``unsaid``.
+        now_us: The present, microseconds since 1970 UTC.
+        licence: As stated, or ``None``.
+        licence_kind: Class ``A`` ... ``U`` of the catalogue, or ``None``.
+        contract: Key of the scenario, or ``None``.
+        split: True if the parts were declared by a site, false if there are none.
+    """
+
+    name: str
+    task: str
+    now_us: int
+    licence: str | None = None
+    licence_kind: str | None = None
+    contract: str | None = None
+    split: bool = False
+    assumptions: tuple[Assumption, ...] = field(default=())
+
+
+def grade_sheets(sheets: Sequence[Sheet], brief: Brief) -> GradeReport:
+    """Grade tables of values; no file, clock or network is touched.
+
+    Args:
+        sheets: The tables; at least one, each with at least one row.
+        brief: What is known beside the values.
+    """
+    tallies: list[Tally] = []
+    for sheet in sheets:
+        tallies += _one(sheet, brief)
+    leak = copies.leakage(list(sheets))
+    tallies += [leak, labels.outside_fit(list(sheets))]
+    tallies.append(terms.licence_known(brief.licence, brief.licence_kind))
+    return verdict.report(
+        brief.name,
+        brief.task,
+        {sheet.name: sheet.rows for sheet in sheets},
+        tallies,
+        _gates(sheets, brief, tallies, leak),
+        brief.assumptions,
+    )
+
+
+def _one(sheet: Sheet, brief: Brief) -> list[Tally]:
+    tags = characters(sheet)
+    return [
+        filled.readable(sheet),
+        filled.complete(sheet, tags),
+        limits.in_range(sheet, tags),
+        limits.outliers(sheet, tags),
+        copies.duplicates(sheet),
+        *timing.regular(sheet),
+        timing.plausible(sheet, brief.now_us),
+        standing.standing(sheet, tags),
+        clipping.clipped(sheet, tags),
+        terms.units_known(sheet),
+        labels.labelled(sheet),
+        labels.label_range(sheet),
+        labels.label_clipping(sheet),
+    ]
+
+
+def _gates(
+    sheets: Sequence[Sheet], brief: Brief, tallies: list[Tally], leak: Tally
+) -> list[Gate]:
+    return [
+        _leakage_gate(brief, leak),
+        _licence_gate(brief),
+        _unreadable_gate(sheets, tallies),
+        _label_gate(sheets, brief),
+        _contract_gate(sheets, brief),
+    ]
+
+
+def _leakage_gate(brief: Brief, leak: Tally) -> Gate:
+    if not brief.split:
+        detail = "no split was declared; one in time order will be made for training"
+        return verdict.gate("leakage", held=None, detail=detail)
+    if leak.bad:
+        detail = f"{leak.bad:,} of {leak.of:,} judged rows were fitted as well"
+    else:
+        detail = (
+            f"none of {leak.of:,} judged rows was fitted; parts are stretches of time"
+        )
+    return verdict.gate("leakage", held=leak.bad == 0, detail=detail)
+
+
+def _licence_gate(brief: Brief) -> Gate:
+    if brief.licence_kind == terms.UNKNOWN_CLASS:
+        return verdict.gate(
+            "licence", held=False, detail="the set's maker states no terms"
+        )
+    if not brief.licence:
+        return verdict.gate(
+            "licence", held=None, detail="nobody said; state it with --licence"
+        )
+    detail = terms.licence_known(brief.licence, brief.licence_kind).detail
+    return verdict.gate("licence", held=True, detail=detail)
+
+
+def _unreadable_gate(sheets: Sequence[Sheet], tallies: list[Tally]) -> Gate:
+    dropped = sum(len(sheet.dropped) for sheet in sheets)
+    lines = sum(max(sheet.lines, sheet.rows) for sheet in sheets)
+    cells = [t for t in tallies if t.id == "Q01"]
+    texts = sum(t.bad for t in cells) / max(1, sum(t.of for t in cells))
+    held = dropped <= UNREADABLE_AT_MOST * lines and texts <= TEXTS_AT_MOST
+    detail = (
+        f"{dropped:,} of {lines:,} records ({percent(dropped / max(1, lines))}) and "
+        f"{percent(texts)} of the cells cannot be read"
+    )
+    return verdict.gate("readable", held=held, detail=detail)
+
+
+def _label_gate(sheets: Sequence[Sheet], brief: Brief) -> Gate:
+    found = [sheet.labels for sheet in sheets if sheet.labels is not None]
+    if brief.task != "regress":
+        detail = (
+            "the task needs none" if brief.task == "anomaly" else "no task was named"
+        )
+        return verdict.gate("labels", held=True, detail=detail)
+    joined = sum(int(one.joined.sum()) for one in found)
+    detail = f"{joined:,} labels are joined to signals"
+    return verdict.gate("labels", held=joined > 0, detail=detail)
+
+
+def _contract_gate(sheets: Sequence[Sheet], brief: Brief) -> Gate:
+    if brief.contract is None:
+        detail = "no scenario was named, so no contract was held against the data"
+        return verdict.gate("contract", held=None, detail=detail)
+    rows = sum(sheet.rows for sheet in sheets)
+    broken = sum(int(s.broken.sum()) for s in sheets if s.broken is not None)
+    share = 1 - broken / max(1, rows)
+    detail = f"{percent(share)} of {rows:,} rows keep the contract {brief.contract}"
+    return verdict.gate("contract", held=share >= CONTRACT_AT_LEAST, detail=detail)

@@ -1,0 +1,89 @@
+"""Q09: values that pile up at the end of a scale."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tundish.data.grade.character import Character
+from tundish.data.grade.sheet import Floats, Series, Sheet
+from tundish.data.grade.tally import Notes, Tally
+
+MIN_CELLS = 10
+MIN_SHARE = 0.005
+PILE = 20.0
+MIN_LEVELS = 50
+NEIGHBOURS = 20
+
+
+def clipped(sheet: Sheet, tags: list[Character]) -> Tally:
+    """Count cells that stand exactly at a live tag's highest or lowest value in a pile.
+
+    A pile: at least 10 cells and 0.5 % of all, and 20 times as many as stand at the
+    usual one of the 20 next values. Zero is no clip (a stopped flow), nor are set-points
+    and states. Where the site names the instrument's clip values, these are counted.
+    """
+    notes = Notes(sheet, "Q09")
+    bad = checked = 0
+    for tag in tags:
+        if tag.role != "measure" or tag.series.circular:
+            continue
+        checked += tag.scan.count
+        for value, what in _ends(tag):
+            at = tag.series.values == value
+            bad += int(at.sum())
+            _note(notes, tag.series, at, (value, what))
+    return Tally(id="Q09", bad=bad, of=checked, findings=tuple(notes.found))
+
+
+def piles_up(values: Floats, end: float) -> bool:
+    """Tell whether far more values stand at ``end`` than at the values next to it.
+
+    Args:
+        values: Finite values.
+        end: Their lowest or highest.
+    """
+    here = int((values == end).sum())
+    if here < MIN_CELLS or here < MIN_SHARE * len(values):
+        return False
+    off = np.abs(values - end)
+    near = np.sort(off[off > 0])[: max(NEIGHBOURS * here, 1000)]
+    _, counts = np.unique(near, return_counts=True)
+    beside = counts[:NEIGHBOURS]
+    return len(beside) > 0 and here >= PILE * float(np.median(beside))
+
+
+def _ends(tag: Character) -> list[tuple[float, str]]:
+    if tag.series.clip is not None:
+        known = zip(tag.series.clip, ("lower", "upper"), strict=True)
+        return [(x, side) for x, side in known if (tag.series.values == x).any()]
+    if tag.levels < MIN_LEVELS:
+        return []
+    found = []
+    for value, count, side in (
+        (tag.scan.low, tag.scan.at_low, "lowest"),
+        (tag.scan.high, tag.scan.at_high, "highest"),
+    ):
+        if value == 0 or count < max(MIN_CELLS, MIN_SHARE * tag.scan.count):
+            continue
+        if piles_up(tag.ordered[np.isfinite(tag.ordered)], value):
+            found.append((value, side))
+    return found
+
+
+def _note(
+    notes: Notes,
+    series: Series,
+    at: np.ndarray[tuple[int], np.dtype[np.bool_]],
+    end: tuple[float, str],
+) -> None:
+    rows = np.flatnonzero(at)
+    value, side = end
+    unit = f" {series.unit}" if series.unit else ""
+    scale = "limit of the instrument" if series.clip is not None else "value"
+    notes.add(
+        "clipped",
+        notes.spot(series.tag, int(rows[0]), int(rows[-1]), len(rows)),
+        f"{len(rows):,} cells stand at exactly its {side} {scale}, {value:g}{unit}: the end "
+        "of a scale.",
+        "Check the transmitter's range; mark these values as 'at least' or 'at most'.",
+    )

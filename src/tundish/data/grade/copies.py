@@ -1,0 +1,212 @@
+"""Q06 and Q17: rows that stand twice, and judged rows that were fitted as well."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tundish.data.grade.sheet import Bools, Floats, Ints, Sheet
+from tundish.data.grade.tally import Notes, Spot, Tally
+
+CHANCE_FACTOR = 10.0
+MIN_COLUMNS = 2
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+_SAMPLE = 20_000
+
+Hashes = NDArray[np.uint64]
+
+
+def duplicates(sheet: Sheet) -> Tally:
+    """Count rows that repeat another row in all their values.
+
+    In a table with time a copy repeats time and unit too; without time it repeats all
+    tags and the target. Copies are claimed only if there are ten times more than chance
+    would give, columns taken as independent (coarse or few columns repeat by chance).
+    """
+    notes = Notes(sheet, "Q06")
+    columns = _columns(sheet)
+    if len(columns) < MIN_COLUMNS and sheet.us is None:
+        return Tally(id="Q06", bad=0, of=0, detail="too few columns to tell copies")
+    whole = (
+        np.logical_and.reduce([np.isfinite(c) for c in columns]) if columns else None
+    )
+    copies = _copies(_hashes(columns, sheet.rows, _identity(sheet)))
+    if whole is not None:
+        copies &= whole | _filled(columns)
+    expected = _by_chance(columns, sheet.rows) if sheet.us is None else 0.0
+    count = int(copies.sum())
+    if count <= CHANCE_FACTOR * expected or count == 0:
+        return Tally(id="Q06", bad=0, of=sheet.rows)
+    rows = np.flatnonzero(copies)
+    spot = notes.spot("", int(rows[0]), int(rows[-1]), count)
+    what = "time, unit and all values" if sheet.us is not None else "all values"
+    notes.add(
+        "duplicate-row",
+        spot,
+        f"{count:,} rows repeat an earlier row in {what}.",
+        "Remove the copies before splitting; find out which export wrote them.",
+    )
+    return Tally(id="Q06", bad=count, of=sheet.rows, findings=tuple(notes.found))
+
+
+def leakage(sheets: list[Sheet]) -> Tally:
+    """Count judged rows whose signals were fitted too, or that lie inside a fitted stretch.
+
+    Args:
+        sheets: All tables, with the part of each row. Without parts nothing is counted.
+    """
+    split = [sheet for sheet in sheets if sheet.part is not None]
+    if not split:
+        return Tally(id="Q17", bad=0, of=0, detail="no split was declared")
+    judged = sum(int((_part(sheet) == "judge").sum()) for sheet in split)
+    fitted = [_hashes(_columns(s), s.rows)[_used(s)] for s in split if _columns(s)]
+    seen = np.unique(np.concatenate(fitted)) if fitted else np.zeros(0, dtype=np.uint64)
+    bad, findings = 0, []
+    for sheet in split:
+        notes = Notes(sheet, "Q17")
+        twins = _twins(sheet, seen)
+        inside = _inside_fitted(sheet)
+        bad += int((twins | inside).sum())
+        _note_leak(
+            notes, np.flatnonzero(twins), "has the same signals as a row that is fitted"
+        )
+        _note_leak(
+            notes,
+            np.flatnonzero(inside & ~twins),
+            "lies inside a stretch that is fitted",
+        )
+        findings += notes.found
+    return Tally(id="Q17", bad=bad, of=judged, findings=tuple(findings))
+
+
+def _note_leak(notes: Notes, rows: Ints, what: str) -> None:
+    if not len(rows):
+        return
+    sheet = notes.sheet
+    spot = Spot(
+        tag="",
+        unit=sheet.unit_of(int(rows[0])),
+        first=sheet.where(int(rows[0])),
+        last=sheet.where(int(rows[-1])),
+        rows=len(rows),
+        total=int((_part(sheet) == "judge").sum()),
+        counted="judged rows",
+    )
+    notes.add(
+        "leak",
+        spot,
+        f"{len(rows):,} judged rows: the first {what}.",
+        "Change the stretches under uses so that each row has one part; remove copies.",
+    )
+
+
+def _part(sheet: Sheet) -> NDArray[np.str_]:
+    return sheet.part if sheet.part is not None else np.full(sheet.rows, "")
+
+
+def _used(sheet: Sheet) -> Bools:
+    part = _part(sheet)
+    return np.asarray((part == "fit") | (part == "select") | (part == "calibrate"))
+
+
+def _twins(sheet: Sheet, seen: Hashes) -> Bools:
+    """Mark judged rows with the signals of a fitted row, unless chance explains them."""
+    judged = _part(sheet) == "judge"
+    columns = _columns(sheet)
+    if not columns or not judged.any():
+        return np.zeros(sheet.rows, dtype=bool)
+    whole = np.logical_and.reduce([np.isfinite(c) for c in columns])
+    twins = judged & whole & np.isin(_hashes(columns, sheet.rows), seen) & ~_flat(sheet)
+    expected = _by_chance(columns, sheet.rows)
+    if twins.sum() <= CHANCE_FACTOR * expected or len(columns) < MIN_COLUMNS:
+        return np.zeros(sheet.rows, dtype=bool)
+    return np.asarray(twins)
+
+
+def _flat(sheet: Sheet) -> Bools:
+    """Mark dead spectra: they are all alike, and Q08's business."""
+    flat = np.zeros(sheet.rows, dtype=bool)
+    for spectrum in sheet.spectra:
+        flat |= np.ptp(spectrum.values, axis=1) == 0
+    return flat
+
+
+def _inside_fitted(sheet: Sheet) -> Bools:
+    """Mark judged rows that lie in time between two fitted neighbours of their unit."""
+    inside = np.zeros(sheet.rows, dtype=bool)
+    if sheet.us is None or sheet.made_clock:
+        return inside
+    part = _part(sheet)[sheet.order]
+    used = part != ""
+    at = np.flatnonzero(used)
+    if len(at) < 3:
+        return inside
+    kinds = part[at]
+    single = (kinds[1:-1] == "judge") & (kinds[:-2] == "fit") & (kinds[2:] == "fit")
+    if single.sum() > 0.01 * len(at):
+        inside[sheet.order[at[1:-1][single]]] = True
+    return inside
+
+
+def _columns(sheet: Sheet) -> list[Floats]:
+    columns = [series.values for series in sheet.series]
+    for spectrum in sheet.spectra:
+        columns += [np.ascontiguousarray(column) for column in spectrum.values.T]
+    labels = sheet.labels
+    if labels is not None and labels.us is None and len(labels.values) == sheet.rows:
+        columns.append(labels.values)
+    return columns
+
+
+def _identity(sheet: Sheet) -> list[Hashes]:
+    """Return what makes a row itself: its time and its unit."""
+    keys: list[Hashes] = []
+    if sheet.us is not None:
+        keys.append(sheet.us.view(np.uint64))
+    if sheet.group is not None:
+        _, codes = np.unique(sheet.group, return_inverse=True)
+        keys.append(codes.astype(np.uint64))
+    return keys
+
+
+def _filled(columns: list[Floats]) -> Bools:
+    """Mark rows with at least half of their values: empty rows are no copies."""
+    count = np.sum([np.isfinite(column) for column in columns], axis=0)
+    return np.asarray(count >= max(1, len(columns) / 2))
+
+
+def _hashes(
+    columns: list[Floats], rows: int, keys: list[Hashes] | None = None
+) -> Hashes:
+    """Return a 64-bit hash of each row (multiply and rotate over the bits of its cells)."""
+    state = np.zeros(rows, dtype=np.uint64)
+    bits = ((np.ascontiguousarray(column) + 0.0).view(np.uint64) for column in columns)
+    for word in (*(keys or ()), *bits):
+        state ^= word * _MIX
+        state = (state << np.uint64(13)) | (state >> np.uint64(51))
+        state *= _MIX
+        state ^= state >> np.uint64(29)
+    return state
+
+
+def _copies(hashes: Hashes) -> Bools:
+    """Mark every row whose hash stood in an earlier row."""
+    _, first = np.unique(hashes, return_index=True)
+    copies = np.ones(len(hashes), dtype=bool)
+    copies[first] = False
+    return copies
+
+
+def _by_chance(columns: list[Floats], rows: int) -> float:
+    """Return how many copies independent columns would give by chance."""
+    stride = max(1, rows // _SAMPLE)
+    same = 1.0
+    for column in columns:
+        sample = column[::stride]
+        _, counts = np.unique(sample, return_counts=True)
+        taken = len(sample)
+        pairs = float((counts * (counts - 1.0)).sum())
+        same *= pairs / max(1.0, taken * (taken - 1.0))
+        if same * rows * rows < 1e-9:
+            return 0.0
+    return same * rows * (rows - 1) / 2

@@ -1,0 +1,164 @@
+"""Q01 and Q02: cells that can be read, and cells that are there."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tundish.data.grade.character import Character
+from tundish.data.grade.sheet import Ints, Sheet
+from tundish.data.grade.tally import Notes, Spot, Tally
+
+MISSING_SAID_FROM = 0.001
+
+
+def readable(sheet: Sheet) -> Tally:
+    """Count texts in cells of numbers, and records that could not be read."""
+    notes = Notes(sheet, "Q01")
+    columns = len(sheet.series) + sum(len(s.axis) for s in sheet.spectra)
+    texts = 0
+    for series in sheet.series:
+        count = sum(series.states.values())
+        texts += count
+        if count:
+            said = ", ".join(f"'{t}' {n}x" for t, n in list(series.states.items())[:3])
+            spot = Spot(
+                tag=series.tag,
+                unit="",
+                first="whole table",
+                last="whole table",
+                rows=count,
+                total=sheet.rows,
+            )
+            notes.add(
+                "text-state",
+                spot,
+                f"{count:,} cells hold a text instead of a number: {said}.",
+                "Keep such states in a column of their own; here they count as missing.",
+            )
+    if sheet.dropped:
+        lines = sheet.dropped
+        spot = Spot(
+            tag="",
+            unit="",
+            first=f"line {lines[0]}",
+            last=f"line {lines[-1]}",
+            rows=len(lines),
+            total=max(sheet.lines, 1),
+            counted="records",
+        )
+        notes.add(
+            "ragged",
+            spot,
+            f"{len(lines):,} lines have another number of fields than the rest and were left out.",
+            "Put texts that hold the separator into double quotes, and export again.",
+        )
+    bad = texts + len(sheet.dropped) * columns
+    return Tally(
+        id="Q01",
+        bad=bad,
+        of=(sheet.rows + len(sheet.dropped)) * columns,
+        detail=f"{columns} columns of numbers",
+        findings=tuple(notes.found),
+    )
+
+
+def complete(sheet: Sheet, tags: list[Character]) -> Tally:
+    """Count empty cells: rows in which all tags are empty together, then single tags."""
+    notes = Notes(sheet, "Q02")
+    silent = _silent_rows(sheet)
+    if silent.any():
+        for unit, rows in sheet.units:
+            _note_silent(notes, unit, rows[silent[rows]], len(rows))
+    for tag in tags:
+        _note_missing(notes, tag, sheet, silent)
+    spectral = sum(int(np.isnan(s.values).sum()) for s in sheet.spectra)
+    for spectrum in sheet.spectra:
+        partly = np.isnan(spectrum.values).any(axis=1) & ~silent
+        _note_rows(notes, spectrum.tag, np.flatnonzero(partly))
+    bad = sum(tag.scan.nulls for tag in tags) + spectral
+    of = sheet.rows * len(tags) + sum(s.values.size for s in sheet.spectra)
+    return Tally(
+        id="Q02", bad=bad, of=of, detail=_tags(tags), findings=tuple(notes.found)
+    )
+
+
+def _tags(tags: list[Character]) -> str:
+    return f"{len(tags)} tags" if tags else ""
+
+
+def _silent_rows(sheet: Sheet) -> NDArray[np.bool_]:
+    silent = np.ones(sheet.rows, dtype=bool)
+    if len(sheet.series) + len(sheet.spectra) < 2:
+        return ~silent
+    for series in sheet.series:
+        silent &= np.isnan(series.values)
+    for spectrum in sheet.spectra:
+        silent &= np.isnan(spectrum.values).all(axis=1)
+    return silent
+
+
+def _note_silent(notes: Notes, unit: str, rows: Ints, total: int) -> None:
+    if not len(rows):
+        return
+    first, last, length = _longest(notes.sheet, rows)
+    count = len(stretches(notes.sheet, rows))
+    spot = notes.spot("", int(rows[0]), int(rows[-1]), len(rows))
+    tags = len(notes.sheet.series) + len(notes.sheet.spectra)
+    notes.add(
+        "silent",
+        spot,
+        f"All {tags} tags are empty together in {len(rows):,} of {total:,} rows"
+        f"{' of ' + unit if unit else ''}, in {count:,} stretches; the longest is "
+        f"{length:,} rows from {notes.sheet.where(first)} to {notes.sheet.where(last)}.",
+        "Ask the historian for these stretches again; if they were stops, cut them out with a running condition.",
+    )
+
+
+def _note_missing(
+    notes: Notes, tag: Character, sheet: Sheet, silent: NDArray[np.bool_]
+) -> None:
+    empty = np.isnan(tag.series.values) & ~silent
+    count = int(empty.sum())
+    if count < max(1, MISSING_SAID_FROM * sheet.rows):
+        return
+    rows = np.flatnonzero(empty)
+    if count == sheet.rows:
+        spot = notes.spot(tag.series.tag, 0, sheet.rows - 1, count)
+        notes.add("missing", spot, "The tag has no value at all.", "Leave the tag out.")
+        return
+    _note_rows(notes, tag.series.tag, rows)
+
+
+def _note_rows(notes: Notes, tag: str, rows: Ints) -> None:
+    if not len(rows):
+        return
+    first, last, length = _longest(notes.sheet, rows)
+    whole = Spot(
+        tag=tag,
+        unit=notes.sheet.unit_of(first),
+        first=notes.sheet.where(first),
+        last=notes.sheet.where(last),
+        rows=len(rows),
+        total=notes.sheet.rows,
+    )
+    notes.add(
+        "missing",
+        whole,
+        f"{len(rows):,} cells are empty in {len(stretches(notes.sheet, rows)):,} stretches; "
+        f"the longest has {length:,} rows.",
+        "Close the longest stretch from the historian, or leave the tag out.",
+    )
+
+
+def stretches(sheet: Sheet, rows: Ints) -> list[Ints]:
+    """Return stretches of rows that follow each other within their unit."""
+    place = sheet.place[rows]
+    ordered = rows[np.argsort(place, kind="stable")]
+    cuts = np.flatnonzero(np.diff(np.sort(place)) > 1) + 1
+    return list(np.split(ordered, cuts))
+
+
+def _longest(sheet: Sheet, rows: Ints) -> tuple[int, int, int]:
+    run = max(stretches(sheet, rows), key=len)
+    return int(run[0]), int(run[-1]), len(run)

@@ -1,0 +1,323 @@
+"""Q04 and Q05: values that cannot be, and values far outside their usual spread."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from tundish.data.grade import filled
+from tundish.data.grade.character import Character
+from tundish.data.grade.scan import Quantiles, deviations, quantiles
+from tundish.data.grade.sheet import Bools, Floats, Ints, Range, Series, Sheet
+from tundish.data.grade.tally import Notes, Tally
+
+ABSOLUTE_ZERO: dict[str, float] = {
+    "degc": -273.15,
+    "°c": -273.15,
+    "c": -273.15,
+    "celsius": -273.15,
+    "k": 0.0,
+    "kelvin": 0.0,
+    "degf": -459.67,
+    "°f": -459.67,
+}
+CODE_VALUES = (
+    *(-(10.0**n) + 1 for n in range(3, 9)),
+    *(10.0**n - 1 for n in range(4, 9)),
+    -32768.0,
+    32767.0,
+    65535.0,
+    -2147483648.0,
+    2147483647.0,
+    1e30,
+    -1e30,
+)
+FENCE = 6.0
+FAR_CLUSTER = 8.0
+SPIKE_FENCE = 6.0
+MIN_ROWS = 30
+_ZERO_NEAR = 1.0
+_TEMPERATURE = re.compile(r"temp|°c|degc", re.IGNORECASE)
+
+
+def in_range(sheet: Sheet, tags: list[Character]) -> Tally:
+    """Count values outside the contract's range, or outside what physics allows."""
+    notes = Notes(sheet, "Q04")
+    bad = checked = 0
+    for tag in tags:
+        series = tag.series
+        outside = _outside(series, tag)
+        if outside is None:
+            continue
+        checked += tag.scan.count
+        bad += int(outside.sum())
+        if outside.any():
+            lost = outside & _lost_thermometer(series)
+            for _, rows in sheet.units:
+                _note_outside(notes, series, rows[lost[rows]], lost=True)
+                _note_outside(notes, series, rows[(outside & ~lost)[rows]], lost=False)
+    for spectrum in sheet.spectra:
+        if spectrum.range is None:
+            continue
+        low, high = spectrum.range
+        beyond = (spectrum.values < low) | (spectrum.values > high)
+        checked += spectrum.values.size
+        bad += int(beyond.sum())
+        _note_spectra(
+            notes, spectrum.tag, np.flatnonzero(beyond.any(axis=1)), spectrum.range
+        )
+    detail = "" if checked else "no range is known"
+    return Tally(
+        id="Q04", bad=bad, of=checked, detail=detail, findings=tuple(notes.found)
+    )
+
+
+def _outside(series: Series, tag: Character) -> Bools | None:
+    """Return which cells cannot be, or ``None`` if nothing is known and nothing odd."""
+    if not tag.scan.count:
+        return None
+    outside = np.zeros(len(series.values), dtype=bool)
+    known = False
+    with np.errstate(invalid="ignore"):
+        if series.range is not None:
+            known = True
+            outside |= (series.values < series.range[0]) | (
+                series.values > series.range[1]
+            )
+        zero = _absolute_zero(series)
+        if zero is not None:
+            known = True
+            outside |= series.values < zero
+        codes = _codes(tag)
+        if codes:
+            known = True
+            outside |= np.isin(series.values, codes)
+    return outside if known else None
+
+
+def _absolute_zero(series: Series) -> float | None:
+    unit = series.unit.strip().lower()
+    if unit in ABSOLUTE_ZERO:
+        return ABSOLUTE_ZERO[unit]
+    if not unit and _TEMPERATURE.search(series.tag):
+        return ABSOLUTE_ZERO["degf"]  # lower than any temperature in either unit
+    return None
+
+
+def _codes(tag: Character) -> list[float]:
+    """Return values that stand for "no value" (such as -9999), far from all others."""
+    extremes = {tag.scan.low: tag.scan.at_low, tag.scan.high: tag.scan.at_high}
+    suspects = [x for x, count in extremes.items() if x in CODE_VALUES and count >= 2]
+    found = []
+    for value in suspects:
+        rest = tag.ordered[tag.ordered != value]
+        rest = rest[np.isfinite(rest)]
+        if len(rest) < MIN_ROWS:
+            continue
+        spread = float(rest.max() - rest.min())
+        distance = min(abs(value - rest.max()), abs(value - rest.min()))
+        if distance > spread and value != np.median(rest):
+            found.append(value)
+    return found
+
+
+def _note_outside(notes: Notes, series: Series, rows: Ints, *, lost: bool) -> None:
+    if not len(rows):
+        return
+    sheet = notes.sheet
+    rows = rows[np.argsort(sheet.place[rows], kind="stable")]
+    values = series.values[rows]
+    low, high = float(values.min()), float(values.max())
+    shown = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+    measure = f" {series.unit}" if series.unit else ""
+    count = len(rows)
+    head = f"{count:,} reading{'s' * (count > 1)} of {shown}{measure}"
+    spot = notes.spot(series.tag, int(rows[0]), int(rows[-1]), count)
+    if lost:
+        notes.add(
+            "impossible",
+            spot,
+            f"{head}: at or below absolute zero, the mark of a lost temperature sensor.",
+            "Turn these readings into empty cells, and have the sensor's wiring checked.",
+        )
+    elif series.range is None:
+        notes.add(
+            "code-value",
+            spot,
+            f"{head}: a code for 'no value', far from all other readings.",
+            "Turn the code into empty cells when exporting.",
+        )
+    else:
+        limits = f"{series.range[0]:g} to {series.range[1]:g}{measure}"
+        notes.add(
+            "out-of-range",
+            spot,
+            f"{head}; {limits} was expected.",
+            "Turn them into empty cells, or correct the range in the scenario if they are real.",
+        )
+
+
+def _lost_thermometer(series: Series) -> Bools:
+    """Mark readings at or below absolute zero (to within a degree)."""
+    zero = _absolute_zero(series)
+    if zero is None:
+        return np.zeros(len(series.values), dtype=bool)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(series.values <= zero + _ZERO_NEAR)
+
+
+def _note_spectra(notes: Notes, tag: str, rows: Ints, limits: Range) -> None:
+    if len(rows):
+        spot = notes.spot(tag, int(rows[0]), int(rows[-1]), len(rows))
+        notes.add(
+            "out-of-range",
+            spot,
+            f"{len(rows):,} spectra have channels outside {limits[0]:g} to {limits[1]:g}.",
+            "Leave these spectra out, or correct the range in the scenario.",
+        )
+
+
+def outliers(sheet: Sheet, tags: list[Character]) -> Tally:
+    """Count values far outside the usual spread, and single-row spikes.
+
+    The fence adapts to each side: beyond the median by more than six times the distance
+    from the median to the 1 % (99 %) quantile. For a normal distribution that is 14
+    standard deviations, and a skewed one gets the longer fence on its long side. Angles,
+    states, set-points and counters are left out, and so are values that Q04 names and
+    rows inside events that the site marks.
+    """
+    notes = Notes(sheet, "Q05")
+    bad = checked = 0
+    for tag in tags:
+        usable = tag.role == "measure" and not tag.series.circular
+        if not usable or tag.scan.count < MIN_ROWS or tag.quantiles is None:
+            continue
+        checked += tag.scan.count
+        rows = sheet.order
+        values = tag.ordered.copy()
+        for known in (_outside(tag.series, tag), sheet.marked):
+            if known is not None:
+                values[known[rows]] = np.nan
+        far = _beyond(values, tag.quantiles)
+        spikes = _spikes(values, sheet.starts, tag.quantiles) & ~far
+        bad += int(far.sum() + spikes.sum())
+        _note_far(notes, tag, rows[far])
+        _note_spikes(notes, tag, rows[spikes])
+    for spectrum in sheet.spectra:
+        odd = odd_spectra(spectrum.values)
+        checked += sheet.rows
+        bad += len(odd)
+        if len(odd):
+            spot = notes.spot(spectrum.tag, int(odd[0]), int(odd[-1]), len(odd))
+            notes.add(
+                "odd-spectrum",
+                spot,
+                f"{len(odd):,} spectra have a level or a spread far from all others.",
+                "Look at them; leave out those that were taken in air or with the lamp off.",
+            )
+    return Tally(id="Q05", bad=bad, of=checked, findings=tuple(notes.found))
+
+
+def fences(q: Quantiles) -> tuple[float, float] | None:
+    """Return the lowest and highest usual value; ``None`` if there is no spread."""
+    sides = []
+    for far, near in ((q.q01, q.q05), (q.q99, q.q95)):
+        reach, inner = abs(far - q.q50), abs(near - q.q50)
+        if reach > FAR_CLUSTER * inner > 0:  # more than 1 % lie in a far cluster
+            reach = 1.5 * inner
+        sides.append(reach)
+    if max(sides) <= 4 * q.width:
+        return None
+    least = 0.2 * max(sides)  # a side without spread (zero flow) borrows from the other
+    low, high = (FENCE * max(side, least) for side in sides)
+    return q.q50 - low, q.q50 + high
+
+
+def _beyond(values: Floats, q: Quantiles) -> Bools:
+    limits = fences(q)
+    if limits is None:
+        return np.zeros(len(values), dtype=bool)
+    with np.errstate(invalid="ignore"):
+        return np.asarray((values < limits[0]) | (values > limits[1]))
+
+
+def _spikes(values: Floats, starts: Bools, q: Quantiles) -> Bools:
+    """Mark single rows that jump away from both neighbours and back.
+
+    The jump must be six times larger than 999 of 1,000 others (95 of 100 in short
+    series) and larger than the whole usual spread of the tag; the neighbours must agree.
+    """
+    off, largest = deviations(values, starts)
+    none = np.zeros(len(values), dtype=bool)
+    usual = quantiles(off, 0.0, largest)
+    if usual is None:
+        return none
+    short = len(values) < 5000
+    fence = SPIKE_FENCE * (usual.q95 if short else usual.q99) * (1.5 if short else 1.0)
+    least = max(q.q99 - q.q01, 0.0)
+    if usual.q95 <= usual.width or least <= 0:
+        return none
+    with np.errstate(invalid="ignore"):
+        high = off > max(fence, least)
+    for i in np.flatnonzero(high):
+        if abs(values[i + 1] - values[i - 1]) > 0.3 * off[i]:
+            high[i] = False
+    return np.asarray(high)
+
+
+def _note_far(notes: Notes, tag: Character, rows: Ints) -> None:
+    if not len(rows) or tag.quantiles is None:
+        return
+    values = tag.series.values[rows]
+    q = tag.quantiles
+    low, high = float(values.min()), float(values.max())
+    shown = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+    spot = notes.spot(tag.series.tag, int(rows[0]), int(rows[-1]), len(rows))
+    stretches = len(filled.stretches(notes.sheet, rows))
+    often = f" in {stretches:,} stretches" if stretches > 1 else ""
+    notes.add(
+        "outlier",
+        spot,
+        f"{len(rows):,} value{'s' * (len(rows) > 1)} of {shown}{often} "
+        f"lie{'s' * (len(rows) == 1)} far outside the usual {q.q05:.4g} to {q.q95:.4g} "
+        "(90 of 100 values).",
+        "Look at them: mark a real event, remove a fault of the transmission.",
+    )
+
+
+def _note_spikes(notes: Notes, tag: Character, rows: Ints) -> None:
+    if not len(rows):
+        return
+    values = ", ".join(f"{v:g}" for v in tag.series.values[rows[:3]])
+    spot = notes.spot(tag.series.tag, int(rows[0]), int(rows[-1]), len(rows))
+    notes.add(
+        "spike",
+        spot,
+        f"{len(rows):,} single-row spike{'s' * (len(rows) > 1)} ({values}), the rows "
+        "before and after agree.",
+        "Remove them with a median over three rows, and look at the signal's shielding.",
+    )
+
+
+def odd_spectra(values: Floats) -> Ints:
+    """Return rows whose level or spread across channels is far from all others.
+
+    Args:
+        values: Spectra, shape [n, C]. Dead ones (no spread at all) are left to Q08.
+    """
+    if len(values) < MIN_ROWS:
+        return np.zeros(0, dtype=np.int64)
+    with np.errstate(invalid="ignore"):
+        spread = values.std(axis=1)
+        live = np.isfinite(spread) & (spread > 0)
+        level = values.mean(axis=1)
+    odd = np.zeros(len(values), dtype=bool)
+    for measure in (level, spread):
+        known = np.where(live, measure, np.nan)
+        if not live.any():
+            continue
+        q = quantiles(known, float(np.nanmin(known)), float(np.nanmax(known)))
+        if q is not None:
+            odd |= _beyond(known, q)
+    return np.flatnonzero(odd)

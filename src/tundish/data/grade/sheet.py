@@ -1,0 +1,192 @@
+"""What a grade looks at: values in memory, with all that is known about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tundish.data.times import NO_TIME, SECOND
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Range = tuple[float, float]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """One tag.
+
+    Attributes:
+        tag: The plant's name of the column.
+        values: Shape [n]; NaN where missing.
+        unit: Unit of measurement; empty if unknown.
+        range: Lowest and highest plausible value, or ``None``.
+        circular: True for angles.
+        clip: Values at which the instrument is known to saturate, or ``None``.
+        states: Texts that stood in its cells -> count.
+    """
+
+    tag: str
+    values: Floats
+    unit: str = ""
+    range: Range | None = None
+    circular: bool = False
+    clip: Range | None = None
+    states: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spectrum:
+    """Many channels of one signal, graded as one.
+
+    Attributes:
+        tag: Name of the signal.
+        values: Shape [n, C]; NaN where missing.
+        axis: Value of each channel on the axis, shape [C].
+        min_spread: Least standard deviation across channels of a living spectrum.
+    """
+
+    tag: str
+    values: Floats
+    axis: Floats
+    unit: str = ""
+    range: Range | None = None
+    min_spread: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labels:
+    """Values of the target.
+
+    Attributes:
+        name: Name of the target.
+        values: Shape [m]; NaN where a label is missing.
+        us: Their own times (a laboratory's), or ``None`` if they belong to the rows.
+        joined: Which labels were joined to signals, shape [m].
+        part: Part of each label, shape [m], or ``None``.
+        table: Name of the file they stand in.
+    """
+
+    name: str
+    values: Floats
+    us: Ints | None
+    joined: Bools
+    part: NDArray[np.str_] | None
+    table: str
+    unit: str = ""
+    range: Range | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sheet:
+    """One table of values.
+
+    Attributes:
+        name: Name of the table.
+        rows: Number of rows (n).
+        series: Its tags.
+        spectra: Its spectra.
+        us: Time of each row, microseconds since 1970 UTC, shape [n]; ``NO_TIME`` where
+            absent; ``None`` if the table has no time.
+        elapsed: True if times count from some zero.
+        zone: IANA zone in which times are written for people.
+        zone_known: False if the zone was assumed.
+        local: True if times were written without an offset.
+        absent_times: Local times that no clock of the zone showed.
+        group: Name of the unit of each row, shape [n], or ``None``.
+        period_s: Seconds between rows by contract, or ``None``.
+        made_clock: True if times were computed from a start and a step.
+        labels: The target, or ``None``.
+        part: Part of each row, shape [n], or ``None``.
+        running: Rows in which the machine runs, shape [n], or ``None``.
+        marked: Rows inside events that the site marks, shape [n], or ``None``.
+        broken: Rows that break the contract, or ``None`` if there is none.
+        dropped: Line numbers that could not be read.
+        lines: Records found in the file.
+    """
+
+    name: str
+    rows: int
+    series: tuple[Series, ...] = ()
+    spectra: tuple[Spectrum, ...] = ()
+    us: Ints | None = None
+    elapsed: bool = False
+    zone: str = "UTC"
+    zone_known: bool = True
+    local: bool = False
+    absent_times: int = 0
+    group: NDArray[np.str_] | None = None
+    period_s: float | None = None
+    made_clock: bool = False
+    labels: Labels | None = None
+    part: NDArray[np.str_] | None = None
+    running: Bools | None = None
+    marked: Bools | None = None
+    broken: Bools | None = None
+    dropped: tuple[int, ...] = ()
+    lines: int = 0
+
+    @cached_property
+    def units(self) -> list[tuple[str, Ints]]:
+        """(Unit, its rows in the file's order) for each unit."""
+        rows = np.arange(self.rows)
+        if self.group is None:
+            return [("", rows)]
+        order = np.argsort(self.group, kind="stable")
+        named = self.group[order]
+        cuts = np.flatnonzero(named[1:] != named[:-1]) + 1
+        return [(str(self.group[run[0]]), run) for run in np.split(order, cuts)]
+
+    @cached_property
+    def order(self) -> Ints:
+        """Rows by unit and time."""
+        return np.concatenate([self._in_time(rows) for _, rows in self.units])
+
+    @cached_property
+    def starts(self) -> Bools:
+        """Where in ``order`` a unit begins, shape [n]."""
+        marks = np.zeros(self.rows, dtype=bool)
+        ends = np.cumsum([len(rows) for _, rows in self.units])
+        marks[0] = True
+        marks[ends[:-1]] = True
+        return marks
+
+    @cached_property
+    def place(self) -> Ints:
+        """Place of each row in ``order``, one number left out between units."""
+        places = np.empty(self.rows, dtype=np.int64)
+        places[self.order] = np.arange(self.rows) + np.cumsum(self.starts)
+        return places
+
+    def _in_time(self, rows: Ints) -> Ints:
+        if self.us is None:
+            return rows
+        return rows[np.argsort(self.us[rows], kind="stable")]
+
+    def unit_of(self, row: int) -> str:
+        """Return the unit of a row; empty if the table has one unit."""
+        return "" if self.group is None else str(self.group[row])
+
+    def where(self, row: int) -> str:
+        """Return the time of a row for people, or its number counted from 1."""
+        if self.us is None or self.us[row] == NO_TIME:
+            return f"row {row + 1}"
+        return self.moment(int(self.us[row]))
+
+    def moment(self, us: int) -> str:
+        """Return a time for people: ISO 8601 in the table's zone, or elapsed time."""
+        if self.elapsed:
+            return f"{us / SECOND:g} s"
+        whole = round(us / SECOND) * SECOND
+        near = abs(us - whole) < SECOND // 1000
+        moment = _EPOCH + timedelta(microseconds=whole if near else us)
+        local = moment.astimezone(ZoneInfo(self.zone))
+        return local.isoformat(timespec="seconds" if near else "milliseconds")

@@ -1,0 +1,239 @@
+"""Q08: sensors that stand still while the plant moves, and dead spectra.
+
+Repetition alone is no evidence: set-points, states, compressed histories and machines at
+rest repeat. A stretch is claimed only if it is far longer than chance and the tag's own
+habits allow, stands at a value at which the tag does not otherwise rest, and the other
+tags of the same unit go on changing as they usually do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, log
+
+import numpy as np
+
+from tundish.data.grade.character import Character
+from tundish.data.grade.scan import LENGTHS
+from tundish.data.grade.sheet import Bools, Ints, Sheet, Spectrum
+from tundish.data.grade.tally import Notes, Tally
+
+MIN_RUN = 8
+CHANCE = 1e-3
+HABIT = 3.0
+ALONE = 2.0
+RESTS = 2
+REST_SHARE = 0.01
+MOVING = 0.5
+_MAX_LOOKED_AT = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stand:
+    """A tag that stood still: places (in the sheet's order) and cells."""
+
+    tag: Character
+    first: int
+    last: int
+    length: int
+    value: float
+    others: int
+    moving: int
+
+
+def standing(sheet: Sheet, tags: list[Character]) -> Tally:
+    """Count cells of tags that stand still while others move, and of dead spectra."""
+    notes = Notes(sheet, "Q08")
+    live = [tag for tag in tags if tag.role == "measure"]
+    found: list[Stand] = []
+    for tag in live:
+        found += _stands(tag, live, sheet)
+    alone = [s for s in found if s.others == 0 or s.moving >= MOVING * s.others]
+    together = [s for s in found if s.others > 0 and s.moving == 0]
+    for stand in alone:
+        _note_stuck(notes, stand)
+    bad = sum(stand.length for stand in alone)
+    bad += _note_together(notes, together)
+    for tag in tags:
+        if tag.role == "constant":
+            _note_constant(notes, tag)
+    checked = sum(tag.scan.count for tag in live)
+    for spectrum in sheet.spectra:
+        dead = dead_rows(spectrum)
+        checked += spectrum.values.size
+        bad += int(dead.sum()) * len(spectrum.axis)
+        _note_dead(notes, spectrum, np.flatnonzero(dead))
+    detail = f"{len(live)} live tags" if live else ""
+    return Tally(
+        id="Q08", bad=bad, of=checked, detail=detail, findings=tuple(notes.found)
+    )
+
+
+def dead_rows(spectrum: Spectrum) -> Bools:
+    """Return which spectra have no spread across their channels (or less than allowed)."""
+    with np.errstate(invalid="ignore"):
+        spread = spectrum.values.std(axis=1)
+    least = spectrum.min_spread
+    if least is None:
+        return np.asarray(spread == 0)
+    return np.asarray(spread < least)
+
+
+def longest_allowed(tag: Character) -> int:
+    """Return the longest constant run that chance or the tag's habits explain.
+
+    Chance: with a share p of repeated steps, a run of L cells somewhere in n happens
+    with a probability of about n p^(L-1); it is held below one in a thousand. Habit:
+    three times the length that one run in 500 (four runs at least) exceeds.
+    """
+    p = min(max(tag.repeat, 1e-3), 0.99)
+    chance = 1 + (log(CHANCE) - log(max(tag.scan.count, 2))) / log(p)
+    runs = int(tag.scan.lengths.sum())
+    rank = max(4, ceil(0.002 * runs))
+    cumulated = np.cumsum(tag.scan.lengths[::-1])[::-1]
+    enough = np.flatnonzero(cumulated >= rank)
+    habit = HABIT * (int(enough[-1]) + 1 if len(enough) else 1)
+    if len(enough) and enough[-1] + 1 == LENGTHS:
+        lengths = np.sort(tag.scan.run_length)[::-1]
+        habit = HABIT * int(lengths[min(rank, len(lengths)) - 1])
+    return max(MIN_RUN, ceil(chance), ceil(habit))
+
+
+def _stands(tag: Character, live: list[Character], sheet: Sheet) -> list[Stand]:
+    limit = longest_allowed(tag)
+    long = np.flatnonzero(tag.scan.run_length > limit)
+    if len(long) > _MAX_LOOKED_AT:
+        return []  # a habit, not a fault
+    stands = []
+    for i in long:
+        first, last = int(tag.scan.run_first[i]), int(tag.scan.run_last[i])
+        if _at_rest(tag, int(i), limit) or _stopped(sheet, first, last):
+            continue
+        others, moving = _company(tag, live, first, last)
+        length = int(tag.scan.run_length[i])
+        if others == 0 and length <= ALONE * limit:
+            continue
+        stands.append(
+            Stand(
+                tag=tag,
+                first=first,
+                last=last,
+                length=length,
+                value=float(tag.scan.run_value[i]),
+                others=others,
+                moving=moving,
+            )
+        )
+    return stands
+
+
+def _at_rest(tag: Character, i: int, limit: int) -> bool:
+    """Tell whether the tag often stands at this value: zero, an end stop, a rest."""
+    value = tag.scan.run_value[i]
+    if value in {0.0, tag.scan.low, tag.scan.high}:
+        return True
+    same = tag.scan.run_value == value
+    same[i] = False
+    if int((tag.scan.run_length[same] >= max(3, limit // 4)).sum()) >= RESTS:
+        return True
+    elsewhere = int((tag.ordered == value).sum()) - int(tag.scan.run_length[i])
+    return elsewhere > REST_SHARE * tag.scan.count
+
+
+def _stopped(sheet: Sheet, first: int, last: int) -> bool:
+    if sheet.running is None:
+        return False
+    return float(sheet.running[sheet.order[first : last + 1]].mean()) < 0.5
+
+
+def _company(
+    tag: Character, live: list[Character], first: int, last: int
+) -> tuple[int, int]:
+    """Return how many other tags have values in the stretch, and how many move as usual."""
+    others = moving = 0
+    for other in live:
+        if other is tag or other.scan.steps == 0:
+            continue
+        window = other.ordered[first : last + 1]
+        window = window[np.isfinite(window)]
+        if len(window) < MIN_RUN // 2:
+            continue
+        others += 1
+        usual = other.scan.changes / other.scan.steps
+        now = float(np.mean(np.diff(window) != 0))
+        moving += now >= 0.5 * usual
+    return others, moving
+
+
+def _note_stuck(notes: Notes, stand: Stand) -> None:
+    sheet, series = notes.sheet, stand.tag.series
+    rows = sheet.order[[stand.first, stand.last]]
+    spot = notes.spot(series.tag, int(rows[0]), int(rows[1]), stand.length)
+    unit = f" {series.unit}" if series.unit else ""
+    company = (
+        f"{stand.moving} of {stand.others} other tags go on changing"
+        if stand.others
+        else "there is no other tag to compare with"
+    )
+    usual = longest_allowed(stand.tag)
+    notes.add(
+        "stuck",
+        spot,
+        f"It stands at exactly {stand.value:g}{unit} for {stand.length:,} rows; {company}, "
+        f"and up to {usual:,} rows would be no surprise for this tag.",
+        "Empty this stretch, and have the instrument or its transmission checked.",
+    )
+
+
+def _note_together(notes: Notes, stands: list[Stand]) -> int:
+    """Note stretches in which all live tags stand still; return the cells concerned."""
+    bad = 0
+    done: list[tuple[int, int]] = []
+    for stand in sorted(stands, key=lambda s: -s.length):
+        if any(stand.first <= last and stand.last >= first for first, last in done):
+            continue
+        done.append((stand.first, stand.last))
+        rows = notes.sheet.order[[stand.first, stand.last]]
+        bad += stand.length * (stand.others + 1)
+        notes.add(
+            "frozen-together",
+            notes.spot("", int(rows[0]), int(rows[1]), stand.length),
+            f"All {stand.others + 1} live tags repeat the same values for {stand.length:,} "
+            "rows: the record stood still, or the last values were held.",
+            "Empty this stretch, or cut it out with a running condition if it was a stop.",
+        )
+    return bad
+
+
+def _note_constant(notes: Notes, tag: Character) -> None:
+    sheet = notes.sheet
+    if tag.scan.count < MIN_RUN:
+        return
+    spot = notes.spot(tag.series.tag, 0, sheet.rows - 1, tag.scan.count)
+    notes.add(
+        "constant",
+        spot,
+        f"It has the same value ({tag.scan.low:g}) in all {tag.scan.count:,} filled rows.",
+        "It carries no information here: leave it out, or check that it is connected.",
+    )
+
+
+def _note_dead(notes: Notes, spectrum: Spectrum, rows: Ints) -> None:
+    if not len(rows):
+        return
+    values = np.unique(spectrum.values[rows, 0])
+    same = f", every channel {values[0]:g}" if len(values) == 1 else ""
+    flat = (
+        "have no spread"
+        if spectrum.min_spread is None
+        else (f"have a spread below {spectrum.min_spread:g}")
+    )
+    last = " the last of the table," if rows[-1] == notes.sheet.rows - 1 else ""
+    count = len(rows)
+    notes.add(
+        "dead-spectrum",
+        notes.spot(spectrum.tag, int(rows[0]), int(rows[-1]), count),
+        f"{count:,} spectr{'a' if count > 1 else 'um'},{last} {flat} across "
+        f"{len(spectrum.axis):,} channels{same}: dead.",
+        "Leave them out; the lamp was off or the probe withdrawn.",
+    )

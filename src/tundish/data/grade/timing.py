@@ -1,0 +1,343 @@
+"""Q07 and Q23: do the times step evenly, and can they be true?
+
+A change to or from summer time leaves a known pattern: an hour that stands twice or is
+missing around the very moment at which the zone's clocks change. It is named as such.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from tundish.data.grade.sheet import Bools, Ints, Sheet
+from tundish.data.grade.tally import Notes, Spot, Tally
+from tundish.data.times import NO_TIME, SECOND
+
+GAP = 1.5
+TOLERANCE = 0.1
+REGULAR_FROM = 0.6
+HOUR = 3600 * SECOND
+DAY = 24 * HOUR
+_FIRST_US = 631_152_000 * SECOND  # 1990-01-01
+_MAX_YEARS = 60
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LIKELY_ZONES = ("Europe/Berlin", "America/New_York")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """A change of the clocks: its moment (UTC) and by how much they move.
+
+    ``at`` is on the axis of the data: UTC, or the wall clock for times that were
+    written without an offset and read as UTC.
+    """
+
+    at: int
+    shift: int
+    zone: str
+    wall: bool
+
+
+def regular(sheet: Sheet) -> list[Tally]:
+    """Look at the steps between rows: gaps, steps of zero, steps back, uneven steps.
+
+    Returns:
+        Q07, and the cells of rows that are missing in gaps for Q02.
+    """
+    if sheet.us is None or sheet.made_clock or sheet.rows < 3:
+        why = "times are computed, not read" if sheet.made_clock else "no time column"
+        return [Tally(id="Q07", bad=0, of=0, detail=why)]
+    notes = Notes(sheet, "Q07")
+    period = _period(sheet)
+    if period is None:
+        return [Tally(id="Q07", bad=0, of=0, detail="fewer than three different times")]
+    even = _even_share(sheet, period)
+    steps_known = even >= REGULAR_FROM
+    changes = _changes(sheet)
+    bad = of = 0
+    for unit, rows in sheet.units:
+        stamps = sheet.us[rows]
+        rows, stamps = rows[stamps != NO_TIME], stamps[stamps != NO_TIME]  # noqa: PLW2901
+        if len(rows) < 2:
+            continue
+        of += len(rows) - 1
+        bad += _look(notes, unit, rows, (period if steps_known else 0, changes))
+    detail = f"a row every {period / SECOND:g} s"
+    if not steps_known:
+        detail = "times come as events do, not at a fixed rate; gaps are not judged"
+    tally = Tally(id="Q07", bad=bad, of=of, detail=detail, findings=tuple(notes.found))
+    return [tally, _missing_cells(sheet, notes)]
+
+
+def _missing_cells(sheet: Sheet, notes: Notes) -> Tally:
+    columns = len(sheet.series) + sum(len(s.axis) for s in sheet.spectra)
+    rows = sum(f.rows for f in notes.found if f.kind == "gap")
+    detail = f"{rows:,} rows missing in gaps" if rows else ""
+    return Tally(id="Q02", bad=rows * columns, of=rows * columns, detail=detail)
+
+
+def plausible(sheet: Sheet, now_us: int) -> Tally:
+    """Count times before 1990 or after now; ``now_us`` comes from the caller's clock."""
+    if sheet.us is None or sheet.elapsed or sheet.made_clock:
+        return Tally(id="Q23", bad=0, of=0, detail="no calendar time")
+    notes = Notes(sheet, "Q23")
+    known = sheet.us != NO_TIME
+    wrong = known & ((sheet.us < _FIRST_US) | (sheet.us > now_us + DAY))
+    count = int(wrong.sum())
+    if count:
+        rows = np.flatnonzero(wrong)
+        notes.add(
+            "impossible-time",
+            notes.spot("", int(rows[0]), int(rows[-1]), count),
+            f"{count:,} rows are dated before 1990 or in the future.",
+            "Set the logger's clock, and correct or drop these rows.",
+        )
+    right = sheet.us[known & ~wrong]
+    span = ""
+    if len(right):
+        span = f"{sheet.moment(int(right.min()))} to {sheet.moment(int(right.max()))}"
+    return Tally(
+        id="Q23",
+        bad=count,
+        of=int(known.sum()),
+        detail=span,
+        findings=tuple(notes.found),
+    )
+
+
+def _period(sheet: Sheet) -> int | None:
+    """Return the commonest positive step in microseconds (the contract's if it has one)."""
+    if sheet.period_s is not None:
+        return round(sheet.period_s * SECOND)
+    steps = _steps(sheet)
+    steps = steps[steps > 0]
+    if len(steps) < 2:
+        return None
+    values, counts = np.unique(steps, return_counts=True)
+    if counts.max() >= 0.2 * len(steps):
+        return int(values[counts.argmax()])
+    return int(np.median(steps))
+
+
+def _steps(sheet: Sheet) -> Ints:
+    stamps = sheet.us[sheet.order] if sheet.us is not None else np.zeros(0, dtype=int)
+    inner = ~sheet.starts[1:] & (stamps[1:] != NO_TIME) & (stamps[:-1] != NO_TIME)
+    return np.asarray(np.diff(stamps)[inner])
+
+
+def _even_share(sheet: Sheet, period: int) -> float:
+    steps = _steps(sheet)
+    steps = steps[steps > 0]
+    if not len(steps):
+        return 0.0
+    return float(np.mean(np.abs(steps - period) <= TOLERANCE * period))
+
+
+def _look(
+    notes: Notes, unit: str, rows: Ints, terms: tuple[int, tuple[Change, ...]]
+) -> int:
+    """Look at one unit; return the number of steps that are not even."""
+    period, changes = terms
+    sheet = notes.sheet
+    if sheet.us is None:
+        return 0
+    backward = np.flatnonzero(np.diff(sheet.us[rows]) < 0)
+    ordered = rows[np.argsort(sheet.us[rows], kind="stable")]
+    stamps = sheet.us[ordered]
+    steps = np.diff(stamps)
+    twice = steps == 0
+    gaps = (steps > GAP * period) if period else np.zeros(len(steps), dtype=bool)
+    uneven = np.zeros(len(steps), dtype=bool)
+    if period:
+        uneven = (np.abs(steps - period) > TOLERANCE * period) & ~gaps & ~twice
+    named = np.zeros(len(steps), dtype=bool)
+    for change in changes:
+        named |= _near(change, stamps, twice, gaps, period)
+    _note_changes(notes, ordered, named & twice, named & gaps, changes)
+    _note_twice(notes, ordered, twice & ~named)
+    _note_gaps(notes, ordered, gaps & ~named, period)
+    _note_backward(notes, rows, backward, named=bool((named & twice).any()))
+    del unit
+    return int(twice.sum() + gaps.sum() + uneven.sum())
+
+
+def _near(
+    change: Change, stamps: Ints, twice: Bools, gaps: Bools, period: int
+) -> Bools:
+    """Mark the steps that a change of the clocks explains.
+
+    Steps of zero count if they lie within the hour on either side of the change; a gap
+    counts if it is longer than the period by just the shift and touches that stretch.
+    """
+    shift = abs(change.shift)
+    first, last = stamps[:-1], stamps[1:]
+    within = (last >= change.at - shift) & (first <= change.at + shift)
+    lost = np.abs(last - first - period - shift) <= TOLERANCE * max(period, 1)
+    few = int((twice & within).sum()) * max(period, 1) <= 1.5 * shift
+    return np.asarray((twice & within & few) | (gaps & within & lost))
+
+
+def _changes(sheet: Sheet) -> tuple[Change, ...]:
+    """Return the clock changes that the data spans, in its own zone or a likely one."""
+    if sheet.us is None or sheet.elapsed:
+        return ()
+    known = sheet.us[sheet.us != NO_TIME]
+    if not len(known):
+        return ()
+    first, last = int(known.min()), int(known.max())
+    found = zone_changes(sheet.zone, first, last, wall=False)
+    if found or sheet.zone_known or not sheet.local:
+        return found
+    every: list[Change] = []
+    for zone in _LIKELY_ZONES:
+        every += zone_changes(zone, first, last, wall=True)
+    return tuple(every)
+
+
+def zone_changes(zone: str, first: int, last: int, *, wall: bool) -> tuple[Change, ...]:
+    """Return the changes of a zone's clocks between two moments.
+
+    Args:
+        zone: IANA name.
+        first: Microseconds since 1970.
+        last: The same.
+        wall: Give moments on the wall clock (as if it were UTC) instead of in UTC.
+    """
+    if last - first > _MAX_YEARS * 366 * DAY or first < -(2**60) or last > 2**60:
+        return ()
+    info = ZoneInfo(zone)
+    found = []
+    day = first - DAY
+    while day <= last + DAY:
+        before, after = _offset(info, day), _offset(info, day + DAY)
+        if before != after:
+            at = _bisect(info, day, day + DAY)
+            moved = at + (min(before, after) if wall else 0)
+            found.append(Change(at=moved, shift=after - before, zone=zone, wall=wall))
+        day += DAY
+    return tuple(found)
+
+
+def _offset(info: ZoneInfo, us: int) -> int:
+    moment = (_EPOCH + timedelta(microseconds=us)).astimezone(info)
+    offset = moment.utcoffset() or timedelta()
+    return round(offset.total_seconds()) * SECOND
+
+
+def _bisect(info: ZoneInfo, low: int, high: int) -> int:
+    start = _offset(info, low)
+    while high - low > SECOND:
+        middle = (low + high) // 2
+        if _offset(info, middle) == start:
+            low = middle
+        else:
+            high = middle
+    return high - high % SECOND
+
+
+def _note_changes(
+    notes: Notes,
+    rows: Ints,
+    twice: Bools,
+    gaps: Bools,
+    changes: tuple[Change, ...],
+) -> None:
+    zone = changes[0].zone if changes else notes.sheet.zone
+    guess = " (it looks like that zone)" if changes and changes[0].wall else ""
+    if twice.any():
+        at = np.flatnonzero(twice)
+        stretches = _stretches_said(notes, rows, at)
+        spot = notes.spot("", int(rows[at[0]]), int(rows[at[-1] + 1]), 2 * len(at))
+        notes.add(
+            "clock-change",
+            spot,
+            f"{2 * len(at)} rows share their time with another at the change of the clocks of "
+            f"{zone}{guess}: {stretches}.",
+            "Export in UTC; or move the first of each pair back by the hour that was added.",
+        )
+    if gaps.any():
+        at = np.flatnonzero(gaps)
+        stretches = ", ".join(
+            f"after {notes.sheet.where(int(rows[i]))}" for i in at[:4]
+        )
+        spot = notes.spot("", int(rows[at[0]]), int(rows[at[-1] + 1]), len(at))
+        notes.add(
+            "clock-change-gap",
+            spot,
+            f"An hour is missing at the change of the clocks of {zone}{guess}: {stretches}.",
+            "Export in UTC: the hour that the clock showed twice was written once.",
+        )
+
+
+def _stretches_said(notes: Notes, rows: Ints, at: Ints) -> str:
+    runs = np.split(at, np.flatnonzero(np.diff(at) > 2) + 1)
+    said = [
+        f"{notes.sheet.where(int(rows[run[0]]))} to {notes.sheet.where(int(rows[run[-1] + 1]))}"
+        for run in runs[:4]
+    ]
+    more = f" and {len(runs) - 4} more" if len(runs) > 4 else ""
+    return ", ".join(said) + more
+
+
+def _note_twice(notes: Notes, rows: Ints, twice: Bools) -> None:
+    if not twice.any():
+        return
+    at = np.flatnonzero(twice)
+    spot = notes.spot("", int(rows[at[0]]), int(rows[at[-1] + 1]), len(at))
+    notes.add(
+        "duplicate-time",
+        spot,
+        f"{len(at):,} rows have the same time as the row before.",
+        "If several machines share the table, name their column (--unit); else keep one row per time.",
+    )
+
+
+def _note_gaps(notes: Notes, rows: Ints, gaps: Bools, period: int) -> None:
+    if not gaps.any() or notes.sheet.us is None:
+        return
+    at = np.flatnonzero(gaps)
+    sizes = np.diff(notes.sheet.us[rows])[at]
+    missing = np.rint(sizes / period).astype(np.int64) - 1
+    longest = int(at[sizes.argmax()])
+    first, last = int(rows[longest]), int(rows[longest + 1])
+    total = len(rows) + int(missing.sum())
+    spot = Spot(
+        tag="",
+        unit=notes.sheet.unit_of(first),
+        first=notes.sheet.where(first),
+        last=notes.sheet.where(last),
+        rows=int(missing.sum()),
+        total=total,
+        counted="expected rows",
+    )
+    notes.add(
+        "gap",
+        spot,
+        f"{len(at):,} gap{'s' * (len(at) > 1)}, {int(missing.sum()):,} rows missing in all; "
+        f"the longest lasts {_duration(int(sizes.max()))}.",
+        "Ask the historian for these stretches; windows are never cut across them.",
+    )
+
+
+def _note_backward(notes: Notes, rows: Ints, backward: Ints, *, named: bool) -> None:
+    if not len(backward) or named:
+        return
+    spot = notes.spot(
+        "", int(rows[backward[0]]), int(rows[backward[-1] + 1]), len(backward)
+    )
+    notes.add(
+        "backward-time",
+        spot,
+        f"Time steps back {len(backward):,} times from one row to the next.",
+        "Sort by time; if it happens in autumn only, the times are local: export in UTC.",
+    )
+
+
+def _duration(us: int) -> str:
+    for name, size in (("days", DAY), ("h", HOUR), ("min", 60 * SECOND)):
+        if us >= 2 * size:
+            return f"{us / size:.3g} {name}"
+    return f"{us / SECOND:.3g} s"

@@ -1,0 +1,184 @@
+"""From counts to gates, a letter and an order of findings: the written rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tundish.data.grade.catalogue import SPECS, IndicatorSpec
+from tundish.data.grade.report import (
+    Finding,
+    Gate,
+    GradeReport,
+    Indicator,
+    Letter,
+    NotMeasured,
+)
+from tundish.data.grade.tally import Tally
+from tundish.data.table import Assumption
+
+RULE = (
+    "D if a hard gate failed. Otherwise the worst indicator decides: A if every indicator "
+    "keeps its threshold, no gate is open and no certain fault was found (an impossible "
+    "value, a stuck or dead sensor, a copied row, a wrong clock); B if every indicator keeps at least its "
+    "floor; C if one is below its floor. Nothing is averaged."
+)
+SHOWN = 5
+CERTAIN = frozenset(
+    {
+        "impossible",
+        "out-of-range",
+        "code-value",
+        "stuck",
+        "frozen-together",
+        "dead-spectrum",
+        "duplicate-row",
+        "duplicate-time",
+        "clock-change",
+        "clock-change-gap",
+        "backward-time",
+        "impossible-time",
+        "leak",
+    }
+)
+
+
+def indicators(tallies: Iterable[Tally]) -> tuple[list[Indicator], list[NotMeasured]]:
+    """Add up the tallies and hold each indicator against its threshold.
+
+    Signals and labels are added up apart and the lower share counts: thirty labels must
+    not drown in a million cells.
+    """
+    every = list(tallies)
+    measured: list[Indicator] = []
+    absent: list[NotMeasured] = []
+    for spec in SPECS:
+        mine = [tally for tally in every if tally.id == spec.id]
+        scopes = [[t for t in mine if t.scope == s] for s in ("signals", "labels")]
+        counted = [scope for scope in scopes if sum(t.of for t in scope) > 0]
+        if not counted:
+            why = "; ".join(dict.fromkeys(t.detail for t in mine if t.detail))
+            absent.append(
+                NotMeasured(
+                    id=spec.id,
+                    name_en=spec.name_en,
+                    name_zh=spec.name_zh,
+                    why=why or "nothing to look at",
+                )
+            )
+            continue
+        worst = min(counted, key=_share)
+        measured.append(_indicator(spec, worst))
+    return measured, absent
+
+
+def _share(tallies: Sequence[Tally]) -> float:
+    bad, of = sum(t.bad for t in tallies), sum(t.of for t in tallies)
+    return max(0.0, 1.0 - bad / of)
+
+
+def _indicator(spec: IndicatorSpec, tallies: Sequence[Tally]) -> Indicator:
+    value = _share(tallies)
+    letter: Letter = "C"
+    if value >= spec.threshold:
+        letter = "A"
+    elif value >= spec.floor:
+        letter = "B"
+    unit = "labels" if tallies[0].scope == "labels" else spec.unit
+    return Indicator(
+        id=spec.id,
+        name_en=spec.name_en,
+        name_zh=spec.name_zh,
+        value=value,
+        unit=unit,
+        threshold=spec.threshold,
+        floor=spec.floor,
+        passed=value >= spec.threshold,
+        letter=letter,
+        why=spec.why,
+        codes=spec.codes,
+        bad=sum(t.bad for t in tallies),
+        of=sum(t.of for t in tallies),
+        detail="; ".join(dict.fromkeys(t.detail for t in tallies if t.detail)),
+        raise_by=spec.raise_by,
+    )
+
+
+def gate(name: str, *, held: bool | None, detail: str) -> Gate:
+    """Return a gate; ``held`` is ``None`` if it cannot be decided from what is known."""
+    if held is None:
+        return Gate(name=name, state="open", passed=True, detail=detail)
+    return Gate(
+        name=name, state="passed" if held else "failed", passed=held, detail=detail
+    )
+
+
+def letter_of(
+    gates: Sequence[Gate],
+    measured: Sequence[Indicator],
+    findings: Sequence[Finding],
+) -> tuple[Letter, str]:
+    """Return the letter and what decided it, by ``RULE``."""
+    failed = [g.name for g in gates if g.state == "failed"]
+    if failed:
+        return "D", f"the gate {failed[0]} failed"
+    for letter, limit in _STEPS:
+        below = [f"{i.name_en} ({_said(i)})" for i in measured if i.letter == letter]
+        if below:
+            return letter, f"below the {limit}: {', '.join(below[:3])}"
+    still_open = [g.name for g in gates if g.state == "open"]
+    if still_open:
+        return "B", f"the gate {still_open[0]} is open"
+    certain = [f.kind for f in findings if f.kind in CERTAIN]
+    if certain:
+        kinds = ", ".join(dict.fromkeys(certain))
+        return (
+            "B",
+            f"every indicator keeps its threshold, but there are faults ({kinds})",
+        )
+    return "A", "every indicator keeps its threshold and every gate passed"
+
+
+_STEPS: tuple[tuple[Letter, str], ...] = (("C", "floor"), ("B", "threshold"))
+
+
+def _said(indicator: Indicator) -> str:
+    labels = " of the labels" if indicator.unit == "labels" else ""
+    return f"{indicator.shown}{labels}"
+
+
+def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Sort findings by worth; the first five are the best of five different kinds."""
+    ranked = sorted(findings, key=lambda f: (-f.worth, f.kind, f.tag, f.unit, f.first))
+    top: list[Finding] = []
+    for finding in ranked:
+        if len(top) < SHOWN and finding.kind not in {f.kind for f in top}:
+            top.append(finding)
+    chosen = {id(finding) for finding in top}
+    return (*top, *(f for f in ranked if id(f) not in chosen))
+
+
+def report(
+    name: str,
+    task: str,
+    tables: dict[str, int],
+    tallies: Sequence[Tally],
+    gates: Sequence[Gate],
+    assumptions: Sequence[Assumption],
+) -> GradeReport:
+    """Put a grade together."""
+    measured, absent = indicators(tallies)
+    findings = in_order(f for tally in tallies for f in tally.findings)
+    letter, why = letter_of(gates, measured, findings)
+    return GradeReport(
+        name=name,
+        task=task,
+        letter=letter,
+        rule=RULE,
+        why=f"{letter}: {why}.",
+        tables=tables,
+        gates=tuple(gates),
+        indicators=tuple(measured),
+        not_measured=tuple(absent),
+        findings=findings,
+        assumptions=tuple(assumptions),
+    )
