@@ -69,9 +69,9 @@ def status(arguments: list[str]) -> int:
         problem.show()
         return problem.exit_code
     except (Exception, KeyboardInterrupt) as raised:  # noqa: BLE001  (the last stop before the user)
-        problem = _as_problem(raised)
-        show.error(problem, json="--json" in arguments)
-        return exit_code(problem)
+        said = _as_problem(raised)
+        show.error(said, json="--json" in arguments)
+        return exit_code(said)
     return result if isinstance(result, int) else 0
 
 

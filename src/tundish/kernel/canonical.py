@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TypeAlias
+
+from typing_extensions import TypeAliasType
 
 from tundish.kernel.errors import DocumentMalformedError, NotCanonicalError
 
-Json: TypeAlias = (
-    "bool | int | float | str | list[Json] | tuple[Json, ...] | dict[str, Json] | None"
+# A named alias, so that pydantic can follow the recursion; pydantic brings the module.
+Json = TypeAliasType(
+    "Json",
+    "bool | int | float | str | list[Json] | tuple[Json, ...] | dict[str, Json] | None",
 )
 
 MAX_BYTES = 64 * 1024 * 1024

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Literal
 
+import plotly.graph_objects as go
 from jinja2 import Environment, StrictUndefined
 
-from tundish.flows.report.pictures import go, to_html
+from tundish.flows.report.pictures import to_html
 
 Tone = Literal["", "good", "bad", "warn"]
 

@@ -1,0 +1,216 @@
+"""Seal an accepted run: card, verdict, bill of materials, signature, encryption."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from importlib import metadata
+from typing import Annotated
+
+from pydantic import Field
+
+from tundish.catalog.sectors import sector_name
+from tundish.flows import runs
+from tundish.flows.errors import NotAcceptedError
+from tundish.flows.runs import Run
+from tundish.flows.workspace import Workspace
+from tundish.kernel import clock
+from tundish.kernel import digest as digests
+from tundish.kernel.digest import Digest
+from tundish.kernel.records import Record
+from tundish.learn import parity as parities
+from tundish.learn.verdict import Verdict
+from tundish.model import package as packages
+from tundish.model.bom import Library, bill_of_materials
+from tundish.model.card import DataUse, Metric, ModelCard, TrainingFacts
+from tundish.seal import envelope
+from tundish.seal.statement import make_statement
+
+RUNTIME = ("cryptography", "numpy", "onnxruntime", "pydantic", "pyrage")
+
+
+class SealOrder(Record):
+    """How to seal.
+
+    Attributes:
+        valid_s: Seconds from now until the package is refused.
+        encrypt: Encrypt the graph; it then opens with a grant only.
+        licence: The model's own licence.
+        contact: Whom users can ask.
+    """
+
+    valid_s: Annotated[float, Field(gt=0)]
+    encrypt: bool = True
+    licence: str = "proprietary"
+    contact: str = ""
+
+
+class SealReport(Record):
+    """A package that was sealed."""
+
+    product: str
+    version: int
+    file: str
+    digest: str
+    not_after: str
+    encrypted: bool
+    size: int
+
+
+def seal(workspace: Workspace, run: str, order: SealOrder) -> SealReport:
+    """Seal a run that the judge accepted.
+
+    The version is one more than the last one sealed here for this scenario.
+
+    Raises:
+        NotAcceptedError: if there is no verdict, or it says refused.
+        ParityBrokenError: if estimator and graph differ too much.
+    """
+    found = runs.find(workspace, run)
+    with workspace.refusals_kept("package-sealed", [found.digest]):
+        verdict = _accepted(found)
+        parities.require(found.parity)
+    now = workspace.clock.now()
+    product, version = found.scenario.key, _next_version(workspace, found.scenario.key)
+    card = _card(found, verdict, order, version)
+    statement = make_statement(
+        product=product,
+        version=version,
+        not_after=clock.to_text(now + timedelta(seconds=order.valid_s)),
+        created_at=clock.to_text(now),
+        parents=(Digest(found.record.graph), found.digest, Digest(found.record.data)),
+    )
+    identity = envelope.new_identity() if order.encrypt else None
+    package = packages.build(
+        _parts(found, verdict, card, now),
+        statement=statement,
+        key=workspace.key,
+        encrypt_to=[identity.recipient] if identity else None,
+    )
+    if identity is not None:
+        workspace.keep_identity(package.digest, identity)
+    path = workspace.packages / f"{product}-v{version}.tar"
+    packages.write_tar(package, path)
+    judged = digests.of_json(verdict.to_json())
+    workspace.record(
+        "package-sealed",
+        inputs=[found.digest, judged],
+        outputs=[package.digest],
+        names={package.digest: path.name},
+        detail={"product": product, "version": version, "encrypted": order.encrypt},
+    )
+    return SealReport(
+        product=product,
+        version=version,
+        file=str(path),
+        digest=package.digest,
+        not_after=statement.not_after,
+        encrypted=package.encrypted,
+        size=path.stat().st_size,
+    )
+
+
+def _accepted(found: Run) -> Verdict:
+    if found.verdict is None:
+        msg = f"The run {found.name} was not judged yet."
+        raise NotAcceptedError(msg, advice=f"Give 'tundish judge {found.name}' first.")
+    if not found.verdict.accepted:
+        missed = [limit.metric for limit in found.verdict.limits if not limit.holds]
+        msg = f"The judge refused the run {found.name}: it misses {', '.join(missed)}."
+        raise NotAcceptedError(msg)
+    return found.verdict
+
+
+def _next_version(workspace: Workspace, product: str) -> int:
+    with workspace.ledger() as ledger:
+        known = [
+            entry.detail.get("version")
+            for _, entry in ledger.entries()
+            if entry.act == "package-sealed" and entry.detail.get("product") == product
+        ]
+    return 1 + max((item for item in known if isinstance(item, int)), default=0)
+
+
+def _parts(
+    found: Run, verdict: Verdict, card: ModelCard, now: datetime
+) -> packages.PackageParts:
+    return packages.PackageParts(
+        graph=found.graph,
+        card=card,
+        scenario_yaml=found.scenario_yaml,
+        verdict=verdict.to_json(),
+        parity=found.parity.to_json(),
+        bom=bill_of_materials(
+            card,
+            libraries=[
+                _library(name) for name in sorted({*found.record.versions, *RUNTIME})
+            ],
+            tundish_version=metadata.version("tundish"),
+            created_at=clock.to_text(now),
+        ),
+        golden=found.golden,
+        envelope=found.envelope.to_json(),
+    )
+
+
+def _card(found: Run, verdict: Verdict, order: SealOrder, version: int) -> ModelCard:
+    scenario, record = found.scenario, found.record
+    target = scenario.target
+    watched = ", ".join(signal.name for signal in scenario.signals)
+    return ModelCard(
+        product=scenario.key,
+        version=version,
+        title=f"{scenario.name.en} ({scenario.name.zh})",
+        task=scenario.task,
+        scenario=scenario.key,
+        purpose=f"{scenario.decision.what}; decided by {scenario.decision.who}",
+        not_for=(
+            f"anything but {sector_name(scenario.sector)[0]} under this scenario",
+            "inputs outside the contract's ranges: the line abstains there",
+        ),
+        target=target.name if target else f"anomalies of {watched}",
+        target_unit=target.unit if target else "",
+        graph=Digest(record.graph),
+        data=(
+            DataUse(
+                name=found.place.name,
+                digest=Digest(record.data),
+                role="fit, select, calibrate, judge",
+                licence=found.place.licence,
+                source=found.place.citation,
+            ),
+        ),
+        training=TrainingFacts(
+            recipe=record.recipe,
+            options={"candidate": record.candidate},
+            seed=record.seed,
+            trained_at=found.place.trained_at,
+            run=found.digest,
+            software=record.versions,
+        ),
+        metrics=tuple(
+            Metric(
+                name=figure.metric,
+                value=figure.value,
+                unit=figure.unit,
+                lower=figure.low,
+                upper=figure.high,
+            )
+            for figure in verdict.figures
+            if figure.value is not None
+        ),
+        limits=(*record.notes, *verdict.notes),
+        licence=order.licence,
+        contact=order.contact,
+    )
+
+
+def _library(name: str) -> Library:
+    try:
+        known = metadata.metadata(name)
+    except metadata.PackageNotFoundError:
+        return Library(name=name, version="unknown", licence="unknown")
+    fields = ("License-Expression", "License")
+    licence = next((known[key] for key in fields if key in known), "see the package")
+    return Library(
+        name=name, version=known["Version"], licence=licence.splitlines()[0][:80]
+    )
