@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import hmac
 import os
@@ -17,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from tundish.kernel import digest
+from tundish.kernel import canonical, digest
 from tundish.kernel.clock import ManualClock, SystemClock
-from tundish.kernel.errors import PathMissingError
+from tundish.kernel.errors import DiskFullError, PathMissingError
 from tundish.ledger import merkle, note, store
 from tundish.ledger.errors import (
     EntryInvalidError,
@@ -392,3 +393,81 @@ def test_two_processes_may_make_the_same_ledger(path: Path) -> None:
     with Ledger(path, SystemClock(), create=False) as log:
         assert log.verify(()).size == 4
     assert [item.name for item in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"not json",
+        b"[]",
+        b'{"act":"graded"}',
+        b'{"act": "graded"}',
+        b'{"at":"2026-05-04T06:00:00Z","at":"2026-05-04T06:00:00Z"}',
+        b" " * 70_000,
+    ],
+)
+def test_an_entry_that_tundish_would_not_write_is_found_without_a_checkpoint(
+    ledger: Ledger, path: Path, body: bytes
+) -> None:
+    fill(ledger, 2)
+    change(path, "UPDATE entries SET body = ? WHERE position = 1", body)
+    with pytest.raises(LedgerTamperedError):
+        ledger.verify(TRUSTED)
+    with pytest.raises(LedgerTamperedError):
+        list(ledger.entries())
+
+
+def test_fields_of_a_later_tundish_are_kept(ledger: Ledger, path: Path) -> None:
+    fill(ledger, 1)
+    connection = sqlite3.connect(path)
+    body = connection.execute("SELECT body FROM entries").fetchone()[0]
+    connection.close()
+    value = canonical.loads(body)
+    assert isinstance(value, dict)
+    later = canonical.dumps({**value, "zone": "line 3"})
+    change(path, "UPDATE entries SET body = ? WHERE position = 0", later)
+    assert ledger.entry(0).to_json()["zone"] == "line 3"
+    assert ledger.verify(TRUSTED).size == 1
+
+
+def test_a_full_disk_says_so_and_loses_nothing(ledger: Ledger, path: Path) -> None:
+    fill(ledger, 3)
+    pages = ledger._connection.execute("PRAGMA page_count").fetchone()[0]
+    ledger._connection.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(DiskFullError):
+        fill(ledger, 500)
+    ledger._connection.execute("PRAGMA max_page_count = 1000000")
+    assert ledger.size() == 3
+    assert ledger.append("graded", actor="x") == 3
+
+
+def test_a_ledger_is_made_where_there_are_no_hard_links(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_links(*_: object) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", no_links)
+    with Ledger(path, ManualClock(START)) as log:
+        assert log.append("graded", actor="x") == 0
+    assert [item.name for item in path.parent.iterdir()] == [path.name]
+
+
+def test_a_ledger_that_lost_its_name_is_refused(path: Path) -> None:
+    Ledger(path, ManualClock(START)).close()
+    change(path, "DELETE FROM origin")
+    with pytest.raises(LedgerTamperedError, match="name"):
+        Ledger(path, ManualClock(START))
+
+
+def test_a_damaged_file_is_said(ledger: Ledger, path: Path) -> None:
+    fill(ledger, 500)
+    ledger.close()
+    body = bytearray(path.read_bytes())
+    body[4096:12288] = b"\xff" * 8192
+    path.write_bytes(bytes(body))
+    with (
+        pytest.raises((LedgerUnreadableError, LedgerTamperedError)),
+        Ledger(path, ManualClock(START)) as log,
+    ):
+        log.verify(TRUSTED)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import onnx
 import pytest
+from hypothesis import settings as hypothesis_settings
 from onnx import TensorProto, helper, numpy_helper
 
 from tundish.kernel import clock, digest, settings
@@ -24,6 +25,8 @@ from tundish.seal.keys import SigningKey
 from tundish.seal.statement import make_statement
 
 settings.silence_onnxruntime()  # before any test imports onnxruntime
+hypothesis_settings.register_profile("no-deadline", deadline=None)
+hypothesis_settings.load_profile("no-deadline")
 
 NOW = datetime(2026, 5, 4, 6, 0, tzinfo=UTC)
 ROWS, CHANNELS = 2, 3

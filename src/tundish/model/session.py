@@ -29,7 +29,7 @@ from tundish.model.golden import ABSOLUTE, RELATIVE, Floats, Golden, Tensor
 from tundish.seal.statement import first_fault
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession  # type: ignore[import-untyped]
+    from onnxruntime import InferenceSession
 
 ALLOWED_OPTIONS = frozenset(
     {

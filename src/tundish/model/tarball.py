@@ -65,7 +65,7 @@ def read(data: bytes) -> dict[str, bytes]:
         if len(files) > MAX_FILES:
             msg = f"A package has more than {MAX_FILES} files."
             raise PackageTooLargeError(msg)
-    if data[at:] != _END:
+    if data[at:] != _END or not files:
         msg = "A package does not end as an archive must."
         raise PackageMalformedError(msg)
     return files
