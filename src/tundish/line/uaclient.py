@@ -38,7 +38,7 @@ class UaLink:
     """
 
     def __init__(self, endpoint: str, timeout_s: float) -> None:
-        _quiet_asyncua()
+        quiet_asyncua()
         self.endpoint = endpoint
         self.timeout_s = timeout_s
         self._client: Client | None = None
@@ -158,7 +158,8 @@ def _cause(error: BaseException) -> str:
     return text[0] if text else type(error).__name__
 
 
-def _quiet_asyncua() -> None:
+def quiet_asyncua() -> None:
+    """Keep asyncua's log off the screen unless somebody set logging up."""
     logger = logging.getLogger("asyncua")
     if not logger.handlers:  # else the last-resort handler prints tracebacks
         logger.addHandler(logging.NullHandler())

@@ -22,7 +22,7 @@ from tundish.kernel.records import Record
 from tundish.line.errors import NodeMissingError, SinkRefusedError
 from tundish.line.estimates import Estimate
 from tundish.line.linefile import SinkSpec
-from tundish.line.samples import Quality
+from tundish.line.samples import Quality, from_us
 from tundish.line.state import SEVERITY, TagState
 from tundish.line.uaclient import LinkLostError, UaLink, node_id, severity
 
