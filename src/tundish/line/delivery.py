@@ -9,6 +9,7 @@ from typing import Literal
 
 from tundish.line.buffer import LineBuffer
 from tundish.line.errors import NodeMissingError, SinkRefusedError
+from tundish.line.parts import EngineOptions
 from tundish.line.sinks.protocol import Sink
 from tundish.line.state import TagState
 
@@ -23,7 +24,7 @@ class Delivery:
         sink: Connected already.
         buffer: Where the answers are.
         tell: Called when the sink is lost, is back, or refuses.
-        pauses_s: First and longest pause before connecting again.
+        options: The mode and the pauses before connecting again.
     """
 
     def __init__(
@@ -31,17 +32,18 @@ class Delivery:
         sink: Sink,
         buffer: LineBuffer,
         tell: Told,
-        pauses_s: tuple[float, float] = (0.25, 5.0),
+        options: EngineOptions,
     ) -> None:
         self.sink = sink
         self.delivered = 0
         self.refused = 0
         self._buffer = buffer
         self._tell = tell
-        self._pauses_s = pauses_s
+        self._options = options
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._state: tuple[TagState, int] | None = None
+        self._state_sent = True
 
     def wake(self) -> None:
         """There are new answers."""
@@ -51,6 +53,7 @@ class Delivery:
     def state(self, state: TagState, at_us: int) -> None:
         """The line's state changed; only the newest is still to be sent."""
         self._state = (state, at_us)
+        self._state_sent = False
         self.wake()
 
     async def drained(self, limit_s: float) -> None:
@@ -78,18 +81,18 @@ class Delivery:
                 self._tell("sink-lost", str(error))
                 await self._reconnect()
                 self._tell("sink-restored", f"{self.sink.name} is back")
+                self._state_sent = self._state is None  # the server may have forgotten
                 self.wake()
 
     async def _send_some(self) -> bool:
-        if self._state is not None:
+        if self._state is not None and not self._state_sent:
+            self._state_sent = True
             state, at_us = self._state
             with self._refusals():
-                await self.sink.write_state(state, at_us)
-            if self._state == (state, at_us):
-                self._state = None
+                await self.sink.write_state(state, self._options.mode, at_us)
         batch = self._buffer.undelivered(self.sink.name, limit=_BATCH)
         if not batch:
-            return self._state is not None
+            return not self._state_sent
         for estimate in batch:
             with self._refusals():
                 await self.sink.write_estimates((estimate,))
@@ -107,7 +110,7 @@ class Delivery:
                 self._tell("sink-refused", error.message)
 
     async def _reconnect(self) -> None:
-        pause_s, longest_s = self._pauses_s
+        pause_s, longest_s = self._options.sink_pauses_s
         while True:
             await asyncio.sleep(pause_s)
             try:

@@ -10,25 +10,21 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 
-from tundish.catalog.scenario import Scenario
 from tundish.kernel.canonical import Json
 from tundish.kernel.clock import Clock, SystemClock, to_text
-from tundish.kernel.digest import Digest
 from tundish.line import report as reports
-from tundish.line.buffer import LineBuffer
 from tundish.line.delivery import Delivery
 from tundish.line.errors import SourceUnreachableError
 from tundish.line.estimates import Estimate
 from tundish.line.events import Event, Kind, Listener, unheard
 from tundish.line.filler import Filler
-from tundish.line.guard import Mode, check_mode
-from tundish.line.pipeline import Pipeline, Scorer, Taken
+from tundish.line.guard import check_mode
+from tundish.line.parts import EngineOptions, LineParts
+from tundish.line.pipeline import Pipeline, Taken
 from tundish.line.report import Ended, LineReport, StateChange
 from tundish.line.samples import Arrival, Gap, LinkChange, Sample, from_us, to_us
-from tundish.line.sinks.protocol import Sink
 from tundish.line.sources.protocol import Source
 from tundish.line.state import Moment, TagState, line_state
 from tundish.line.tags import Tags
@@ -36,57 +32,6 @@ from tundish.line.tags import Tags
 _LATENCIES = 65_536
 _STATES = 10_000
 _STEPS = 8
-
-
-@dataclass(frozen=True, kw_only=True)
-class LineParts:
-    """Everything a line is put together from.
-
-    Attributes:
-        scenario: The contract.
-        scorer: The opened package's session.
-        model: Digest of the package, written into every answer.
-        sources: Together they give every signal of the contract once.
-        sinks: Where answers go; may be none.
-        buffer: Open; the engine uses it alone and does not close it.
-    """
-
-    scenario: Scenario
-    scorer: Scorer
-    model: Digest
-    sources: tuple[Source, ...]
-    sinks: tuple[Sink, ...] = ()
-    buffer: LineBuffer
-
-
-@dataclass(frozen=True, kw_only=True)
-class EngineOptions:
-    """How the engine runs.
-
-    Attributes:
-        mode: Checked against the scenario's autonomy.
-        until: The line ends by itself when everything up to this source time has
-            its answer.
-        tick_s: Seconds of the wall clock between two looks at the state.
-        progress_s: Seconds of the wall clock between two ``progress`` events.
-        wait_share: How long a row waits for slower signals, as a share of the
-            leading signal's period (on the line's clock).
-        backfill_max_s: History older than this is not asked for.
-        max_ahead_s: A sample whose source time is further in the future than this
-            (on the line's clock) is not kept: it would make all later ones late.
-        drain_s: Longest wait for the sinks at the end.
-        report_rows: Most answers in the report.
-    """
-
-    mode: Mode = "shadow"
-    until: datetime | None = None
-    tick_s: float = 0.05
-    progress_s: float = 1.0
-    wait_share: float = 0.1
-    backfill_max_s: float = 7 * 86_400.0
-    max_ahead_s: float = 86_400.0
-    drain_s: float = 2.0
-    report_rows: int = 100_000
 
 
 class LineEngine:
@@ -124,7 +69,8 @@ class LineEngine:
             buffer=parts.buffer,
         )
         signals = [signal.name for signal in parts.scenario.signals]
-        self._tags = Tags(signals, parts.scenario.stale_after_s)
+        stale_after_s = parts.scenario.stale_after_s + self._options.stale_grace_s
+        self._tags = Tags(signals, stale_after_s)
         self._filler = Filler(self._pipeline, self, self._oldest_us)
         self._deliveries: list[Delivery] = []
         self._state: TagState | None = None
@@ -225,7 +171,9 @@ class LineEngine:
             except ConnectionError as error:
                 msg = f"The sink {sink.name} cannot be reached: {error}."
                 raise SourceUnreachableError(msg) from error
-            self._deliveries.append(Delivery(sink, self._parts.buffer, self._tell))
+            self._deliveries.append(
+                Delivery(sink, self._parts.buffer, self._tell, self._options)
+            )
 
     def _start(self) -> set[asyncio.Task[None]]:
         work = [self._receive(source) for source in self._parts.sources]

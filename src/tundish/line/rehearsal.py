@@ -23,6 +23,7 @@ from tundish.line.recording import Recording, Stretch, write_recording
 from tundish.line.samples import from_us
 
 _LEAD_S = 0.05
+_TRANSPORT_S = 0.25
 
 
 class ReplayClock:
@@ -66,6 +67,8 @@ class ReplayProcess:
     Attributes:
         endpoint: Where it listens, on loopback.
         clock: Runs along the replayed time, for the engine.
+        stale_grace_s: For ``EngineOptions``: a quarter of a second of the wall
+            clock for transport, in seconds of the replayed time.
 
     Args:
         recording: What happened.
@@ -95,6 +98,7 @@ class ReplayProcess:
             for stretch in stretches:
                 command += [name, stretch.to_text()]
         self.clock = ReplayClock(from_us(recording.start_us), speed)
+        self.stale_grace_s = _TRANSPORT_S * speed
         self._wall = SystemClock()
         self._child = subprocess.Popen(  # noqa: S603  (our own module, no shell)
             command,

@@ -21,6 +21,7 @@ from tundish.kernel import canonical
 from tundish.kernel.records import Record
 from tundish.line.errors import NodeMissingError, SinkRefusedError
 from tundish.line.estimates import Estimate
+from tundish.line.guard import Mode
 from tundish.line.linefile import SinkSpec
 from tundish.line.samples import Quality, from_us
 from tundish.line.state import SEVERITY, TagState
@@ -136,19 +137,16 @@ class OpcUaSink:
             }
             await self._write(values, estimate.quality, estimate.at_us)
 
-    async def write_state(self, state: TagState, at_us: int) -> None:
+    async def write_state(self, state: TagState, mode: Mode, at_us: int) -> None:
         """Write the state; when stale, take the numbers away as well."""
         values: dict[str, Value] = {
             "state": state.state,
             "state_reason": f"{state.signal} {state.reason}".strip(),
+            "mode": mode,
         }
         await self._write(values, "good", at_us)
         if state.state == "stale":
             await self._write(dict.fromkeys((*NUMBERS, "alarm")), "bad", at_us)
-
-    async def write_mode(self, mode: str, at_us: int) -> None:
-        """Write the line's mode where people can see it."""
-        await self._write({"mode": mode}, "good", at_us)
 
     async def close(self) -> None:
         """Let the server go; safe to call twice."""

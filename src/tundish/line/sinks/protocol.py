@@ -7,6 +7,7 @@ from typing import Protocol
 
 from tundish.catalog.scenario import Scenario
 from tundish.line.estimates import Estimate
+from tundish.line.guard import Mode
 from tundish.line.linefile import SinkSpec
 from tundish.line.state import TagState
 
@@ -41,8 +42,11 @@ class Sink(Protocol):
         """
         ...
 
-    async def write_state(self, state: TagState, at_us: int) -> None:
-        """Write the line's state as of a moment on the line's clock."""
+    async def write_state(self, state: TagState, mode: Mode, at_us: int) -> None:
+        """Write the line's state and mode as of a moment on the line's clock.
+
+        When the state is stale, the numbers written before are taken away.
+        """
         ...
 
     async def close(self) -> None:
