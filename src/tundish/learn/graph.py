@@ -1,0 +1,109 @@
+"""Writing ONNX graphs that are the same to the byte each time.
+
+Everything is computed in double precision between the float32 input and the float32
+outputs: weights of a spectrum may be a million times its values, and the difference
+of large numbers is where float32 loses an estimate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+OPSET = 17
+IR_VERSION = 8
+INPUT = "window"
+
+
+class GraphWriter:
+    """Collects nodes in order and writes the model.
+
+    A value inside the graph is known by its name; every method that adds a node
+    returns the name of what it computes.
+    """
+
+    def __init__(self, rows: int, channels: int) -> None:
+        self._shape = (rows, channels)
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: list[onnx.TensorProto] = []
+        self._used: dict[str, int] = {}
+
+    def constant(self, value: NDArray[np.generic], hint: str) -> str:
+        """Add a constant; floats as double, integers as int64."""
+        kind = np.int64 if value.dtype.kind in "iu" else np.float64
+        name = self._name(hint)
+        array = np.ascontiguousarray(value, dtype=kind)
+        self._constants.append(numpy_helper.from_array(array, name))
+        return name
+
+    def add(
+        self,
+        operator: str,
+        *inputs: str,
+        hint: str = "",
+        **attributes: int | list[int],
+    ) -> str:
+        """Add a node of one operator and return the name of its output."""
+        name = self._name(hint or operator.lower())
+        node = helper.make_node(operator, list(inputs), [name], name=name)
+        node.attribute.extend(
+            helper.make_attribute(key, value) for key, value in attributes.items()
+        )
+        self._nodes.append(node)
+        return name
+
+    def window(self) -> str:
+        """Return the input in double precision, [N, T, C]."""
+        return self.add("Cast", INPUT, to=TensorProto.DOUBLE, hint="raw")
+
+    def flat(self, value: str) -> str:
+        """Return a [N, T, C] value as [N, T * C]."""
+        rows, channels = self._shape
+        shape = self.constant(np.array([-1, rows * channels]), "flat_shape")
+        return self.add("Reshape", value, shape, hint="flat")
+
+    def sum_last(self, value: str, hint: str) -> str:
+        """Return the sums over the last axis, kept as [N, 1]."""
+        axes = self.constant(np.array([1]), "axis")
+        return self.add("ReduceSum", value, axes, keepdims=1, hint=hint)
+
+    def write(self, outputs: Mapping[str, str], widths: Mapping[str, int]) -> bytes:
+        """Return the model.
+
+        Args:
+            outputs: Name of each output -> name of the value inside the graph.
+            widths: Number of columns of each output.
+        """
+        rows, channels = self._shape
+        infos = []
+        for name, value in outputs.items():
+            cast = helper.make_node(
+                "Cast", [value], [name], name=f"out_{name}", to=TensorProto.FLOAT
+            )
+            self._nodes.append(cast)
+            shape: list[str | int | None] = ["N", widths[name]]
+            infos.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+        entry = helper.make_tensor_value_info(
+            INPUT, TensorProto.FLOAT, ["N", rows, channels]
+        )
+        graph = helper.make_graph(
+            self._nodes, "tundish", [entry], infos, self._constants
+        )
+        model = helper.make_model(
+            graph,
+            producer_name="tundish",
+            producer_version="1",
+            ir_version=IR_VERSION,
+            opset_imports=[helper.make_opsetid("", OPSET)],
+        )
+        onnx.checker.check_model(model, full_check=True)
+        return bytes(model.SerializeToString(deterministic=True))
+
+    def _name(self, hint: str) -> str:
+        count = self._used.get(hint, 0)
+        self._used[hint] = count + 1
+        return f"{hint}_{count}" if count else hint

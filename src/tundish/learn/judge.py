@@ -1,0 +1,87 @@
+"""The judge: runs a graph on the judge part and says, in plant terms, if it will do.
+
+Only the graph is run, only judge windows are looked at (a range or a mean of the fit
+part comes as a claim, for the baseline), and every limit of the scenario is held
+against its figure. What cannot be computed keeps no limit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tundish.catalog.scenario import Scenario
+from tundish.learn.errors import OutputInvalidError
+from tundish.learn.judge_anomaly import judge_anomaly
+from tundish.learn.judge_regress import judge_regress
+from tundish.learn.judging import Case
+from tundish.learn.material import Material, Windows, pieces
+from tundish.learn.recipe import OUTPUTS, Claim, Outputs, Scorer
+from tundish.learn.verdict import Verdict
+
+BATCH = 256
+
+
+def judge(
+    material: Material, scenario: Scenario, run: Scorer, claim: Claim, *, seed: int = 0
+) -> Verdict:
+    """Judge a graph on the judge part.
+
+    Args:
+        material: Windows of all parts; those of other parts are never read.
+        scenario: The contract with its limits.
+        run: The graph: windows float32 [n, T, C] -> its outputs.
+        claim: What the graph's maker claims of it.
+        seed: Seed of the bootstrap.
+
+    Raises:
+        PartMissingError: if there is nothing to judge on.
+        OutputInvalidError: if the graph's answers cannot be judged.
+    """
+    judged = material.needed("judge")
+    outputs = answers(run, judged.x, scenario)
+    case = Case(
+        material=judged,
+        pieces=pieces(material, "judge"),
+        scenario=scenario,
+        claim=claim,
+        seed=seed,
+    )
+    if scenario.task == "regress":
+        return judge_regress(case, outputs)
+    return judge_anomaly(case, outputs)
+
+
+def answers(
+    run: Scorer, x: Windows, scenario: Scenario
+) -> dict[str, NDArray[np.float64]]:
+    """Run a graph in batches and return its checked outputs.
+
+    Raises:
+        OutputInvalidError: if an output is missing, misshapen or not finite.
+    """
+    batches = [run(x[first : first + BATCH]) for first in range(0, len(x), BATCH)]
+    return {
+        name: _checked(name, batches, len(x), scenario)
+        for name in OUTPUTS[scenario.task]
+    }
+
+
+def _checked(
+    name: str, batches: list[Outputs], count: int, scenario: Scenario
+) -> NDArray[np.float64]:
+    if any(name not in batch for batch in batches):
+        msg = (
+            f"The graph has no output {name!r}, which the task {scenario.task!r} needs."
+        )
+        raise OutputInvalidError(msg)
+    value = np.concatenate([batch[name] for batch in batches]).astype(np.float64)
+    width = scenario.channels if name == "contribution" else 1
+    if value.shape != (count, width):
+        msg = f"The graph's output {name!r} has the shape {list(value.shape)}; {[count, width]} was expected."
+        raise OutputInvalidError(msg)
+    bad = int(np.count_nonzero(~np.isfinite(value).all(axis=1)))
+    if bad:
+        msg = f"The graph's output {name!r} is not finite for {bad} of {count} windows."
+        raise OutputInvalidError(msg)
+    return value

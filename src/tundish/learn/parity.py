@@ -1,0 +1,133 @@
+"""Parity: does the graph compute what the trained estimator computes?"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from tundish.catalog.scenario import Scenario
+from tundish.kernel.records import Record
+from tundish.learn.errors import ParityBrokenError
+from tundish.learn.recipe import OUTPUTS, Outputs
+
+
+class OutputParity(Record):
+    """The largest differences of one output.
+
+    Attributes:
+        output: Its name.
+        max_abs: Largest difference in the output's unit; None if a value is not finite.
+        max_rel: Largest difference over the scale or the value, whichever is larger;
+            None if a value is not finite.
+        scale: Width of the target's range for values in its unit, 1 else.
+    """
+
+    output: str
+    max_abs: float | None
+    max_rel: float | None
+    scale: float
+
+
+class ParityReport(Record):
+    """Two ways to compute the same outputs, compared over all windows.
+
+    Attributes:
+        reference, candidate: What was compared, such as ``estimator`` and ``graph``.
+        windows: Number of windows.
+        tolerance: Largest relative difference that the scenario allows.
+        passed: True if every output lies within it.
+    """
+
+    format: Literal["tundish.parity"] = "tundish.parity"
+    version: Literal[1] = 1
+    reference: str
+    candidate: str
+    windows: int
+    outputs: tuple[OutputParity, ...]
+    tolerance: float
+    passed: bool
+
+
+def compare(
+    reference: Outputs,
+    candidate: Outputs,
+    scenario: Scenario,
+    *,
+    names: tuple[str, str] = ("estimator", "graph"),
+) -> ParityReport:
+    """Compare two sets of outputs over the same windows.
+
+    Raises:
+        ParityBrokenError: if an output is missing or has another shape.
+    """
+    rows = []
+    for output in OUTPUTS[scenario.task]:
+        _refuse_misfit(output, reference, candidate, names)
+        rows.append(_row(output, reference, candidate, scenario))
+    tolerance = scenario.parity_tolerance
+    passed = all(row.max_rel is not None and row.max_rel <= tolerance for row in rows)
+    return ParityReport(
+        reference=names[0],
+        candidate=names[1],
+        windows=len(reference[OUTPUTS[scenario.task][0]]),
+        outputs=tuple(rows),
+        tolerance=tolerance,
+        passed=passed,
+    )
+
+
+def require(report: ParityReport) -> None:
+    """Refuse a report that did not pass: nothing beyond the tolerance is sealed.
+
+    Raises:
+        ParityBrokenError: names the worst output and its difference.
+    """
+    if report.passed:
+        return
+    worst = max(
+        report.outputs,
+        key=lambda row: np.inf if row.max_rel is None else row.max_rel,
+    )
+    found = (
+        "values that are not finite"
+        if worst.max_rel is None
+        else f"{worst.max_rel:.3g}"
+    )
+    msg = (
+        f"The {report.candidate} differs from the {report.reference} in {worst.output!r} "
+        f"by {found} (relative), and {report.tolerance:g} is allowed."
+    )
+    raise ParityBrokenError(msg)
+
+
+def _refuse_misfit(
+    output: str, reference: Outputs, candidate: Outputs, names: tuple[str, str]
+) -> None:
+    shapes = [
+        side[output].shape if output in side else None
+        for side in (reference, candidate)
+    ]
+    if shapes[0] is None or shapes[0] != shapes[1]:
+        msg = f"The output {output!r} has the shape {shapes[0]} in the {names[0]} and {shapes[1]} in the {names[1]}."
+        raise ParityBrokenError(msg)
+
+
+def _row(
+    output: str, reference: Outputs, candidate: Outputs, scenario: Scenario
+) -> OutputParity:
+    scale = 1.0
+    if scenario.target is not None and output in {"estimate", "lower", "upper"}:
+        scale = scenario.target.range[1] - scenario.target.range[0]
+    truth = reference[output].astype(np.float64)
+    other = candidate[output].astype(np.float64)
+    if not (np.isfinite(truth).all() and np.isfinite(other).all()):
+        return OutputParity(output=output, max_abs=None, max_rel=None, scale=scale)
+    off = np.abs(truth - other)
+    relative = off / np.maximum(scale, np.abs(truth))
+    return OutputParity(
+        output=output,
+        max_abs=float(off.max(initial=0.0)),
+        max_rel=float(relative.max(initial=0.0)),
+        scale=scale,
+    )

@@ -1,0 +1,256 @@
+"""What a recipe is, what it returns, and how it is found.
+
+A recipe is a plug-in: a class without arguments that a package registers under the
+entry point ``tundish.recipes``. ``learn.check_recipe`` is the public check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Literal, Protocol, TypeAlias, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from tundish.catalog.documents import key_path
+from tundish.catalog.scenario import Option, Scenario, Task
+from tundish.kernel import digest
+from tundish.kernel.digest import Digest
+from tundish.kernel.records import Record
+from tundish.learn.errors import OptionsInvalidError, RecipeUnknownError
+from tundish.learn.material import Floats, Material, Windows
+
+ENTRY_POINTS = "tundish.recipes"
+
+Outputs: TypeAlias = Mapping[str, NDArray[np.floating]]
+Scorer: TypeAlias = Callable[[Windows], Outputs]
+Options: TypeAlias = Mapping[str, Option]
+R = TypeVar("R", bound=Record)
+
+OUTPUTS: dict[Task, tuple[str, ...]] = {
+    "regress": ("estimate", "lower", "upper", "applicability"),
+    "anomaly": ("score", "contribution", "applicability"),
+}
+
+
+class Envelope(Record):
+    """Statistics of the fit part, by channel: what "as in training" means.
+
+    Attributes:
+        count: Number of windows.
+        mean, std, min, max: One number for each channel, in the contract's units.
+        target_mean: Mean of the target, in its unit (regress).
+    """
+
+    count: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    min: tuple[float, ...]
+    max: tuple[float, ...]
+    target_mean: float | None = None
+
+
+class Promise(Record):
+    """What a threshold promises, and on what ground.
+
+    Attributes:
+        kind: ``interval``: ``promised`` is the share of true values inside it;
+            ``alarm``: ``promised`` is the share of normal windows that alarm.
+        asked: What the scenario asks for.
+        promised: What the calibration supports: never better than ``asked`` and
+            never finer than its count supports.
+        count: Number of calibration samples.
+        parts: Parts that they came from.
+        per_week: The promised alarms in a week of normal windows (alarm).
+        note: For people.
+    """
+
+    kind: Literal["interval", "alarm"]
+    asked: float
+    promised: float
+    count: int
+    parts: tuple[str, ...]
+    per_week: float | None = None
+    note: str
+
+
+class Tried(Record):
+    """One setting that the search tried.
+
+    Attributes:
+        setting: The options of this try.
+        scores: Its scores by name; lower is better.
+        kept: Whether the model uses it.
+    """
+
+    setting: dict[str, Option]
+    scores: dict[str, float]
+    kept: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What the judge needs to know of a model besides its answers.
+
+    Attributes:
+        graph: Digest of the graph that answers.
+        promise: What its threshold promises, if anything.
+        envelope: Statistics of its fit part, for the plain baseline.
+    """
+
+    graph: Digest
+    promise: Promise | None
+    envelope: Envelope
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Fitted:
+    """What a recipe returns.
+
+    Attributes:
+        recipe: Its name.
+        task: Its task.
+        graph: One ONNX graph, input ``window`` float32 [N, T, C], outputs as in
+            ``OUTPUTS`` (float32 [N, 1]; ``contribution`` [N, C]).
+        golden_window: A few windows made of training statistics (never rows of the
+            training data, since they travel in the package), float32 [n, T, C].
+        golden_outputs: What the estimator answers to them, float32.
+        envelope: Statistics of the fit part.
+        promise: What the threshold promises.
+        search: Every setting tried.
+        chosen: The settings that were chosen, one entry for each that is kept.
+        thresholds: Numbers inside the graph that decide.
+        versions: Versions of the libraries that took part.
+        notes: What a reader must know, frankly.
+        reference: The trained estimator itself, window -> outputs, computed without
+            the graph: the ground of the parity report.
+    """
+
+    recipe: str
+    task: Task
+    graph: bytes
+    golden_window: Windows
+    golden_outputs: dict[str, NDArray[np.float32]]
+    envelope: Envelope
+    promise: Promise
+    search: tuple[Tried, ...]
+    chosen: tuple[dict[str, Option], ...]
+    thresholds: dict[str, float]
+    versions: dict[str, str]
+    notes: tuple[str, ...]
+    reference: Scorer
+
+    @property
+    def claim(self) -> Claim:
+        """Return what the judge needs to know."""
+        graph = digest.of_bytes(self.graph)
+        return Claim(graph=graph, promise=self.promise, envelope=self.envelope)
+
+
+class Recipe(Protocol):
+    """A way to make a model for a task.
+
+    Attributes:
+        name: Name under which it is registered.
+        task: The task it is for.
+    """
+
+    name: str
+    task: Task
+
+    def fit(
+        self,
+        material: Material,
+        scenario: Scenario,
+        options: Options,
+        rng: np.random.Generator,
+    ) -> Fitted:
+        """Train on the parts fit, select and calibrate; never look at judge.
+
+        The same arguments give the same graph, to the byte.
+
+        Raises:
+            OptionsInvalidError: if the options do not fit.
+            PartMissingError, MaterialUnfitError: if the material does not.
+        """
+        ...
+
+
+def names() -> list[str]:
+    """Return the names of the installed recipes."""
+    return sorted({point.name for point in metadata.entry_points(group=ENTRY_POINTS)})
+
+
+def load(name: str, task: Task) -> Recipe:
+    """Return an installed recipe for a task.
+
+    Raises:
+        RecipeUnknownError: if there is none of that name, or for another task.
+    """
+    found = sorted(
+        metadata.entry_points(group=ENTRY_POINTS, name=name),
+        key=lambda point: point.value,
+    )
+    if not found:
+        have = ", ".join(names()) or "none"
+        msg = f"There is no recipe {name!r}; installed are: {have}."
+        raise RecipeUnknownError(msg)
+    recipe = cast("Recipe", found[0].load()())
+    if recipe.task != task:
+        msg = f"The recipe {name!r} is for the task {recipe.task!r}, and {task!r} was asked for."
+        raise RecipeUnknownError(msg)
+    return recipe
+
+
+def read_options(options: Options, model: type[R], recipe: str) -> R:
+    """Return a candidate's options as the recipe's record.
+
+    Raises:
+        OptionsInvalidError: names each option that is wrong.
+    """
+    try:
+        return model.model_validate(dict(options))
+    except ValidationError as error:
+        said = [
+            f"{key_path(detail['loc'])}: {detail['msg'].removeprefix('Value error, ')}"
+            for detail in error.errors(include_url=False)
+        ]
+        msg = f"The recipe {recipe!r} cannot take these options: {'; '.join(said)}."
+        raise OptionsInvalidError(msg) from error
+
+
+def envelope_of(fit: Material, *, with_target: bool) -> Envelope:
+    """Return the statistics of the fit part over all rows of all windows."""
+    rows = fit.x.reshape(-1, fit.x.shape[2]).astype(np.float64)
+
+    def listed(values: Floats) -> tuple[float, ...]:
+        return tuple(float(value) for value in values)
+
+    return Envelope(
+        count=len(fit),
+        mean=listed(rows.mean(axis=0)),
+        std=listed(rows.std(axis=0)),
+        min=listed(rows.min(axis=0)),
+        max=listed(rows.max(axis=0)),
+        target_mean=float(fit.y.mean()) if with_target else None,
+    )
+
+
+def golden_window(envelope: Envelope, rows: int) -> Windows:
+    """Return three windows of training statistics: mean, and one spread either side."""
+    mean, std = np.asarray(envelope.mean), np.asarray(envelope.std)
+    levels = np.stack([mean, mean + std, mean - std])
+    return np.repeat(levels[:, None, :], rows, axis=1).astype(np.float32)
+
+
+def as_float32(outputs: Outputs) -> dict[str, NDArray[np.float32]]:
+    """Return outputs as a graph gives them."""
+    return {name: value.astype(np.float32) for name, value in outputs.items()}
+
+
+def versions(*distributions: str) -> dict[str, str]:
+    """Return the versions of installed distributions."""
+    return {name: metadata.version(name) for name in sorted(distributions)}

@@ -1,0 +1,81 @@
+"""Training: one candidate of a scenario, run so that it can be repeated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from tundish.catalog.scenario import Scenario
+from tundish.kernel import digest
+from tundish.kernel.digest import Digest
+from tundish.learn import recipe as recipes
+from tundish.learn.errors import OptionsInvalidError
+from tundish.learn.material import Material
+from tundish.learn.recipe import Fitted, Recipe
+from tundish.learn.record import RunRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A trained candidate and how to repeat it."""
+
+    fitted: Fitted
+    record: RunRecord
+
+
+def train(
+    material: Material,
+    scenario: Scenario,
+    *,
+    data: Digest,
+    candidate: str | None = None,
+    seed: int = 0,
+    recipe: Recipe | None = None,
+) -> Trained:
+    """Train one candidate.
+
+    Args:
+        material: Windows with their parts; the judge part is taken away first.
+        scenario: The contract.
+        data: Digest of the data set, for the record.
+        candidate: Name of the candidate; None: the scenario's own choice.
+        seed: Seed of the recipe's generator.
+        recipe: The recipe; None: the installed one that the candidate names.
+
+    Raises:
+        OptionsInvalidError: if there is no such candidate, or its options are wrong.
+        RecipeUnknownError: if its recipe is not installed.
+        PartMissingError, MaterialUnfitError: if the material does not do.
+    """
+    name = scenario.recipe if candidate is None else candidate
+    if name not in scenario.candidates:
+        have = ", ".join(scenario.candidates)
+        msg = f"The scenario {scenario.key} has no candidate {name!r}; it has: {have}."
+        raise OptionsInvalidError(msg)
+    chosen = scenario.candidates[name]
+    maker = recipe or recipes.load(chosen.recipe, scenario.task)
+    learnable = material.take(material.part != "judge")
+    with threadpool_limits(limits=1):
+        fitted = maker.fit(
+            learnable, scenario, chosen.options, np.random.default_rng(seed)
+        )
+    record = RunRecord(
+        scenario=scenario.key,
+        scenario_digest=digest.of_json(scenario.to_json()),
+        data=data,
+        material=learnable.digest(),
+        candidate=name,
+        recipe=chosen.recipe,
+        options=dict(chosen.options),
+        seed=seed,
+        chosen=fitted.chosen,
+        search=fitted.search,
+        promise=fitted.promise,
+        thresholds=fitted.thresholds,
+        versions=fitted.versions,
+        notes=fitted.notes,
+        graph=digest.of_bytes(fitted.graph),
+    )
+    return Trained(fitted=fitted, record=record)

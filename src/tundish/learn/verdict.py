@@ -1,0 +1,138 @@
+"""The verdict: what the judge found, in plant terms, with a spread and frankly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from tundish.catalog.scenario import Limit, Scenario, Task
+from tundish.kernel.records import Record
+from tundish.learn.recipe import Promise
+
+
+class Figure(Record):
+    """One measured figure.
+
+    Attributes:
+        metric: Its name, such as ``rmse``.
+        value: None where it cannot be computed.
+        unit: Its unit; empty for shares and counts.
+        low, high: 90 % interval, where a spread could be had.
+        spread: How the interval was made; empty without one.
+    """
+
+    metric: str
+    value: float | None
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    spread: str = ""
+
+
+class LimitResult(Record):
+    """One limit of the scenario against its measured figure."""
+
+    metric: str
+    value: float | None
+    low: float | None
+    high: float | None
+    at_least: float | None
+    at_most: float | None
+    holds: bool
+    why: str
+
+
+class EventResult(Record):
+    """One marked event.
+
+    Attributes:
+        event: Its number in the site profile, from 0.
+        found: Whether any window that overlaps it alarmed.
+        delay_s: Seconds from its first window to the first alarm.
+        peak: Highest score in it.
+    """
+
+    event: int
+    found: bool
+    delay_s: float | None
+    peak: float
+
+
+class Slice(Record):
+    """The figures of one piece of the judged part."""
+
+    name: str
+    count: int
+    figures: tuple[Figure, ...]
+
+
+class Verdict(Record):
+    """What the judge says of one graph.
+
+    Attributes:
+        scenario: Key of the scenario.
+        graph: Digest of the graph that was judged.
+        accepted: True if every limit holds.
+        limits: Each limit with its number.
+        figures: All figures of the graph.
+        baseline_name, baseline: What the plant has today, and its figures.
+        promise: What the threshold promised; ``figures`` hold what was seen.
+        slices: Figures by piece of the judged part.
+        events: Each marked event (anomaly).
+        judged: Number of judged samples (laboratory values; windows for anomaly).
+        notes: What a reader must know.
+        seed: Seed of the bootstrap.
+    """
+
+    format: Literal["tundish.verdict"] = "tundish.verdict"
+    version: Literal[1] = 1
+    scenario: str
+    task: Task
+    graph: str
+    accepted: bool
+    limits: tuple[LimitResult, ...]
+    figures: tuple[Figure, ...]
+    baseline_name: str
+    baseline: tuple[Figure, ...]
+    promise: Promise | None
+    slices: tuple[Slice, ...]
+    events: tuple[EventResult, ...] = ()
+    judged: int
+    notes: tuple[str, ...]
+    seed: int
+
+    def figure(self, metric: str) -> Figure:
+        """Return the graph's figure of a metric; ``KeyError`` if there is none."""
+        return {figure.metric: figure for figure in self.figures}[metric]
+
+
+def finite(value: float) -> float | None:
+    """Return a number that a record can hold: None for NaN and infinities."""
+    return float(value) if math.isfinite(value) else None
+
+
+def hold_limits(
+    scenario: Scenario, figures: Iterable[Figure]
+) -> tuple[LimitResult, ...]:
+    """Hold each limit of a scenario against the figures.
+
+    A figure that is missing or could not be computed keeps no limit: fail closed.
+    """
+    by_metric = {figure.metric: figure for figure in figures}
+    return tuple(_hold(limit, by_metric) for limit in scenario.acceptance.limits)
+
+
+def _hold(limit: Limit, by_metric: Mapping[str, Figure]) -> LimitResult:
+    figure = by_metric.get(limit.metric) or Figure(metric=limit.metric, value=None)
+    value = math.nan if figure.value is None else figure.value
+    return LimitResult(
+        metric=limit.metric,
+        value=figure.value,
+        low=figure.low,
+        high=figure.high,
+        at_least=limit.at_least,
+        at_most=limit.at_most,
+        holds=limit.holds(value),
+        why=limit.why,
+    )
