@@ -144,8 +144,6 @@ class Pipeline:
             self.counts.received += len(stored.new)
         else:
             self.counts.backfilled += len(stored.new)
-        for gap in stored.dropped:
-            self.aligner.forget(gap.signal, gap.to_us)
         self.counts.dropped += len(stored.dropped)
         if live:
             self.counts.out_of_order += _falls(stored.new, self.newest)
@@ -154,6 +152,8 @@ class Pipeline:
         for sample in sorted(stored.new, key=_time):
             self._place(sample, kept, holes)
         self.aligner.add(kept)
+        for gap in stored.dropped:
+            self.aligner.forget(gap.signal, gap.to_us)
         late = len(stored.new) - len(kept)
         self.counts.late += late
         return Taken(
