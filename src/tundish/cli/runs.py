@@ -12,7 +12,7 @@ from tundish.cli.exits import NOT_GOOD_ENOUGH
 from tundish.cli.options import AsJson, In, Mirror, open_workspace
 
 if TYPE_CHECKING:
-    from tundish.learn.verdict import Verdict
+    from tundish.learn.verdict import LimitResult, Verdict
 
 Run = Annotated[
     str, typer.Argument(help="A run, or its beginning; default: the newest.")
@@ -21,7 +21,7 @@ Run = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
-    for command in (train, runs, judge):
+    for command in (train, runs, repeat, judge):
         app.command()(command)
 
 
@@ -76,6 +76,22 @@ def runs(workspace: In = Path(), json: AsJson = False) -> None:
     show.table("Runs", ["run", "scenario", "candidate", "verdict"], rows)
 
 
+def repeat(run: Run = "", workspace: In = Path(), json: AsJson = False) -> None:
+    """Train again from a run's record: the same graph, to the byte?"""
+    from tundish.flows.repeat import repeat as repeat_run
+
+    with show.working("Repeating"):
+        report = repeat_run(open_workspace(workspace), run)
+    if json:
+        show.as_json(report)
+    else:
+        show.line(
+            f"{report.run}: {report.said}", show.GOOD if report.same else show.POOR
+        )
+    if not report.same:
+        raise typer.Exit(NOT_GOOD_ENOUGH)
+
+
 def judge(run: Run = "", workspace: In = Path(), json: AsJson = False) -> None:
     """Judge a run's graph in plant terms: accept or refuse against the scenario."""
     from tundish.flows.judge import judge as judge_run
@@ -93,19 +109,32 @@ def judge(run: Run = "", workspace: In = Path(), json: AsJson = False) -> None:
 def show_verdict(verdict: Verdict) -> None:
     """Print a verdict: accept or refuse, each limit with its number and reason."""
     word, tone = ("ACCEPTED", show.GOOD) if verdict.accepted else ("REFUSED", show.POOR)
-    show.line(f"{word}   {verdict.subject}", tone)
+    show.line(f"{word}   {verdict.scenario}, judged on {verdict.judged} samples", tone)
     rows = [
         (
             limit.metric,
-            limit.shown,
-            limit.limit,
+            _measured(limit),
+            f">= {limit.at_least:g}"
+            if limit.at_least is not None
+            else f"<= {limit.at_most:g}",
             "holds" if limit.holds else "MISSED",
             limit.why,
         )
         for limit in verdict.limits
     ]
-    show.table(
-        "", ["metric", "measured (90 % interval)", "limit", "", "why this limit"], rows
-    )
+    columns = ["metric", "measured (90 % interval)", "limit", "", "why this limit"]
+    show.table("", columns, rows)
+    show.line(f"Baseline: {verdict.baseline_name}")
+    for figure in verdict.baseline:
+        if figure.value is not None:
+            show.line(f"  {figure.metric} {figure.value:.3g} {figure.unit}")
     for note in verdict.notes:
         show.line(f"  {note}")
+
+
+def _measured(limit: LimitResult) -> str:
+    if limit.value is None:
+        return "unknown"
+    if limit.low is None or limit.high is None:
+        return f"{limit.value:.3g}"
+    return f"{limit.value:.3g} ({limit.low:.3g} to {limit.high:.3g})"

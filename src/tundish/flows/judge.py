@@ -12,6 +12,7 @@ from tundish.flows.workspace import Workspace
 from tundish.kernel import digest as digests
 from tundish.kernel.errors import PathMissingError
 from tundish.learn.judge import judge as judge_graph
+from tundish.learn.material import Material
 from tundish.learn.verdict import Verdict
 from tundish.model.session import Session
 
@@ -28,14 +29,10 @@ def judge(workspace: Workspace, run: str = "") -> Verdict:
             longer what the run was trained on.
     """
     found = runs.find(workspace, run)
-    prepared = prepare(found.site, found.scenario, _root(found))
-    learnable = prepared.material.take(prepared.material.part != "judge")
-    if learnable.digest() != found.record.material:
-        msg = f"The data of the run {found.name} has changed since it was trained."
-        raise RunDamagedError(msg)
+    material = material_of(found)
     session = Session(found.graph, found.golden)
     verdict = judge_graph(
-        prepared.material,
+        material,
         found.scenario,
         session.run,
         found.claim,
@@ -51,6 +48,20 @@ def judge(workspace: Workspace, run: str = "") -> Verdict:
         detail={"accepted": verdict.accepted, "graph": found.record.graph},
     )
     return verdict
+
+
+def material_of(found: runs.Run) -> Material:
+    """Return the windows of a run, made again from its data.
+
+    Raises:
+        RunDamagedError: if the data is no longer what the run was trained on.
+    """
+    prepared = prepare(found.site, found.scenario, _root(found))
+    learnable = prepared.material.take(prepared.material.part != "judge")
+    if learnable.digest() != found.record.material:
+        msg = f"The data of the run {found.name} has changed since it was trained."
+        raise RunDamagedError(msg)
+    return prepared.material
 
 
 def _root(found: runs.Run) -> Path:

@@ -25,6 +25,7 @@ from tundish.flows.errors import (
     WorkspaceExistsError,
     WorkspaceMissingError,
 )
+from tundish.kernel import digest as digests
 from tundish.kernel import paths, settings
 from tundish.kernel.clock import Clock, SystemClock
 from tundish.kernel.digest import Digest, hex_part, short
@@ -307,3 +308,8 @@ def _read_file(path: Path) -> WorkspaceFile:
         first = error.errors()[0]
         msg = f"{path} is not valid: {key_path(first['loc'])}: {first['msg']}."
         raise DocumentMalformedError(msg) from error
+
+
+def digest_of(path: Path) -> Digest:
+    """Return the digest of a file that a verb made."""
+    return digests.of_file(paths.existing_file(path))

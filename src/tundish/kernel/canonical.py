@@ -124,9 +124,10 @@ def _check_scalar(value: object) -> None:
 
 
 def _check_key(key: object) -> None:
-    if not isinstance(key, str) or any(ord(letter) > 0xFFFF for letter in key):
-        msg = f"The key {key!r} is no plain text."
-        raise NotCanonicalError(msg)
+    if isinstance(key, str) and (key.isascii() or max(key) <= "\uffff"):
+        return
+    msg = f"The key {key!r} is no plain text."
+    raise NotCanonicalError(msg)
 
 
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:

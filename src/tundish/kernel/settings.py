@@ -43,6 +43,9 @@ def silence_onnxruntime() -> bool:
     Returns:
         False if onnxruntime was already imported without it: too late.
     """
-    already = os.environ.get(TELEMETRY_OFF) == "1"
+    if os.environ.get(TELEMETRY_OFF) == "1":
+        return True
+    if "onnxruntime" in sys.modules:
+        return False
     os.environ[TELEMETRY_OFF] = "1"
-    return already or "onnxruntime" not in sys.modules
+    return True

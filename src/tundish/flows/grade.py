@@ -1,0 +1,111 @@
+"""Grade data: a letter, hard gates, indicators, findings in order of worth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tundish.catalog import library
+from tundish.catalog.scenario import Task
+from tundish.data.binding import bind
+from tundish.data.grade.bound import grade_bound
+from tundish.data.grade.file import grade_file
+from tundish.data.grade.report import GradeReport
+from tundish.flows.fetch import Located, Progress, locate
+from tundish.flows.workspace import Workspace
+from tundish.kernel import digest as digests
+from tundish.kernel.clock import SystemClock
+from tundish.kernel.errors import PathMissingError
+from tundish.kernel.records import Record
+
+
+class GradeOptions(Record):
+    """What is known of the data beside its bytes; all of it may be left out.
+
+    Attributes:
+        scenario: A contract to grade against; found from the site if not named.
+        site: The site profile that binds the data.
+        time, unit, target: Names of columns.
+        task: ``regress`` or ``anomaly``.
+        time_zone: Zone of local times.
+        licence: The data's licence or terms.
+    """
+
+    scenario: str | None = None
+    site: str | None = None
+    time: str | None = None
+    unit: str | None = None
+    target: str | None = None
+    task: Task | None = None
+    time_zone: str | None = None
+    licence: str | None = None
+
+
+def grade(
+    data: str,
+    options: GradeOptions | None = None,
+    *,
+    mirror: Path | None = None,
+    workspace: Workspace | None = None,
+    progress: Progress | None = None,
+) -> GradeReport:
+    """Grade a file, a folder bound by a site profile, or a set of the catalogue.
+
+    Args:
+        data: A path, or a key of the catalogue.
+        options: What is known beside the bytes.
+        mirror: Where to take a catalogue set from without a network.
+        workspace: Whose ledger keeps the act, if any.
+        progress: Told what is being done.
+
+    Raises:
+        PathMissingError, and what the readers refuse.
+    """
+    chosen = options or GradeOptions()
+    tell = progress or (lambda _text: None)
+    located = locate(data, mirror=mirror, progress=progress)
+    tell("reading and grading")
+    site = chosen.site or (located.entry.grade.site if located.entry else None)
+    report = _bound(located, chosen, site) if site else _file(located, data, chosen)
+    if workspace is not None:
+        made = digests.of_json(report.to_json())
+        workspace.record(
+            "graded",
+            inputs=[located.digest],
+            outputs=[made],
+            names={located.digest: located.name, made: f"grade of {located.name}"},
+            detail={"letter": report.letter, "findings": len(report.findings)},
+        )
+    return report
+
+
+def _bound(located: Located, options: GradeOptions, name: str) -> GradeReport:
+    site = library.site(name)
+    scenario = library.scenario(options.scenario or site.scenario)
+    return grade_bound(
+        bind(site, scenario, located.root),
+        scenario,
+        site,
+        now=SystemClock().now(),
+        licence=options.licence or located.licence,
+        licence_kind=located.entry.licence.kind if located.entry else None,
+        name=located.name,
+    )
+
+
+def _file(located: Located, data: str, options: GradeOptions) -> GradeReport:
+    path = Path(data)
+    if path.is_dir():
+        msg = f"{data} is a folder, and no site profile says what its files are."
+        raise PathMissingError(
+            msg, advice="Name a file, or bind the folder with --site FILE."
+        )
+    return grade_file(
+        path,
+        now=SystemClock().now(),
+        time=options.time,
+        unit=options.unit,
+        target=options.target,
+        task=options.task,
+        time_zone=options.time_zone,
+        licence=options.licence or located.licence,
+    )

@@ -1,0 +1,152 @@
+"""Run a line: a sealed package on the plant's signals."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import cast
+
+from pydantic import JsonValue
+
+from tundish.flows.open_package import OpenModel, open_package
+from tundish.flows.workspace import Workspace
+from tundish.kernel.clock import Clock
+from tundish.kernel.records import Record
+from tundish.line.engine import LineEngine
+from tundish.line.events import Event, Listener, unheard
+from tundish.line.linefile import LineFile, read_line_file
+from tundish.line.parts import EngineOptions, LineParts
+from tundish.line.plugins import open_buffer, open_sinks, open_sources
+from tundish.line.report import LineReport
+
+KEPT = {
+    "started": "line-started",
+    "state": "line-state",
+    "gap": "line-gap",
+    "dropped": "line-dropped",
+    "link-lost": "line-link-lost",
+    "link-restored": "line-link-restored",
+    "sink-refused": "line-sink-refused",
+    "stopped": "line-stopped",
+}
+
+
+class LineSummary(Record):
+    """How far a line came, in numbers."""
+
+    said: str
+    ended: str
+    mode: str
+    received: int
+    backfilled: int
+    estimates: int
+    scored: int
+    abstained: dict[str, int]
+    gaps: tuple[str, ...]
+    states: tuple[str, ...]
+    latency_ms: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineOptions:
+    """What a caller may choose beside the line file.
+
+    Attributes:
+        until: The line ends by itself when this source time has its answer.
+        clock: The line's clock, if not the workspace's: a replay has its own.
+        on_event: Told of everything that happens.
+        on_ready: Called when the line has been put together, before it connects.
+    """
+
+    until: datetime | None = None
+    clock: Clock | None = None
+    on_event: Listener = unheard
+    on_ready: Callable[[], None] = lambda: None
+
+
+def run_line(
+    workspace: Workspace, path: Path, options: LineOptions | None = None
+) -> LineReport:
+    """Open the package of a line file and run the line until it is stopped.
+
+    Starts, states, gaps, lost links and the end are in the workspace's ledger.
+    Ctrl-C is a clean stop: what was acknowledged is on disk, and the report says
+    how far the line came.
+
+    Raises:
+        DocumentInvalidError, LineFileInvalidError: if the line file is wrong.
+        RefusedError: if the package or its grant does not open here.
+        SourceUnreachableError, NodeMissingError: if the plant does not answer.
+    """
+    chosen = options or LineOptions()
+    line = read_line_file(path)
+    model = open_package(
+        workspace,
+        path.parent / line.package,
+        path.parent / line.grant if line.grant else None,
+    )
+    if model.warning:
+        chosen.on_event(_warning(workspace, model))
+    with open_buffer(line, model.scenario, path.parent) as buffer:
+        engine = LineEngine(
+            LineParts(
+                scenario=model.scenario,
+                scorer=model.session,
+                model=model.package.digest,
+                sources=open_sources(line, model.scenario),
+                sinks=open_sinks(line, model.scenario),
+                buffer=buffer,
+            ),
+            options=EngineOptions(
+                mode=line.mode, until=chosen.until, backfill_max_s=line.backfill_max_s
+            ),
+            clock=chosen.clock or workspace.clock,
+            on_event=_keeper(workspace, line, model, chosen.on_event),
+        )
+        chosen.on_ready()
+        try:
+            return asyncio.run(engine.run())
+        except KeyboardInterrupt:
+            return engine.report()
+
+
+def summarise(report: LineReport) -> LineSummary:
+    """Return a line's report as a record for a screen or a machine."""
+    return LineSummary(
+        said=report.one_line(),
+        ended=report.ended,
+        mode=report.mode,
+        received=report.received,
+        backfilled=report.backfilled,
+        estimates=report.estimates,
+        scored=report.scored,
+        abstained=report.abstained,
+        gaps=tuple(f"{gap.signal}: {gap.reason}" for gap in report.gaps),
+        states=tuple(f"{change.state}: {change.reason}" for change in report.states),
+        latency_ms=report.latency_ms,
+    )
+
+
+def _keeper(
+    workspace: Workspace, line: LineFile, model: OpenModel, listener: Listener
+) -> Listener:
+    """Return a listener that writes what must be kept into the ledger."""
+
+    def heard(event: Event) -> None:
+        if event.kind in KEPT:
+            kept = cast("dict[str, JsonValue]", event.detail)
+            workspace.record(
+                KEPT[event.kind],
+                inputs=[model.package.digest],
+                detail={**kept, "line": line.name, "said": event.text[:500]},
+            )
+        listener(event)
+
+    return heard
+
+
+def _warning(workspace: Workspace, model: OpenModel) -> Event:
+    return Event(at=workspace.clock.now(), kind="progress", text=model.warning)
