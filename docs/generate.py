@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
 import typer.main
 
 import tundish.cli.errors  # noqa: F401  (loads every room's error classes)
@@ -37,8 +36,12 @@ def cli_page() -> str:
     """Return the page of all commands with their options."""
     lines = ["# Commands\n", "Every command takes `--help`.\n"]
     for name, command in sorted(_commands(typer.main.get_command(app), "tundish")):
-        lines += [f"## `{name}`\n", (command.help or "").strip() + "\n"]
-        rows = [_parameter(item) for item in command.params if item.name != "help"]
+        lines += [f"## `{name}`\n", (getattr(command, "help", "") or "").strip() + "\n"]
+        rows = [
+            _parameter(item)
+            for item in getattr(command, "params", [])
+            if item.name != "help"
+        ]
         if rows:
             lines += ["| argument or option | what |", "|---|---|", *rows, ""]
     lines += ["## Exit codes\n", "| code | meaning |", "|---|---|"]
@@ -91,19 +94,21 @@ def _exit(cls: type[errors.TundishError]) -> int:
     return exit_code(cls("")) if CODES else 0
 
 
-def _commands(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
-    if isinstance(command, click.Group):
-        for part, inner in command.commands.items():
-            yield from _commands(inner, f"{name} {part}")
-    else:
+def _commands(command: object, name: str) -> Iterator[tuple[str, object]]:
+    inner = getattr(command, "commands", None)
+    if inner is None:
         yield name, command
+        return
+    for part, found in inner.items():
+        yield from _commands(found, f"{name} {part}")
 
 
-def _parameter(item: click.Parameter) -> str:
+def _parameter(item: object) -> str:
     said = getattr(item, "help", "") or ""
-    if isinstance(item, click.Argument):
-        return f"| `{(item.name or '').upper()}` | {said} |"
-    return f"| `{', '.join(item.opts)}` | {said} |"
+    options = getattr(item, "opts", [])
+    if any(option.startswith("-") for option in options):
+        return f"| `{', '.join(options)}` | {said} |"
+    return f"| `{options[0].upper()}` | {said} |"
 
 
 def main() -> int:

@@ -134,6 +134,8 @@ def _where(error: yaml.YAMLError, origin: str) -> str:
 def _said(error: ValidationError, model: type[BaseModel], origin: str) -> str:
     every = error.errors(include_url=False)
     details = [detail for detail in every if not _shadowed(detail, every)]
+    # a misspelt key makes another one missing: say the unknown first
+    details.sort(key=lambda detail: detail["type"] != "extra_forbidden")
     parts = [_one(detail) for detail in details[:MAX_ERRORS_SAID]]
     more = len(details) - len(parts)
     tail = f"; and {more} more" if more > 0 else ""

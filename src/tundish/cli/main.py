@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from importlib import metadata
 
-import click
 import typer
 
 from tundish.cli import (
@@ -25,6 +24,8 @@ from tundish.flows.errors import ExtraMissingError
 from tundish.kernel import settings
 from tundish.kernel.errors import InternalError, InterruptedByUserError, TundishError
 from tundish.kernel.extras import extra_for
+
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="tundish",
@@ -62,23 +63,23 @@ def run(arguments: list[str] | None = None) -> None:
 def status(arguments: list[str]) -> int:
     """Run one command and return its exit code; a traceback never reaches the user."""
     try:
-        result = app(args=arguments, prog_name="tundish", standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
-    except click.ClickException as problem:
-        problem.show()
-        return problem.exit_code
+        app(args=arguments, prog_name="tundish")
+    except SystemExit as stop:  # every end of Typer's, also of usage errors
+        code = stop.code if isinstance(stop.code, int) else 0
+        if code == INTERRUPTED:
+            show.error(_as_problem(KeyboardInterrupt()), json="--json" in arguments)
+        return code
     except (Exception, KeyboardInterrupt) as raised:  # noqa: BLE001  (the last stop before the user)
         said = _as_problem(raised)
         show.error(said, json="--json" in arguments)
         return exit_code(said)
-    return result if isinstance(result, int) else 0
+    return 0
 
 
 def _as_problem(raised: BaseException) -> TundishError:
     if isinstance(raised, TundishError):
         return raised
-    if isinstance(raised, KeyboardInterrupt | click.Abort):
+    if isinstance(raised, KeyboardInterrupt):
         return InterruptedByUserError("Stopped by Ctrl-C; what was finished is kept.")
     if isinstance(raised, ModuleNotFoundError):
         return _extra(raised)

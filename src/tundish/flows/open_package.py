@@ -138,7 +138,7 @@ def score(model: OpenModel, windows: NDArray[np.float32]) -> ScoreReport:
             for name, values in answers.items()
             if values.shape[1] == 1
         }
-        found.append(Score(outputs=numbers, abstained=""))
+        found.append(_answer(numbers))
     return ScoreReport(
         product=model.package.statement.product,
         version=model.package.statement.version,
@@ -147,11 +147,20 @@ def score(model: OpenModel, windows: NDArray[np.float32]) -> ScoreReport:
     )
 
 
+def _answer(numbers: dict[str, float]) -> Score:
+    distance = numbers.get("applicability", 0.0)
+    if distance > 1.0:
+        reason = f"{distance:.3g} times as far from the training data as the limit"
+        return Score(outputs={"applicability": distance}, abstained=reason)
+    return Score(outputs=numbers, abstained="")
+
+
 def read_windows(path: Path, scenario: Scenario) -> NDArray[np.float32]:
     """Read windows from a CSV of numbers: one row per time, one column per channel.
 
-    The first line is taken as a header if it holds a text. Rows are cut into windows
-    of the scenario's length, each beginning ``stride`` rows after the last.
+    The first line is a header if it holds a text, or if it is the axis of a spectrum
+    (its wavenumbers, say). Rows are cut into windows of the scenario's length, each
+    beginning ``stride`` rows after the last.
 
     Raises:
         WindowFileError: if the file is no table of numbers of the right width.
@@ -160,7 +169,7 @@ def read_windows(path: Path, scenario: Scenario) -> NDArray[np.float32]:
     lines = [
         line for line in text.decode("utf-8", "replace").splitlines() if line.strip()
     ]
-    if lines and not _numbers(lines[0]):
+    if lines and _is_header(lines[0], scenario):
         lines = lines[1:]
     rows = [_numbers(line) for line in lines]
     length, channels = scenario.window.rows, scenario.channels
@@ -178,6 +187,17 @@ def read_windows(path: Path, scenario: Scenario) -> NDArray[np.float32]:
     table = np.asarray(rows, dtype=np.float32)
     starts = range(0, len(table) - length + 1, scenario.window.stride)
     return np.stack([table[start : start + length] for start in starts])
+
+
+def _is_header(line: str, scenario: Scenario) -> bool:
+    numbers = _numbers(line)
+    if numbers is None:
+        return True
+    axis = scenario.signals[0].axis
+    if axis is None or len(numbers) != scenario.channels:
+        return False
+    ends = (numbers[0], numbers[axis.points - 1])
+    return ends == (axis.first, axis.last)
 
 
 def _numbers(line: str) -> list[float] | None:

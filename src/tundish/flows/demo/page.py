@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from tundish.catalog import library
 from tundish.data.grade.report import GradeReport
 from tundish.data.samples import full_run
+from tundish.flows.demo.state import Story
 from tundish.flows.demo.told import Refusal
 from tundish.flows.report.page import Block, Cell, Page, Part, Tile, Tone, cells
 from tundish.flows.report.pictures import (
@@ -24,15 +24,12 @@ from tundish.flows.report.pictures import (
     score_over_time,
     two_estimates,
 )
+from tundish.flows.runs import Run
 from tundish.kernel import clock
 from tundish.kernel.digest import short
 from tundish.learn.verdict import Verdict
 from tundish.line.samples import from_us
 from tundish.model.session import Session
-
-if TYPE_CHECKING:
-    from tundish.flows.demo.story import Story
-    from tundish.flows.runs import Run
 
 PLAIN, CHOSEN, ANOMALY = "plain", "second-derivative", "lagged-pca"
 RED, AMBER, GREY = "#c62828", "#d9822b", "#7b8794"

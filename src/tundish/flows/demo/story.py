@@ -5,17 +5,14 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from time import sleep
 
 from tundish.catalog import library
-from tundish.catalog.scenario import Scenario
-from tundish.catalog.site import SiteProfile
-from tundish.data.grade.report import GradeReport
 from tundish.flows import runs
 from tundish.flows import workspace as workspaces
 from tundish.flows.demo import plant
+from tundish.flows.demo.state import Story
 from tundish.flows.demo.told import Audience, DemoReport, Refusal, Said, Stage, Tone
 from tundish.flows.errors import NotAcceptedError
 from tundish.flows.fetch import fetch, locate
@@ -23,23 +20,16 @@ from tundish.flows.grade import GradeOptions, grade
 from tundish.flows.grant import GrantOrder, GrantReport, grant
 from tundish.flows.judge import judge
 from tundish.flows.ledger import reach, verify_ledger
-from tundish.flows.material import Prepared, prepare
+from tundish.flows.material import prepare
 from tundish.flows.open_package import open_package
 from tundish.flows.repeat import repeat
-from tundish.flows.runs import Run
-from tundish.flows.seal import SealOrder, SealReport, seal
+from tundish.flows.seal import SealOrder, seal
 from tundish.flows.train import Order, train
 from tundish.flows.verify import verify
-from tundish.flows.workspace import Workspace
 from tundish.kernel import paths
-from tundish.kernel.clock import Clock, SystemClock
 from tundish.kernel.digest import short
 from tundish.kernel.errors import RefusedError
-from tundish.learn.material import Material
-from tundish.learn.verdict import LimitResult, Verdict
-from tundish.ledger.lineage import Reach
-from tundish.ledger.log import LedgerReport
-from tundish.line.report import LineReport
+from tundish.learn.verdict import LimitResult
 
 GLUCOSE, FLOW = "C25.21.fermentation-glucose", "D46.27.pipeline-flow"
 FERMENTATION, WATER, WIND = "fermentation", "water-flow", "la-haute-borne"
@@ -48,268 +38,250 @@ DAY_S = 86_400.0
 TRIAL_S = 0.5
 
 
-@dataclass(kw_only=True)
-class Story:
-    """What the demo has made so far; each stage adds to it."""
-
-    root: Path
-    mirror: Path | None
-    audience: Audience
-    clock: Clock = field(default_factory=SystemClock)
-    stages: list[Stage] = field(default_factory=list)
-    grades: dict[str, GradeReport] = field(default_factory=dict)
-    verdicts: dict[str, Verdict] = field(default_factory=dict)
-    runs: dict[str, Run] = field(default_factory=dict)
-    refusals: list[Refusal] = field(default_factory=list)
-    plant: Workspace = field(init=False)
-    edge: Workspace = field(init=False)
-    stranger: Workspace = field(init=False)
-    scenario: Scenario = field(init=False)
-    site: SiteProfile = field(init=False)
-    prepared: Prepared = field(init=False)
-    water: Material = field(init=False)
-    sealed: SealReport = field(init=False)
-    granted: GrantReport = field(init=False)
-    line: LineReport = field(init=False)
-    ledgers: dict[str, LedgerReport] = field(default_factory=dict)
-    reached: Reach = field(init=False)
-    page: Path = field(init=False)
-
-    def data(self) -> Iterator[Said]:
-        """Make three workspaces and fetch three real data sets."""
-        self.plant = workspaces.create(self.root / "plant")
-        self.edge = workspaces.create(self.root / "edge-box")
-        self.stranger = workspaces.create(self.root / "other-box")
-        for key in (FERMENTATION, WIND, WATER):
-            report = fetch(
-                key,
-                mirror=self.mirror,
-                workspace=self.plant,
-                progress=self.audience.doing,
-            )
-            yield Said(
-                text=f"{report.name}: {len(report.files)} files, digest {short(report.digest)}, "
-                f"{report.licence} (class {report.licence_class})"
-            )
-
-    def grade(self) -> Iterator[Said]:
-        """Grade the soft sensor's data, and a second set to show dirt."""
-        for key in (FERMENTATION, WIND, WATER):
-            report = grade(
-                key, GradeOptions(), workspace=self.plant, progress=self.audience.doing
-            )
-            self.grades[key] = report
-            tone: Tone = "good" if report.letter in "AB" else "warn"
-            yield Said(text=f"Grade {report.letter} for {key}: {report.why}", tone=tone)
-            failed = [gate.name for gate in report.gates if not gate.passed]
-            gates = f"FAILED: {', '.join(failed)}" if failed else "all passed"
-            yield Said(text=f"  gates: {gates}")
-            for finding in report.findings[:4]:
-                yield Said(
-                    text=f"  {finding.tag or 'rows'} {finding.span}: {finding.what}"
-                )
-
-    def contract(self) -> Iterator[Said]:
-        """Say what is good enough before anything is trained."""
-        self.scenario, self.site = library.scenario(GLUCOSE), library.site(FERMENTATION)
-        yield Said(
-            text=f"{self.scenario.key}: {self.scenario.name.en} ({self.scenario.name.zh})"
+def _tell_data(story: Story) -> Iterator[Said]:
+    """Make three workspaces and fetch three real data sets."""
+    story.plant = workspaces.create(story.root / "plant")
+    story.edge = workspaces.create(story.root / "edge-box")
+    story.stranger = workspaces.create(story.root / "other-box")
+    for key in (FERMENTATION, WIND, WATER):
+        report = fetch(
+            key,
+            mirror=story.mirror,
+            workspace=story.plant,
+            progress=story.audience.doing,
         )
-        yield Said(text=f"Decided with it: {self.scenario.decision.what}.")
-        for limit in self.scenario.acceptance.limits:
-            side, value = (
-                ("at least", limit.at_least)
-                if limit.at_least is not None
-                else ("at most", limit.at_most)
-            )
-            yield Said(text=f"  {limit.metric} {side} {value:g}: {limit.why}")
-
-    def judged(self) -> Iterator[Said]:
-        """Train two candidates and judge both; only the graph is judged."""
-        for candidate in CANDIDATES:
-            self.audience.doing(f"training {candidate}")
-            yield from self._one(candidate, FERMENTATION, GLUCOSE, candidate)
-        self.audience.doing("repeating the training")
-        again = repeat(self.plant, self.runs[CANDIDATES[-1]].name)
         yield Said(
-            text=f"Trained again from its record: {again.said}.",
-            tone="good" if again.same else "bad",
-        )
-        located = locate(FERMENTATION)
-        self.prepared = prepare(self.site, self.scenario, located.root)
-        yield from self._one("lagged-pca", WATER, FLOW, None)
-        flow = self.runs["lagged-pca"]
-        self.water = prepare(flow.site, flow.scenario, locate(WATER).root).material
-        yield Said(
-            text="  (the four events were marked by hand from the maker's prose)",
-            tone="dim",
+            text=f"{report.name}: {len(report.files)} files, digest {short(report.digest)}, "
+            f"{report.licence} (class {report.licence_class})"
         )
 
-    def seal(self) -> Iterator[Said]:
-        """Seal the accepted run; meet three refusals."""
-        refused, accepted = (self.runs[name] for name in CANDIDATES)
-        with self._refusal("seal a model that the judge refused"):
-            seal(self.plant, refused.name, SealOrder(valid_s=90 * DAY_S))
-        yield self._last_refusal()
-        self.sealed = seal(self.plant, accepted.name, SealOrder(valid_s=90 * DAY_S))
-        package = Path(self.sealed.file)
+
+def _tell_grade(story: Story) -> Iterator[Said]:
+    """Grade the soft sensor's data, and a second set to show dirt."""
+    for key in (FERMENTATION, WIND, WATER):
+        report = grade(
+            key, GradeOptions(), workspace=story.plant, progress=story.audience.doing
+        )
+        story.grades[key] = report
+        tone: Tone = "good" if report.letter in "AB" else "warn"
+        yield Said(text=f"Grade {report.letter} for {key}: {report.why}", tone=tone)
+        failed = [gate.name for gate in report.gates if not gate.passed]
+        gates = f"FAILED: {', '.join(failed)}" if failed else "all passed"
+        yield Said(text=f"  gates: {gates}")
+        for finding in report.findings[:4]:
+            yield Said(text=f"  {finding.tag or 'rows'} {finding.span}: {finding.what}")
+
+
+def _tell_contract(story: Story) -> Iterator[Said]:
+    """Say what is good enough before anything is trained."""
+    story.scenario, story.site = library.scenario(GLUCOSE), library.site(FERMENTATION)
+    yield Said(
+        text=f"{story.scenario.key}: {story.scenario.name.en} ({story.scenario.name.zh})"
+    )
+    yield Said(text=f"Decided with it: {story.scenario.decision.what}.")
+    for limit in story.scenario.acceptance.limits:
+        side, value = (
+            ("at least", limit.at_least)
+            if limit.at_least is not None
+            else ("at most", limit.at_most)
+        )
+        yield Said(text=f"  {limit.metric} {side} {value:g}: {limit.why}")
+
+
+def _tell_judged(story: Story) -> Iterator[Said]:
+    """Train two candidates and judge both; only the graph is judged."""
+    for candidate in CANDIDATES:
+        story.audience.doing(f"training {candidate}")
+        yield from _one(story, candidate, FERMENTATION, GLUCOSE, candidate)
+    story.audience.doing("repeating the training")
+    again = repeat(story.plant, story.runs[CANDIDATES[-1]].name)
+    yield Said(
+        text=f"Trained again from its record: {again.said}.",
+        tone="good" if again.same else "bad",
+    )
+    located = locate(FERMENTATION)
+    story.prepared = prepare(story.site, story.scenario, located.root)
+    yield from _one(story, "lagged-pca", WATER, FLOW, None)
+    flow = story.runs["lagged-pca"]
+    story.water = prepare(flow.site, flow.scenario, locate(WATER).root).material
+    yield Said(
+        text="  (the four events were marked by hand from the maker's prose)",
+        tone="dim",
+    )
+
+
+def _tell_seal(story: Story) -> Iterator[Said]:
+    """Seal the accepted run; meet three refusals."""
+    refused, accepted = (story.runs[name] for name in CANDIDATES)
+    with _refusal(story, "seal a model that the judge refused"):
+        seal(story.plant, refused.name, SealOrder(valid_s=90 * DAY_S))
+    yield _last_refusal(story)
+    story.sealed = seal(story.plant, accepted.name, SealOrder(valid_s=90 * DAY_S))
+    package = Path(story.sealed.file)
+    yield Said(
+        text=f"Sealed {story.sealed.product} version {story.sealed.version}: signed, encrypted, {story.sealed.size / 1e6:.1f} MB",
+        tone="good",
+    )
+    carried = _carry(story, package)
+    trial = _grant(story, "trial", TRIAL_S)
+    story.granted = _grant(story, "production", 90 * DAY_S)
+    yield Said(
+        text=f"Granted to the edge box until {story.granted.not_after[:10]}; opens there:"
+    )
+    opened = open_package(story.edge, carried, Path(story.granted.file))
+    yield Said(
+        text=f"  {opened.package.card.title}, golden answer given, in memory only",
+        tone="good",
+    )
+    yield from _three_refusals(story, carried, Path(trial.file))
+
+
+def _tell_run_line(story: Story) -> Iterator[Said]:
+    """Replay the real run over OPC UA; pull the cable; go on."""
+    story.line = plant.run(
+        story.edge,
+        story.prepared.bound.tables["run"],
+        plant.Carried(
+            package=story.root / "edge-box" / Path(story.sealed.file).name,
+            grant=Path(story.granted.file),
+        ),
+        story.audience.doing,
+    )
+    yield from plant.told(story.line)
+
+
+def _tell_ledger(story: Story) -> Iterator[Said]:
+    """Prove the ledgers and follow the data set to where it went."""
+    for name, workspace in (("plant", story.plant), ("edge box", story.edge)):
+        report = verify_ledger(workspace)
+        story.ledgers[name] = report
         yield Said(
-            text=f"Sealed {self.sealed.product} version {self.sealed.version}: signed, encrypted, {self.sealed.size / 1e6:.1f} MB",
+            text=f"The ledger of the {name} holds: {report.size} entries, {report.checkpoints} signed checkpoints, root {report.root[:12]}",
             tone="good",
         )
-        carried = self._carry(package)
-        trial = self._grant("trial", TRIAL_S)
-        self.granted = self._grant("production", 90 * DAY_S)
+    story.reached = reach(story.plant, FERMENTATION)
+    yield Said(text=f"{FERMENTATION} ({short(story.reached.digest)}) reached:")
+    for item in story.reached.relatives:
         yield Said(
-            text=f"Granted to the edge box until {self.granted.not_after[:10]}; opens there:"
+            text=f"{'  ' * item.depth}{item.name or short(item.digest)} ({item.act})"
         )
-        opened = open_package(self.edge, carried, Path(self.granted.file))
-        yield Said(
-            text=f"  {opened.package.card.title}, golden answer given, in memory only",
-            tone="good",
-        )
-        yield from self._three_refusals(carried, Path(trial.file))
 
-    def run_line(self) -> Iterator[Said]:
-        """Replay the real run over OPC UA; pull the cable; go on."""
-        self.line = plant.run(
-            self.edge,
-            self.prepared.bound.tables["run"],
-            plant.Carried(
-                package=self.root / "edge-box" / Path(self.sealed.file).name,
-                grant=Path(self.granted.file),
-            ),
-            self.audience.doing,
-        )
-        yield from plant.told(self.line)
 
-    def ledger(self) -> Iterator[Said]:
-        """Prove the ledgers and follow the data set to where it went."""
-        for name, workspace in (("plant", self.plant), ("edge box", self.edge)):
-            report = verify_ledger(workspace)
-            self.ledgers[name] = report
-            yield Said(
-                text=f"The ledger of the {name} holds: {report.size} entries, {report.checkpoints} signed checkpoints, root {report.root[:12]}",
-                tone="good",
+def _tell_report(story: Story) -> Iterator[Said]:
+    """Write one page that can be shown."""
+    from tundish.flows.demo.page import build  # noqa: PLC0415  (plotly is slow to load)
+    from tundish.flows.report.page import render  # noqa: PLC0415
+
+    text = render(build(story))
+    story.page = story.plant.reports / "fermentation-glucose.html"
+    paths.write_whole(story.page, text.encode())
+    made = workspaces.digest_of(story.page)
+    story.plant.record(
+        "report-written",
+        inputs=[story.runs[CANDIDATES[-1]].digest],
+        outputs=[made],
+        names={made: story.page.name},
+    )
+    yield Said(
+        text=f"{story.page} ({len(text) / 1e6:.1f} MB, opens without a network)",
+        tone="good",
+    )
+
+
+def _one(
+    story: Story, name: str, data: str, scenario: str, candidate: str | None
+) -> Iterator[Said]:
+    made = train(story.plant, _order(data, scenario, candidate))
+    verdict = judge(story.plant, made.run)
+    story.runs[name] = runs.find(story.plant, made.run)
+    story.verdicts[name] = verdict
+    word = "ACCEPTED" if verdict.accepted else "REFUSED"
+    tone: Tone = "good" if verdict.accepted else "bad"
+    yield Said(text=f"{name}: {made.notes[0]}; parity {made.parity.split(':')[0]}")
+    yield Said(
+        text=f"  {word}: {'; '.join(limit_text(limit) for limit in verdict.limits)}",
+        tone=tone,
+    )
+    for note in verdict.notes[:2]:
+        yield Said(text=f"  {note}", tone="dim")
+
+
+def _grant(story: Story, purpose: str, valid_s: float) -> GrantReport:
+    order = GrantOrder(device=story.edge.device_text, purpose=purpose, valid_s=valid_s)
+    return grant(
+        story.plant,
+        Path(story.sealed.file),
+        order,
+        story.root / "edge-box" / f"{purpose}.grant",
+    )
+
+
+def _carry(story: Story, package: Path) -> Path:
+    """Carry package and public key by hand, as on a stick."""
+    key = story.root / "owner.pub"
+    paths.write_whole(key, story.plant.public_pem)
+    for box in (story.edge, story.stranger):
+        box.trust(key)
+        shutil.copy(package, box.root / package.name)
+    return story.edge.root / package.name
+
+
+def _three_refusals(story: Story, package: Path, trial: Path) -> Iterator[Said]:
+    data = bytearray(package.read_bytes())
+    data[len(data) // 2] ^= 1
+    changed = story.edge.root / "changed.tar"
+    changed.write_bytes(data)
+    with _refusal(story, "one byte of the package changed"):
+        verify(story.edge, changed)
+    yield _last_refusal(story)
+    with _refusal(story, "another device"):
+        open_package(
+            story.stranger,
+            story.stranger.root / package.name,
+            Path(story.granted.file),
+        )
+    yield _last_refusal(story)
+    sleep(TRIAL_S)
+    with _refusal(story, "after the trial grant ran out"):
+        open_package(story.edge, package, trial)
+    yield _last_refusal(story)
+
+
+@contextlib.contextmanager
+def _refusal(story: Story, tried: str) -> Iterator[None]:
+    try:
+        yield
+    except RefusedError as error:
+        story.refusals.append(
+            Refusal(
+                tried=tried,
+                code=error.code,
+                message=error.message,
+                advice=error.advice,
             )
-        self.reached = reach(self.plant, FERMENTATION)
-        yield Said(text=f"{FERMENTATION} ({short(self.reached.digest)}) reached:")
-        for item in self.reached.relatives:
-            yield Said(
-                text=f"{'  ' * item.depth}{item.name or short(item.digest)} ({item.act})"
-            )
-
-    def report(self) -> Iterator[Said]:
-        """Write one page that can be shown."""
-        from tundish.flows.demo.page import build  # noqa: PLC0415  (plotly is slow to load)
-        from tundish.flows.report.page import render  # noqa: PLC0415
-
-        text = render(build(self))
-        self.page = self.plant.reports / "fermentation-glucose.html"
-        paths.write_whole(self.page, text.encode())
-        made = workspaces.digest_of(self.page)
-        self.plant.record(
-            "report-written",
-            inputs=[self.runs[CANDIDATES[-1]].digest],
-            outputs=[made],
-            names={made: self.page.name},
         )
-        yield Said(
-            text=f"{self.page} ({len(text) / 1e6:.1f} MB, opens without a network)",
-            tone="good",
-        )
+        return
+    msg = f"What had to be refused was done: {tried}."
+    raise NotAcceptedError(msg, advice="Report this: it is a defect of Tundish.")
 
-    def _one(
-        self, name: str, data: str, scenario: str, candidate: str | None
-    ) -> Iterator[Said]:
-        made = train(self.plant, _order(data, scenario, candidate))
-        verdict = judge(self.plant, made.run)
-        self.runs[name] = runs.find(self.plant, made.run)
-        self.verdicts[name] = verdict
-        word = "ACCEPTED" if verdict.accepted else "REFUSED"
-        tone: Tone = "good" if verdict.accepted else "bad"
-        yield Said(text=f"{name}: {made.notes[0]}; parity {made.parity.split(':')[0]}")
-        yield Said(
-            text=f"  {word}: {'; '.join(limit_text(limit) for limit in verdict.limits)}",
-            tone=tone,
-        )
-        for note in verdict.notes[:2]:
-            yield Said(text=f"  {note}", tone="dim")
 
-    def _grant(self, purpose: str, valid_s: float) -> GrantReport:
-        order = GrantOrder(
-            device=self.edge.device_text, purpose=purpose, valid_s=valid_s
-        )
-        return grant(
-            self.plant,
-            Path(self.sealed.file),
-            order,
-            self.root / "edge-box" / f"{purpose}.grant",
-        )
-
-    def _carry(self, package: Path) -> Path:
-        """Carry package and public key by hand, as on a stick."""
-        key = self.root / "owner.pub"
-        paths.write_whole(key, self.plant.public_pem)
-        for box in (self.edge, self.stranger):
-            box.trust(key)
-            shutil.copy(package, box.root / package.name)
-        return self.edge.root / package.name
-
-    def _three_refusals(self, package: Path, trial: Path) -> Iterator[Said]:
-        data = bytearray(package.read_bytes())
-        data[len(data) // 2] ^= 1
-        changed = self.edge.root / "changed.tar"
-        changed.write_bytes(data)
-        with self._refusal("one byte of the package changed"):
-            verify(self.edge, changed)
-        yield self._last_refusal()
-        with self._refusal("another device"):
-            open_package(
-                self.stranger,
-                self.stranger.root / package.name,
-                Path(self.granted.file),
-            )
-        yield self._last_refusal()
-        sleep(TRIAL_S)
-        with self._refusal("after the trial grant ran out"):
-            open_package(self.edge, package, trial)
-        yield self._last_refusal()
-
-    @contextlib.contextmanager
-    def _refusal(self, tried: str) -> Iterator[None]:
-        try:
-            yield
-        except RefusedError as error:
-            self.refusals.append(
-                Refusal(
-                    tried=tried,
-                    code=error.code,
-                    message=error.message,
-                    advice=error.advice,
-                )
-            )
-            return
-        msg = f"What had to be refused was done: {tried}."
-        raise NotAcceptedError(msg, advice="Report this: it is a defect of Tundish.")
-
-    def _last_refusal(self) -> Said:
-        last = self.refusals[-1]
-        return Said(
-            text=f"{last.tried}: [{last.code}] {last.message} Advice: {last.advice}",
-            tone="bad",
-        )
+def _last_refusal(story: Story) -> Said:
+    last = story.refusals[-1]
+    return Said(
+        text=f"{last.tried}: [{last.code}] {last.message} Advice: {last.advice}",
+        tone="bad",
+    )
 
 
 TITLES: tuple[tuple[str, Callable[[Story], Iterator[Said]]], ...] = (
-    ("Data: fetch what is pinned", Story.data),
-    ("Grade: is it good enough, and what to mend first", Story.grade),
-    ("Scenario: what is good enough, and why", Story.contract),
-    ("Train and judge: only the shipped graph is judged", Story.judged),
-    ("Seal: sign, encrypt, grant; and what is refused", Story.seal),
-    ("Line: the real run over OPC UA, with the cable pulled", Story.run_line),
-    ("Ledger: proof, and where the data went", Story.ledger),
-    ("Report", Story.report),
+    ("Data: fetch what is pinned", _tell_data),
+    ("Grade: is it good enough, and what to mend first", _tell_grade),
+    ("Scenario: what is good enough, and why", _tell_contract),
+    ("Train and judge: only the shipped graph is judged", _tell_judged),
+    ("Seal: sign, encrypt, grant; and what is refused", _tell_seal),
+    ("Line: the real run over OPC UA, with the cable pulled", _tell_run_line),
+    ("Ledger: proof, and where the data went", _tell_ledger),
+    ("Report", _tell_report),
 )
 
 

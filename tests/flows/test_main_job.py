@@ -1,0 +1,304 @@
+"""The main job on the real fermentation set: data in, a sealed model out."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tundish.flows import runs
+from tundish.flows import workspace as workspaces
+from tundish.flows.errors import (
+    GrantMissingError,
+    IdentityMissingError,
+    NotAcceptedError,
+    RunDamagedError,
+    RunMissingError,
+)
+from tundish.flows.grant import GrantOrder, grant
+from tundish.flows.judge import judge
+from tundish.flows.ledger import latest_checkpoint, list_ledger, reach, verify_ledger
+from tundish.flows.open_package import open_package, read_windows, score
+from tundish.flows.repeat import repeat
+from tundish.flows.seal import SealOrder, seal
+from tundish.flows.train import Order, TrainReport, train
+from tundish.flows.verify import verify
+from tundish.flows.workspace import Workspace
+from tundish.kernel.clock import ManualClock
+from tundish.kernel.errors import RefusedError
+from tundish.learn.verdict import Verdict
+from tundish.ledger.errors import LedgerTamperedError
+
+pytestmark = pytest.mark.e2e
+GLUCOSE = "C25.21.fermentation-glucose"
+DAY_S = 86_400.0
+START = datetime(2026, 3, 1, 8, tzinfo=UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shop:
+    plant: Workspace
+    clock: ManualClock
+    trained: dict[str, TrainReport]
+    verdicts: dict[str, Verdict]
+    package: Path
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory, fermentation: Path) -> Shop:
+    clock = ManualClock(START)
+    plant = workspaces.create(tmp_path_factory.mktemp("shop") / "plant", clock=clock)
+    trained, verdicts = {}, {}
+    for candidate in ("plain", "second-derivative"):
+        order = Order(
+            data="fermentation",
+            scenario=GLUCOSE,
+            site="fermentation",
+            candidate=candidate,
+        )
+        trained[candidate] = train(plant, order)
+        clock.advance(60)
+        verdicts[candidate] = judge(plant, trained[candidate].run)
+    sealed = seal(
+        plant, trained["second-derivative"].run, SealOrder(valid_s=90 * DAY_S)
+    )
+    return Shop(
+        plant=plant,
+        clock=clock,
+        trained=trained,
+        verdicts=verdicts,
+        package=Path(sealed.file),
+    )
+
+
+@pytest.fixture
+def edge(shop: Shop, tmp_path: Path) -> Workspace:
+    box = workspaces.create(tmp_path / "edge", clock=ManualClock(shop.clock.now()))
+    key = tmp_path / "owner.pub"
+    key.write_bytes(shop.plant.public_pem)
+    box.trust(key)
+    return box
+
+
+def granted(
+    shop: Shop, box: Workspace, valid_s: float = 30 * DAY_S, uses: int | None = None
+) -> Path:
+    order = GrantOrder(
+        device=box.device_text, purpose="test", valid_s=valid_s, uses=uses
+    )
+    return Path(grant(shop.plant, shop.package, order, box.root / "model.grant").file)
+
+
+def codes(workspace: Workspace) -> list[str]:
+    return [
+        entry.code for _, entry in list_ledger(workspace) if entry.outcome == "refused"
+    ]
+
+
+def test_the_plain_model_is_refused_and_the_derivative_accepted(shop: Shop) -> None:
+    plain, chosen = shop.verdicts["plain"], shop.verdicts["second-derivative"]
+    assert not plain.accepted
+    assert not any(limit.holds for limit in plain.limits)
+    assert chosen.accepted
+    assert chosen.judged == 26
+    rmse = chosen.figure("rmse").value
+    assert rmse is not None
+    assert rmse < 3.0 < (plain.figure("rmse").value or 0.0)
+
+
+def test_a_refused_model_is_never_sealed(shop: Shop) -> None:
+    with pytest.raises(NotAcceptedError, match="it misses"):
+        seal(shop.plant, shop.trained["plain"].run, SealOrder(valid_s=DAY_S))
+    assert codes(shop.plant)[-1] == "not-accepted"
+
+
+def test_a_run_repeats_bit_for_bit(shop: Shop) -> None:
+    report = repeat(shop.plant, shop.trained["second-derivative"].run)
+    assert report.same
+    assert report.again == shop.trained["second-derivative"].graph
+
+
+def test_a_changed_graph_or_scenario_damages_the_run(
+    shop: Shop, tmp_path: Path
+) -> None:
+    name = shop.trained["plain"].run
+    copy = workspaces.create(tmp_path / "copy", clock=shop.clock)
+    folder = copy.runs / name
+    shutil.copytree(shop.plant.runs / name, folder)
+    assert runs.find(copy, "").name == name
+    (folder / runs.GRAPH).write_bytes(b"x" + (folder / runs.GRAPH).read_bytes())
+    with pytest.raises(RunDamagedError, match="not the one that was trained"):
+        runs.find(copy, name)
+    shutil.rmtree(folder)
+    shutil.copytree(shop.plant.runs / name, folder)
+    text = (folder / runs.SCENARIO).read_text(encoding="utf-8")
+    (folder / runs.SCENARIO).write_text(
+        text.replace("at_most: 3.0", "at_most: 99.0"), encoding="utf-8"
+    )
+    with pytest.raises(RunDamagedError, match="changed after training"):
+        runs.find(copy, name)
+    with pytest.raises(RunMissingError, match="no single run"):
+        runs.find(copy, "run-none")
+
+
+def test_the_granted_device_opens_the_package_and_scores(
+    shop: Shop, edge: Workspace, fermentation: Path, tmp_path: Path
+) -> None:
+    model = open_package(edge, shop.package, granted(shop, edge))
+    lines = (
+        (fermentation / "fermentation_spectra.csv")
+        .read_text(encoding="utf-8")
+        .splitlines()
+    )
+    file = tmp_path / "spectra.csv"
+    file.write_text("\n".join([lines[0], lines[1], lines[-1]]), encoding="utf-8")
+    report = score(model, read_windows(file, model.scenario))
+    assert 30 < report.scores[0].outputs["estimate"] < 60
+    assert report.scores[0].outputs["lower"] < report.scores[0].outputs["estimate"]
+    assert report.scores[1].outputs == {}
+    assert "dead" in report.scores[1].abstained
+
+
+def test_the_package_scores_what_the_judged_graph_scores(
+    shop: Shop, edge: Workspace
+) -> None:
+    model = open_package(edge, shop.package, granted(shop, edge))
+    run = runs.find(shop.plant, shop.trained["second-derivative"].run)
+    windows = run.golden.window.array()
+    answers = model.session.run(windows)
+    for name, tensor in run.golden.outputs.items():
+        assert np.array_equal(answers[name], tensor.array())
+
+
+def test_one_changed_byte_is_refused_and_written_down(
+    shop: Shop, edge: Workspace, tmp_path: Path
+) -> None:
+    data = bytearray(shop.package.read_bytes())
+    for place in (0, 700, len(data) // 2, len(data) - 1):
+        data[place] ^= 1
+        changed = tmp_path / "changed.tar"
+        changed.write_bytes(data)
+        data[place] ^= 1
+        with pytest.raises(RefusedError):
+            verify(edge, changed)
+    assert len(codes(edge)) == 4
+    assert verify(edge, shop.package).encrypted
+
+
+def test_another_device_is_refused(shop: Shop, edge: Workspace, tmp_path: Path) -> None:
+    grant_file = granted(shop, edge)
+    other = workspaces.create(tmp_path / "other", clock=ManualClock(shop.clock.now()))
+    key = tmp_path / "k.pub"
+    key.write_bytes(shop.plant.public_pem)
+    other.trust(key)
+    with pytest.raises(RefusedError, match="is for the device"):
+        open_package(other, shop.package, grant_file)
+    assert codes(other) == ["grant-other-device"]
+    with pytest.raises(GrantMissingError):
+        open_package(other, shop.package)
+
+
+def test_an_untrusted_signer_is_refused(shop: Shop, tmp_path: Path) -> None:
+    stranger = workspaces.create(
+        tmp_path / "stranger", clock=ManualClock(shop.clock.now())
+    )
+    with pytest.raises(RefusedError, match="not trusted"):
+        verify(stranger, shop.package)
+    assert codes(stranger) == ["signer-untrusted"]
+
+
+def test_a_grant_expires_and_warns_before(shop: Shop, edge: Workspace) -> None:
+    grant_file = granted(shop, edge, valid_s=10 * DAY_S)
+    clock = edge.clock
+    assert isinstance(clock, ManualClock)
+    assert "10.0 days" in open_package(edge, shop.package, grant_file).warning
+    clock.advance(10 * DAY_S)
+    with pytest.raises(RefusedError, match="expired"):
+        open_package(edge, shop.package, grant_file)
+    clock.advance(-9 * DAY_S)
+    with pytest.raises(RefusedError, match="seen here before"):
+        open_package(edge, shop.package, grant_file)
+    assert codes(edge)[-2:] == ["grant-expired", "clock-set-back"]
+
+
+def test_a_grant_is_used_up(shop: Shop, edge: Workspace) -> None:
+    grant_file = granted(shop, edge, uses=2)
+    for _ in range(2):
+        open_package(edge, shop.package, grant_file)
+    with pytest.raises(RefusedError):
+        open_package(edge, shop.package, grant_file)
+    assert codes(edge) == ["grant-used-up"]
+
+
+def test_an_older_version_is_refused_once_a_newer_was_seen(
+    shop: Shop, edge: Workspace
+) -> None:
+    old = edge.root / "old.tar"
+    shutil.copy(shop.package, old)
+    newer = seal(
+        shop.plant, shop.trained["second-derivative"].run, SealOrder(valid_s=90 * DAY_S)
+    )
+    assert newer.version > 1
+    verify(edge, Path(newer.file))
+    with pytest.raises(RefusedError):
+        verify(edge, old)
+    assert codes(edge) == ["package-older"]
+
+
+def test_only_the_sealing_workspace_issues_grants(shop: Shop, edge: Workspace) -> None:
+    order = GrantOrder(device=edge.device_text, purpose="x", valid_s=DAY_S)
+    with pytest.raises(IdentityMissingError):
+        grant(edge, shop.package, order)
+
+
+def test_a_clear_package_opens_without_a_grant(shop: Shop, edge: Workspace) -> None:
+    run = shop.trained["second-derivative"].run
+    clear = seal(shop.plant, run, SealOrder(valid_s=DAY_S, encrypt=False))
+    model = open_package(edge, Path(clear.file))
+    assert model.grant is None
+    assert model.warning == ""
+
+
+def test_the_data_set_reaches_the_package_and_its_grants(
+    shop: Shop, edge: Workspace
+) -> None:
+    granted(shop, edge)
+    acts = {item.act for item in reach(shop.plant, "fermentation").relatives}
+    assert {"trained", "judged", "package-sealed", "grant-issued"} <= acts
+
+
+def test_the_ledger_is_proven_and_a_witness_catches_a_second_history(
+    shop: Shop, tmp_path: Path
+) -> None:
+    witness = tmp_path / "checkpoint.txt"
+    witness.write_text(latest_checkpoint(shop.plant), encoding="utf-8")
+    report = verify_ledger(shop.plant, [witness])
+    assert report.unwitnessed == 0
+    other = workspaces.create(tmp_path / "w2", name=shop.plant.name, clock=shop.clock)
+    with pytest.raises(LedgerTamperedError):
+        verify_ledger(other, [witness])
+
+
+def test_nothing_secret_is_in_a_ledger_or_a_package(
+    shop: Shop, edge: Workspace
+) -> None:
+    grant_file = granted(shop, edge)
+    model = open_package(edge, shop.package, grant_file)
+    secret = shop.plant.identity(model.package.digest).secret.reveal().encode()
+    graph = (
+        shop.plant.runs / shop.trained["second-derivative"].run / runs.GRAPH
+    ).read_bytes()
+    public = [
+        shop.package,
+        grant_file,
+        shop.plant.inner / "ledger.db",
+        edge.inner / "ledger.db",
+    ]
+    for path in (*public, *edge.root.rglob("*.json")):
+        data = path.read_bytes()
+        assert secret not in data, path
+        assert graph[2000:2200] not in data, path
