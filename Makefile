@@ -9,7 +9,7 @@ WHEELHOUSE := $(VENV)/wheelhouse
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.ready-all
-	$(BIN)/tundish demo
+	@$(BIN)/tundish demo
 
 # The tests run with the network cut, loopback excepted, where the machine allows it.
 test: $(VENV)/.ready-dev
@@ -40,13 +40,13 @@ $(VENV)/bin/python:
 
 $(VENV)/.ready-all: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing Tundish and what it needs into $(VENV) (a minute or two, once) ..."
-	@$(PIP) install --quiet --editable '.[all]'
+	@$(PIP) install -qq --editable '.[all]'
 	@touch $@
 
 # The wheelhouse holds the base install, so that a test can install the built wheel without a network.
 $(VENV)/.ready-dev: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing Tundish with its development tools into $(VENV) ..."
-	@$(PIP) install --quiet --editable '.[dev]'
-	@$(PIP) wheel --quiet --wheel-dir $(WHEELHOUSE) .
+	@$(PIP) install -qq --editable '.[dev]'
+	@$(PIP) wheel -qq --wheel-dir $(WHEELHOUSE) .
 	@rm -f $(WHEELHOUSE)/tundish-*.whl
 	@touch $@ $(VENV)/.ready-all

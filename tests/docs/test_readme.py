@@ -1,0 +1,52 @@
+"""Commands that the documents show exist, with the options that they show."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from tundish.cli.main import app
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def shown() -> list[tuple[str, str]]:
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        lines = re.findall(r"(?m)^ *(tundish [a-z][^\n#]*)", text)
+        lines += re.findall(r"`(tundish [a-z][^`]*)`", text)
+        found += [(page.name, line.strip()) for line in lines if "|" not in line]
+    return found
+
+
+@pytest.mark.parametrize(("page", "line"), sorted(set(shown())))
+def test_a_command_that_is_shown_exists(page: str, line: str) -> None:
+    words = shlex.split(line.split("&&", maxsplit=1)[0].split(">", maxsplit=1)[0])[1:]
+    command = typer.main.get_command(app)
+    while words and words[0] in getattr(command, "commands", {}):
+        command = getattr(command, "commands")[words.pop(0)]  # noqa: B009
+    assert not getattr(command, "commands", None) or not words, f"{page}: {line}"
+    options = {option for item in command.params for option in item.opts} | {"--help"}
+    used = {word for word in words if word.startswith("-")}
+    assert used <= options, f"{page}: {line}: {sorted(used - options)}"
+
+
+def test_the_python_example_runs(fermentation: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    assert fermentation.is_dir()
+    exec(compile(example, "README.md", "exec"), {})  # noqa: S102
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for link in re.findall(r"\]\(([^)#]+)\)", text):
+            if not link.startswith("http"):
+                assert (page.parent / link).exists(), f"{page.name}: {link}"
