@@ -178,6 +178,7 @@ def read_text(data: bytes, name: str) -> Table:
     frame = _frame(records, header, name)
     comma = cells.decimal_comma(frame)
     said = (*_form(encoding, records, comma=comma), *header.assumptions)
+    frame, empty = _without_empty(frame)
     table = _valued(name, frame, comma=comma)
     return Table(
         name=name,
@@ -188,8 +189,28 @@ def read_text(data: bytes, name: str) -> Table:
         dropped=records.dropped,
         first_line=records.first_line + header.rows,
         lines=records.count - header.rows + len(records.dropped),
-        assumptions=said,
+        assumptions=(*said, *empty),
     )
+
+
+def _without_empty(
+    frame: pl.DataFrame,
+) -> tuple[pl.DataFrame, tuple[Assumption, ...]]:
+    """Leave out columns without name and value: lines that end with a separator."""
+    nulls = frame.null_count().row(0)
+    empty = [
+        name
+        for name, count in zip(frame.columns, nulls, strict=True)
+        if count == frame.height and name.startswith("column_")
+    ]
+    if not empty or len(empty) == frame.width:
+        return frame, ()
+    said = Assumption(
+        what=f"{len(empty)} columns without name or value were left out",
+        why="lines that end with a separator make them",
+        otherwise="name the column in the header line",
+    )
+    return frame.drop(empty), (said,)
 
 
 def _frame(records: Records, header: Header, name: str) -> pl.DataFrame:

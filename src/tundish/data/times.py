@@ -185,7 +185,7 @@ def _made(
         us = _micros(stamps)
     else:
         us, absent = _local_to_utc(stamps, zone)
-    where = "with an offset" if zoned else f"local time of {zone}"
+    where = "with an offset" if zoned else f"without an offset, taken as {zone} time"
     said = Assumption(
         what=f"{cells.name} is the time, {where}",
         why=f"its cells have the form {form.replace('%.f', '')}",

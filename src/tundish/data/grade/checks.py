@@ -106,6 +106,8 @@ def _gates(
 
 
 def _leakage_gate(brief: Brief, leak: Tally) -> Gate:
+    if leak.bad and leak.findings and leak.findings[0].tag:
+        return verdict.gate("leakage", held=False, detail=leak.findings[0].what)
     if not brief.split:
         detail = "no split was declared; one in time order will be made for training"
         return verdict.gate("leakage", held=None, detail=detail)

@@ -10,7 +10,11 @@ from tundish.data.grade.tally import Notes, Tally
 
 MIN_CELLS = 10
 MIN_SHARE = 0.005
+MOST_SHARE = 0.5
 PILE = 20.0
+TOUCHES = 3
+BAND = 0.05
+BESIDE = 0.1
 MIN_LEVELS = 50
 NEIGHBOURS = 20
 
@@ -19,8 +23,12 @@ def clipped(sheet: Sheet, tags: list[Character]) -> Tally:
     """Count cells that stand exactly at a live tag's highest or lowest value in a pile.
 
     A pile: at least 10 cells and 0.5 % of all, and 20 times as many as stand at the
-    usual one of the 20 next values. Zero is no clip (a stopped flow), nor are set-points
-    and states. Where the site names the instrument's clip values, these are counted.
+    usual one of the 20 next values. A machine that is off piles up too, so the tag must
+    also run up to the end: it touches it three times or more, and of the values within
+    5 % of the usual spread from the end at least a tenth as many as stand at it. Zero is
+    no clip (a stopped flow), nor are set-points and states; rows without time are not
+    judged (a missing ingredient piles up at nothing). Where the site names the
+    instrument's clip values, these are counted.
     """
     notes = Notes(sheet, "Q09")
     bad = checked = 0
@@ -28,7 +36,7 @@ def clipped(sheet: Sheet, tags: list[Character]) -> Tally:
         if tag.role != "measure" or tag.series.circular:
             continue
         checked += tag.scan.count
-        for value, what in _ends(tag):
+        for value, what in _ends(tag, sheet):
             at = tag.series.values == value
             bad += int(at.sum())
             _note(notes, tag.series, at, (value, what))
@@ -52,20 +60,35 @@ def piles_up(values: Floats, end: float) -> bool:
     return len(beside) > 0 and here >= PILE * float(np.median(beside))
 
 
-def _ends(tag: Character) -> list[tuple[float, str]]:
+def _runs_up_to(tag: Character, end: float) -> bool:
+    """Tell whether the tag comes close to the end and touches it again and again."""
+    q = tag.quantiles
+    if q is None:
+        return False
+    at = tag.ordered == end
+    touches = int((at[1:] & ~at[:-1]).sum()) + int(at[0])
+    with np.errstate(invalid="ignore"):
+        near = np.abs(tag.ordered - end) <= BAND * (q.q99 - q.q01)
+    beside = int(near.sum()) - int(at.sum())
+    return touches >= TOUCHES and beside >= BESIDE * int(at.sum())
+
+
+def _ends(tag: Character, sheet: Sheet) -> list[tuple[float, str]]:
     if tag.series.clip is not None:
         known = zip(tag.series.clip, ("lower", "upper"), strict=True)
         return [(x, side) for x, side in known if (tag.series.values == x).any()]
-    if tag.levels < MIN_LEVELS:
+    if tag.levels < MIN_LEVELS or sheet.us is None:
         return []
     found = []
     for value, count, side in (
         (tag.scan.low, tag.scan.at_low, "lowest"),
         (tag.scan.high, tag.scan.at_high, "highest"),
     ):
-        if value == 0 or count < max(MIN_CELLS, MIN_SHARE * tag.scan.count):
+        least = max(MIN_CELLS, MIN_SHARE * tag.scan.count)
+        if value == 0 or not least <= count <= MOST_SHARE * tag.scan.count:
             continue
-        if piles_up(tag.ordered[np.isfinite(tag.ordered)], value):
+        values = tag.ordered[np.isfinite(tag.ordered)]
+        if piles_up(values, value) and _runs_up_to(tag, value):
             found.append((value, side))
     return found
 
@@ -82,7 +105,7 @@ def _note(
     scale = "limit of the instrument" if series.clip is not None else "value"
     notes.add(
         "clipped",
-        notes.spot(series.tag, int(rows[0]), int(rows[-1]), len(rows)),
+        notes.over(series.tag, rows),
         f"{len(rows):,} cells stand at exactly its {side} {scale}, {value:g}{unit}: the end "
         "of a scale.",
         "Check the transmitter's range; mark these values as 'at least' or 'at most'.",

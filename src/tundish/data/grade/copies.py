@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from tundish.data.grade.report import Finding
 from tundish.data.grade.sheet import Bools, Floats, Ints, Sheet
 from tundish.data.grade.tally import Notes, Spot, Tally
 
 CHANCE_FACTOR = 10.0
 MIN_COLUMNS = 2
 _MIX = np.uint64(0x9E3779B97F4A7C15)
+MIN_PAIRS = 10
+SAME = 1 - 1e-9
 _SAMPLE = 20_000
 
 Hashes = NDArray[np.uint64]
@@ -20,7 +23,7 @@ def duplicates(sheet: Sheet) -> Tally:
     """Count rows that repeat another row in all their values.
 
     In a table with time a copy repeats time and unit too; without time it repeats all
-    tags and the target. Copies are claimed only if there are ten times more than chance
+    tags, texts and the target. Copies are claimed only if there are ten times more than chance
     would give, columns taken as independent (coarse or few columns repeat by chance).
     """
     notes = Notes(sheet, "Q06")
@@ -38,7 +41,7 @@ def duplicates(sheet: Sheet) -> Tally:
     if count <= CHANCE_FACTOR * expected or count == 0:
         return Tally(id="Q06", bad=0, of=sheet.rows)
     rows = np.flatnonzero(copies)
-    spot = notes.spot("", int(rows[0]), int(rows[-1]), count)
+    spot = notes.over("", rows)
     what = "time, unit and all values" if sheet.us is not None else "all values"
     notes.add(
         "duplicate-row",
@@ -56,12 +59,16 @@ def leakage(sheets: list[Sheet]) -> Tally:
         sheets: All tables, with the part of each row. Without parts nothing is counted.
     """
     split = [sheet for sheet in sheets if sheet.part is not None]
+    given = [finding for sheet in sheets for finding in _given_away(sheet)]
     if not split:
+        labels = sum(len(s.labels.values) for s in sheets if s.labels is not None)
+        if given:
+            return Tally(id="Q17", bad=labels, of=labels, findings=tuple(given))
         return Tally(id="Q17", bad=0, of=0, detail="no split was declared")
     judged = sum(int((_part(sheet) == "judge").sum()) for sheet in split)
     fitted = [_hashes(_columns(s), s.rows)[_used(s)] for s in split if _columns(s)]
     seen = np.unique(np.concatenate(fitted)) if fitted else np.zeros(0, dtype=np.uint64)
-    bad, findings = 0, []
+    bad, findings = (judged if given else 0), list(given)
     for sheet in split:
         notes = Notes(sheet, "Q17")
         twins = _twins(sheet, seen)
@@ -76,7 +83,32 @@ def leakage(sheets: list[Sheet]) -> Tally:
             "lies inside a stretch that is fitted",
         )
         findings += notes.found
-    return Tally(id="Q17", bad=bad, of=judged, findings=tuple(findings))
+    return Tally(id="Q17", bad=min(bad, judged), of=judged, findings=tuple(findings))
+
+
+def _given_away(sheet: Sheet) -> list[Finding]:
+    """Find tags that are the target itself, perhaps in another unit (a straight line)."""
+    labels = sheet.labels
+    if labels is None or len(labels.values) != sheet.rows or labels.us is not None:
+        return []
+    notes = Notes(sheet, "Q17")
+    for series in sheet.series:
+        both = np.isfinite(series.values) & np.isfinite(labels.values)
+        if both.sum() < MIN_PAIRS:
+            continue
+        x, y = series.values[both], labels.values[both]
+        if len(np.unique(y)) < MIN_PAIRS or np.ptp(x) == 0:
+            continue
+        if abs(float(np.corrcoef(x, y)[0, 1])) < SAME:
+            continue
+        rows = np.flatnonzero(both)
+        notes.add(
+            "leak",
+            notes.spot(series.tag, int(rows[0]), int(rows[-1]), len(rows)),
+            f"{series.tag} is {labels.name} itself, up to a factor and an offset.",
+            f"Leave {series.tag} out: it will not be there when an estimate is needed.",
+        )
+    return notes.found
 
 
 def _note_leak(notes: Notes, rows: Ints, what: str) -> None:
@@ -159,8 +191,8 @@ def _columns(sheet: Sheet) -> list[Floats]:
 
 
 def _identity(sheet: Sheet) -> list[Hashes]:
-    """Return what makes a row itself: its time and its unit."""
-    keys: list[Hashes] = []
+    """Return what makes a row itself: its time, its unit, its texts."""
+    keys: list[Hashes] = [] if sheet.texts is None else [sheet.texts]
     if sheet.us is not None:
         keys.append(sheet.us.view(np.uint64))
     if sheet.group is not None:

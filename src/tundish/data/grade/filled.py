@@ -9,7 +9,9 @@ from tundish.data.grade.character import Character
 from tundish.data.grade.sheet import Ints, Sheet
 from tundish.data.grade.tally import Notes, Spot, Tally
 
-MISSING_SAID_FROM = 0.001
+MISSING_SAID_FROM = 0.0005
+FEW = 5
+FEW_SHARE = 0.002
 
 
 def readable(sheet: Sheet) -> Tally:
@@ -70,8 +72,7 @@ def complete(sheet: Sheet, tags: list[Character]) -> Tally:
     if silent.any():
         for unit, rows in sheet.units:
             _note_silent(notes, unit, rows[silent[rows]], len(rows))
-    for tag in tags:
-        _note_missing(notes, tag, sheet, silent)
+    _note_missing(notes, tags, silent)
     spectral = sum(int(np.isnan(s.values).sum()) for s in sheet.spectra)
     for spectrum in sheet.spectra:
         partly = np.isnan(spectrum.values).any(axis=1) & ~silent
@@ -116,18 +117,45 @@ def _note_silent(notes: Notes, unit: str, rows: Ints, total: int) -> None:
 
 
 def _note_missing(
-    notes: Notes, tag: Character, sheet: Sheet, silent: NDArray[np.bool_]
+    notes: Notes, tags: list[Character], silent: NDArray[np.bool_]
 ) -> None:
-    empty = np.isnan(tag.series.values) & ~silent
-    count = int(empty.sum())
-    if count < max(1, MISSING_SAID_FROM * sheet.rows):
-        return
-    rows = np.flatnonzero(empty)
-    if count == sheet.rows:
-        spot = notes.spot(tag.series.tag, 0, sheet.rows - 1, count)
-        notes.add("missing", spot, "The tag has no value at all.", "Leave the tag out.")
-        return
-    _note_rows(notes, tag.series.tag, rows)
+    """Note tags with empty cells; those with a few only share one finding."""
+    rows = notes.sheet.rows
+    few: list[tuple[str, int]] = []
+    for tag in tags:
+        series = tag.series
+        empty = np.isnan(series.values) & ~silent
+        count = int(empty.sum())
+        texts = sum(series.states.values())
+        if count == 0 or count - texts < MISSING_SAID_FROM * rows:
+            continue
+        if count == rows:
+            spot = notes.spot(series.tag, 0, rows - 1, count)
+            notes.add("missing", spot, "The tag has no value at all.", "Leave it out.")
+        elif count <= max(FEW, FEW_SHARE * rows):
+            few.append((series.tag, count))
+        else:
+            _note_rows(notes, series.tag, np.flatnonzero(empty))
+    if few:
+        cells = sum(count for _, count in few)
+        named = ", ".join(f"{tag} ({count})" for tag, count in few[:5])
+        more = f" and {len(few) - 5} more" if len(few) > 5 else ""
+        name = few[0][0] if len(few) == 1 else f"{len(few)} tags"
+        largest = max(count for _, count in few)
+        spot = Spot(
+            tag=name,
+            unit="",
+            first="whole table",
+            last="whole table",
+            rows=largest,
+            total=rows,
+        )
+        notes.add(
+            "missing",
+            spot,
+            f"{cells:,} single cells are empty: {named}{more}.",
+            "Fill them from the rows beside them, or let the rows be left out.",
+        )
 
 
 def _note_rows(notes: Notes, tag: str, rows: Ints) -> None:

@@ -199,7 +199,7 @@ def outliers(sheet: Sheet, tags: list[Character]) -> Tally:
         for known in (_outside(tag.series, tag), sheet.marked):
             if known is not None:
                 values[known[rows]] = np.nan
-        far = _beyond(values, tag.quantiles)
+        far = _beyond(values, tag.quantiles, clusters=sheet.us is not None)
         spikes = _spikes(values, sheet.starts, tag.quantiles) & ~far
         bad += int(far.sum() + spikes.sum())
         _note_far(notes, tag, rows[far])
@@ -219,12 +219,20 @@ def outliers(sheet: Sheet, tags: list[Character]) -> Tally:
     return Tally(id="Q05", bad=bad, of=checked, findings=tuple(notes.found))
 
 
-def fences(q: Quantiles) -> tuple[float, float] | None:
-    """Return the lowest and highest usual value; ``None`` if there is no spread."""
+def fences(q: Quantiles, *, clusters: bool) -> tuple[float, float] | None:
+    """Return the lowest and highest usual value; ``None`` if there is no spread.
+
+    Args:
+        q: Quantiles of the tag.
+        clusters: Let a cluster of 1 to 5 % of the values lie outside (a sensor that was
+            lost for days); without time such a cluster is a level of an experiment.
+    """
     sides = []
     for far, near in ((q.q01, q.q05), (q.q99, q.q95)):
         reach, inner = abs(far - q.q50), abs(near - q.q50)
-        if reach > FAR_CLUSTER * inner > 0:  # more than 1 % lie in a far cluster
+        if (
+            clusters and reach > FAR_CLUSTER * inner > 0
+        ):  # more than 1 % lie in a far cluster
             reach = 1.5 * inner
         sides.append(reach)
     if max(sides) <= 4 * q.width:
@@ -234,8 +242,8 @@ def fences(q: Quantiles) -> tuple[float, float] | None:
     return q.q50 - low, q.q50 + high
 
 
-def _beyond(values: Floats, q: Quantiles) -> Bools:
-    limits = fences(q)
+def _beyond(values: Floats, q: Quantiles, *, clusters: bool) -> Bools:
+    limits = fences(q, clusters=clusters)
     if limits is None:
         return np.zeros(len(values), dtype=bool)
     with np.errstate(invalid="ignore"):
@@ -273,7 +281,7 @@ def _note_far(notes: Notes, tag: Character, rows: Ints) -> None:
     q = tag.quantiles
     low, high = float(values.min()), float(values.max())
     shown = f"{low:g}" if low == high else f"{low:g} to {high:g}"
-    spot = notes.spot(tag.series.tag, int(rows[0]), int(rows[-1]), len(rows))
+    spot = notes.over(tag.series.tag, rows)
     stretches = len(filled.stretches(notes.sheet, rows))
     often = f" in {stretches:,} stretches" if stretches > 1 else ""
     notes.add(
@@ -290,7 +298,7 @@ def _note_spikes(notes: Notes, tag: Character, rows: Ints) -> None:
     if not len(rows):
         return
     values = ", ".join(f"{v:g}" for v in tag.series.values[rows[:3]])
-    spot = notes.spot(tag.series.tag, int(rows[0]), int(rows[-1]), len(rows))
+    spot = notes.over(tag.series.tag, rows)
     notes.add(
         "spike",
         spot,
@@ -319,5 +327,5 @@ def odd_spectra(values: Floats) -> Ints:
             continue
         q = quantiles(known, float(np.nanmin(known)), float(np.nanmax(known)))
         if q is not None:
-            odd |= _beyond(known, q)
+            odd |= _beyond(known, q, clusters=False)
     return np.flatnonzero(odd)

@@ -109,6 +109,7 @@ class Sheet:
         running: Rows in which the machine runs, shape [n], or ``None``.
         marked: Rows inside events that the site marks, shape [n], or ``None``.
         broken: Rows that break the contract, or ``None`` if there is none.
+        texts: Hash of the cells that are no numbers, shape [n], or ``None``.
         dropped: Line numbers that could not be read.
         lines: Records found in the file.
     """
@@ -131,6 +132,7 @@ class Sheet:
     running: Bools | None = None
     marked: Bools | None = None
     broken: Bools | None = None
+    texts: NDArray[np.uint64] | None = None
     dropped: tuple[int, ...] = ()
     lines: int = 0
 

@@ -2,7 +2,8 @@
 
 Repetition alone is no evidence: set-points, states, compressed histories and machines at
 rest repeat. A stretch is claimed only if it is far longer than chance and the tag's own
-habits allow, stands at a value at which the tag does not otherwise rest, and the other
+habits allow, begins at the last live value (a machine that is switched off jumps to its
+rest), stands at a value at which the tag does not otherwise rest, and almost all other
 tags of the same unit go on changing as they usually do.
 """
 
@@ -24,19 +25,31 @@ HABIT = 3.0
 ALONE = 2.0
 RESTS = 2
 REST_SHARE = 0.01
-MOVING = 0.5
+MOVING = 0.8
+MOST_STANDS = 5
+NO_TIME_FACTOR = 3.0
+REST_NEAR = 0.01
+IDLE_SHARE = 0.5
+START_SHARE = 0.25
+JUMP_LOOK = 50
+JUMP = 8.0
+SEPARATE = 3
 _MAX_LOOKED_AT = 300
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stand:
-    """A tag that stood still: places (in the sheet's order) and cells."""
+    """A tag that stood still: places (in the sheet's order) and cells.
+
+    ``share`` is the share of its unit's rows; of ``others``, ``moving`` tags go on.
+    """
 
     tag: Character
     first: int
     last: int
     length: int
     value: float
+    share: float
     others: int
     moving: int
 
@@ -50,13 +63,15 @@ def standing(sheet: Sheet, tags: list[Character]) -> Tally:
         found += _stands(tag, live, sheet)
     alone = [s for s in found if s.others == 0 or s.moving >= MOVING * s.others]
     together = [s for s in found if s.others > 0 and s.moving == 0]
+    idle = [s for s in alone if s.share > IDLE_SHARE]
+    alone = [s for s in alone if s.share <= IDLE_SHARE]
     for stand in alone:
         _note_stuck(notes, stand)
+    for stand in idle:
+        _note_idle(notes, stand)
     bad = sum(stand.length for stand in alone)
     bad += _note_together(notes, together)
-    for tag in tags:
-        if tag.role == "constant":
-            _note_constant(notes, tag)
+    _note_constant(notes, [tag for tag in tags if tag.role == "constant"])
     checked = sum(tag.scan.count for tag in live)
     for spectrum in sheet.spectra:
         dead = dead_rows(spectrum)
@@ -101,6 +116,8 @@ def longest_allowed(tag: Character) -> int:
 
 def _stands(tag: Character, live: list[Character], sheet: Sheet) -> list[Stand]:
     limit = longest_allowed(tag)
+    if sheet.us is None:
+        limit = ceil(NO_TIME_FACTOR * limit)  # rows may not be in order of time
     long = np.flatnonzero(tag.scan.run_length > limit)
     if len(long) > _MAX_LOOKED_AT:
         return []  # a habit, not a fault
@@ -108,6 +125,9 @@ def _stands(tag: Character, live: list[Character], sheet: Sheet) -> list[Stand]:
     for i in long:
         first, last = int(tag.scan.run_first[i]), int(tag.scan.run_last[i])
         if _at_rest(tag, int(i), limit) or _stopped(sheet, first, last):
+            continue
+        share = _share_of_unit(sheet, first, last)
+        if share <= IDLE_SHARE and not _began_alive(tag, sheet, first, share):
             continue
         others, moving = _company(tag, live, first, last)
         length = int(tag.scan.run_length[i])
@@ -120,17 +140,46 @@ def _stands(tag: Character, live: list[Character], sheet: Sheet) -> list[Stand]:
                 last=last,
                 length=length,
                 value=float(tag.scan.run_value[i]),
+                share=share,
                 others=others,
                 moving=moving,
             )
         )
-    return stands
+    return stands if len(stands) <= MOST_STANDS else []  # more often is a habit
+
+
+def _share_of_unit(sheet: Sheet, first: int, last: int) -> float:
+    inner = np.flatnonzero(sheet.starts[: first + 1])[-1]
+    later = np.flatnonzero(sheet.starts[first + 1 :])
+    end = first + 1 + int(later[0]) if len(later) else sheet.rows
+    return (last - first + 1) / max(1, end - int(inner))
+
+
+def _began_alive(tag: Character, sheet: Sheet, first: int, share: float) -> bool:
+    """Tell whether the stretch begins near the last live value, not with a jump.
+
+    A stretch at the very start of its unit has nothing before it; it counts if it is no
+    more than a quarter of the unit's rows.
+    """
+    before = tag.ordered[max(0, first - JUMP_LOOK) : first]
+    since = np.flatnonzero(sheet.starts[max(0, first - JUMP_LOOK) + 1 : first + 1])
+    if len(since):
+        before = before[since[-1] + 1 :]
+    before = before[np.isfinite(before)]
+    if not len(before):
+        return share <= START_SHARE
+    steps = np.abs(np.diff(tag.ordered))
+    steps = steps[np.isfinite(steps) & (steps > 0)]
+    usual = float(np.median(steps)) if len(steps) else 0.0
+    return abs(float(tag.ordered[first]) - float(before[-1])) <= JUMP * usual
 
 
 def _at_rest(tag: Character, i: int, limit: int) -> bool:
     """Tell whether the tag often stands at this value: zero, an end stop, a rest."""
     value = tag.scan.run_value[i]
-    if value in {0.0, tag.scan.low, tag.scan.high}:
+    reach = REST_NEAR * (tag.scan.high - tag.scan.low)
+    ends = (abs(value - tag.scan.low), abs(value - tag.scan.high), abs(value))
+    if min(ends) <= reach:
         return True
     same = tag.scan.run_value == value
     same[i] = False
@@ -185,6 +234,19 @@ def _note_stuck(notes: Notes, stand: Stand) -> None:
     )
 
 
+def _note_idle(notes: Notes, stand: Stand) -> None:
+    sheet, series = notes.sheet, stand.tag.series
+    rows = sheet.order[[stand.first, stand.last]]
+    spot = notes.spot(series.tag, int(rows[0]), int(rows[1]), stand.length)
+    notes.add(
+        "idle",
+        spot,
+        f"It stands at exactly {stand.value:g} for {stand.length:,} rows, most of the time, "
+        f"while {stand.moving} of {stand.others} other tags go on changing.",
+        "Say when this part of the machine is in use; if it should be, have the sensor checked.",
+    )
+
+
 def _note_together(notes: Notes, stands: list[Stand]) -> int:
     """Note stretches in which all live tags stand still; return the cells concerned."""
     bad = 0
@@ -205,17 +267,27 @@ def _note_together(notes: Notes, stands: list[Stand]) -> int:
     return bad
 
 
-def _note_constant(notes: Notes, tag: Character) -> None:
+def _note_constant(notes: Notes, tags: list[Character]) -> None:
+    """Note tags that never change; more than three of them in one finding."""
     sheet = notes.sheet
-    if tag.scan.count < MIN_RUN:
+    told = [tag for tag in tags if tag.scan.count >= MIN_RUN]
+    if len(told) > SEPARATE:
+        names = [tag.series.tag for tag in told]
+        more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+        notes.add(
+            "constant",
+            notes.spot(f"{len(told)} tags", 0, sheet.rows - 1, sheet.rows),
+            f"{len(told)} tags never change: {', '.join(names[:6])}{more}.",
+            "They carry no information here: leave them out, or check that they are connected.",
+        )
         return
-    spot = notes.spot(tag.series.tag, 0, sheet.rows - 1, tag.scan.count)
-    notes.add(
-        "constant",
-        spot,
-        f"It has the same value ({tag.scan.low:g}) in all {tag.scan.count:,} filled rows.",
-        "It carries no information here: leave it out, or check that it is connected.",
-    )
+    for tag in told:
+        notes.add(
+            "constant",
+            notes.spot(tag.series.tag, 0, sheet.rows - 1, tag.scan.count),
+            f"It has the same value ({tag.scan.low:g}) in all {tag.scan.count:,} filled rows.",
+            "It carries no information here: leave it out, or check that it is connected.",
+        )
 
 
 def _note_dead(notes: Notes, spectrum: Spectrum, rows: Ints) -> None:

@@ -6,10 +6,14 @@ from dataclasses import dataclass, field
 from math import sqrt
 from typing import Literal
 
+import numpy as np
+
 from tundish.data.grade.report import Finding, percent
-from tundish.data.grade.sheet import Sheet
+from tundish.data.grade.sheet import Ints, Sheet
 
 Scope = Literal["signals", "labels"]
+
+MOST_UNITS = 100_000
 
 WEIGHTS: dict[str, float] = {
     "leak": 20.0,
@@ -37,6 +41,7 @@ WEIGHTS: dict[str, float] = {
     "silent": 1.0,
     "missing": 1.0,
     "unlabelled": 1.0,
+    "idle": 1.0,
     "constant": 0.3,
 }
 
@@ -109,6 +114,28 @@ class Notes:
                 cost_share=share,
                 worth=WEIGHTS[kind] * sqrt(share),
             )
+        )
+
+    def over(self, tag: str, rows: Ints) -> Spot:
+        """Return the place of rows that may lie in several units."""
+        sheet = self.sheet
+        units = sorted({sheet.unit_of(int(row)) for row in rows[:MOST_UNITS]})
+        ordered = rows[np.argsort(sheet.place[rows], kind="stable")]
+        if sheet.us is not None and not sheet.elapsed:
+            ordered = rows[np.argsort(sheet.us[rows], kind="stable")]
+        several = len(units) > 1
+        mixed = several and (sheet.us is None or sheet.elapsed)
+        first, last = (
+            f"{sheet.unit_of(row)} {sheet.where(row)}" if mixed else sheet.where(row)
+            for row in (int(ordered[0]), int(ordered[-1]))
+        )
+        return Spot(
+            tag=tag,
+            unit=f"{len(units)} units," if several else units[0],
+            first=first,
+            last=last,
+            rows=len(rows),
+            total=sheet.rows,
         )
 
     def spot(self, tag: str, first_row: int, last_row: int, rows: int) -> Spot:

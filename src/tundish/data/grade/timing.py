@@ -56,18 +56,19 @@ def regular(sheet: Sheet) -> list[Tally]:
         return [Tally(id="Q07", bad=0, of=0, detail="fewer than three different times")]
     even = _even_share(sheet, period)
     steps_known = even >= REGULAR_FROM
+    if not steps_known:
+        why = "times come as events do, not at a fixed rate"
+        return [Tally(id="Q07", bad=0, of=0, detail=why)]
     changes = _changes(sheet)
     bad = of = 0
-    for unit, rows in sheet.units:
+    for _, rows in sheet.units:
         stamps = sheet.us[rows]
         rows, stamps = rows[stamps != NO_TIME], stamps[stamps != NO_TIME]  # noqa: PLW2901
         if len(rows) < 2:
             continue
         of += len(rows) - 1
-        bad += _look(notes, unit, rows, (period if steps_known else 0, changes))
+        bad += _look(notes, rows, (period, changes))
     detail = f"a row every {period / SECOND:g} s"
-    if not steps_known:
-        detail = "times come as events do, not at a fixed rate; gaps are not judged"
     tally = Tally(id="Q07", bad=bad, of=of, detail=detail, findings=tuple(notes.found))
     return [tally, _missing_cells(sheet, notes)]
 
@@ -136,9 +137,7 @@ def _even_share(sheet: Sheet, period: int) -> float:
     return float(np.mean(np.abs(steps - period) <= TOLERANCE * period))
 
 
-def _look(
-    notes: Notes, unit: str, rows: Ints, terms: tuple[int, tuple[Change, ...]]
-) -> int:
+def _look(notes: Notes, rows: Ints, terms: tuple[int, tuple[Change, ...]]) -> int:
     """Look at one unit; return the number of steps that are not even."""
     period, changes = terms
     sheet = notes.sheet
@@ -149,10 +148,8 @@ def _look(
     stamps = sheet.us[ordered]
     steps = np.diff(stamps)
     twice = steps == 0
-    gaps = (steps > GAP * period) if period else np.zeros(len(steps), dtype=bool)
-    uneven = np.zeros(len(steps), dtype=bool)
-    if period:
-        uneven = (np.abs(steps - period) > TOLERANCE * period) & ~gaps & ~twice
+    gaps = steps > GAP * period
+    uneven = (np.abs(steps - period) > TOLERANCE * period) & ~gaps & ~twice
     named = np.zeros(len(steps), dtype=bool)
     for change in changes:
         named |= _near(change, stamps, twice, gaps, period)
@@ -160,7 +157,6 @@ def _look(
     _note_twice(notes, ordered, twice & ~named)
     _note_gaps(notes, ordered, gaps & ~named, period)
     _note_backward(notes, rows, backward, named=bool((named & twice).any()))
-    del unit
     return int(twice.sum() + gaps.sum() + uneven.sum())
 
 
@@ -246,7 +242,9 @@ def _note_changes(
     changes: tuple[Change, ...],
 ) -> None:
     zone = changes[0].zone if changes else notes.sheet.zone
-    guess = " (it looks like that zone)" if changes and changes[0].wall else ""
+    wall = bool(changes) and changes[0].wall
+    guess = ", which the times seem to follow" if wall else ""
+    mend = _clock_mend(zone, wall=wall, both=bool(twice.any() and gaps.any()))
     if twice.any():
         at = np.flatnonzero(twice)
         stretches = _stretches_said(notes, rows, at)
@@ -256,7 +254,7 @@ def _note_changes(
             spot,
             f"{2 * len(at)} rows share their time with another at the change of the clocks of "
             f"{zone}{guess}: {stretches}.",
-            "Export in UTC; or move the first of each pair back by the hour that was added.",
+            mend,
         )
     if gaps.any():
         at = np.flatnonzero(gaps)
@@ -268,8 +266,24 @@ def _note_changes(
             "clock-change-gap",
             spot,
             f"An hour is missing at the change of the clocks of {zone}{guess}: {stretches}.",
-            "Export in UTC: the hour that the clock showed twice was written once.",
+            mend,
         )
+
+
+def _clock_mend(zone: str, *, wall: bool, both: bool) -> str:
+    """Return what to do: in UTC an hour that stands twice in spring cannot be.
+
+    With a zone's offset written, both patterns together show a logger that kept winter
+    time: its summer times are an hour early.
+    """
+    if wall:
+        return f"Give --time-zone {zone} if that is where the clock hung, or export in UTC."
+    if both:
+        return (
+            "Export in UTC. Both patterns together say that the logger kept winter time all "
+            "year: then the times in between are an hour early."
+        )
+    return "Export in UTC; the logger's clock and the zone's were not changed together."
 
 
 def _stretches_said(notes: Notes, rows: Ints, at: Ints) -> str:

@@ -1,0 +1,261 @@
+"""Grade a file of one's own, with no configuration: what is found is said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tundish.data.grade.checks import Brief, grade_sheets
+from tundish.data.grade.report import GradeReport
+from tundish.data.grade.sheet import Labels, Series, Sheet, Spectrum
+from tundish.data.header import axis_values
+from tundish.data.readers import read_table
+from tundish.data.roles import Named, Roles, find_roles, unit_names
+from tundish.data.table import Assumption, Table
+
+Task = Literal["regress", "anomaly"]
+
+TURN_RATIO = 2
+_LEVELS_APART = 0.95
+_WAVE_COLUMNS = 40
+_TOGETHER = 0.8
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def grade_file(  # noqa: PLR0913  (what a user may say about a file)
+    path: Path,
+    *,
+    now: datetime,
+    time: str | None = None,
+    unit: str | None = None,
+    target: str | None = None,
+    task: Task | None = None,
+    time_zone: str | None = None,
+    units: Mapping[str, str] | None = None,
+    licence: str | None = None,
+    licence_kind: str | None = None,
+) -> GradeReport:
+    """Grade one file; columns that are not named are found, and the report says how.
+
+    Args:
+        path: CSV in any usual form, Parquet, gzip or zip. Untrusted.
+        now: The present, from the caller's clock.
+        time: Column of the time.
+        unit: Column of the machine or batch.
+        target: Column to be estimated; implies the task ``regress``.
+        task: ``regress`` or ``anomaly``.
+        time_zone: IANA zone of times without an offset.
+        units: Column -> unit of measurement, added to those in the header.
+        licence: The terms, if known.
+        licence_kind: Their class in the catalogue, if the file belongs to a set.
+
+    Raises:
+        PathMissingError, TableUnreadableError, TableTooLargeError, ArchiveUnsafeError:
+            if the file cannot be read.
+        ColumnMissingError, TimeUnreadableError: if a named column cannot be used.
+    """
+    named = Named(
+        time=time,
+        unit=unit,
+        target=target,
+        time_zone=time_zone,
+        task="regress" if target else task,
+    )
+    return grade_table(
+        read_table(path),
+        named,
+        now=now,
+        units=units,
+        licence=licence,
+        licence_kind=licence_kind,
+    )
+
+
+def grade_table(
+    table: Table,
+    named: Named,
+    *,
+    now: datetime,
+    units: Mapping[str, str] | None = None,
+    licence: str | None = None,
+    licence_kind: str | None = None,
+) -> GradeReport:
+    """Grade a table that was read; arguments as in ``grade_file``."""
+    table = _upright(table)
+    roles = find_roles(table, named)
+    sheet, said = _sheet(table, roles, named, dict(units or {}))
+    brief = Brief(
+        name=table.name,
+        task=named.task or "unsaid",
+        now_us=round((now - _EPOCH) / timedelta(microseconds=1)),
+        licence=licence,
+        licence_kind=licence_kind,
+        assumptions=(*table.assumptions, *roles.assumptions, *said),
+    )
+    return grade_sheets([sheet], brief)
+
+
+def _upright(table: Table) -> Table:
+    """Turn a table that was stored with rows and columns exchanged.
+
+    Only if it has no header, at least twice as many columns as rows, and each row stays
+    at a level of its own: the rows' means explain 95 % of all variance, the columns'
+    means next to nothing.
+    """
+    frame = table.frame
+    bare = all(name == f"column_{i + 1}" for i, name in enumerate(frame.columns))
+    numbers = all(dtype == pl.Float64 for dtype in frame.dtypes)
+    if not bare or not numbers or frame.width < TURN_RATIO * frame.height:
+        return table
+    values = frame.to_numpy()
+    total = np.nanvar(values)
+    if frame.height < 3 or not total > 0:
+        return table
+    by_row = np.nanvar(np.nanmean(values, axis=1)) / total
+    by_column = np.nanvar(np.nanmean(values, axis=0)) / total
+    if by_row < _LEVELS_APART or by_column > 1 - _LEVELS_APART:
+        return table
+    turned = pl.DataFrame(values.T, schema=[f"row_{i + 1}" for i in range(len(values))])
+    said = Assumption(
+        what=f"the table lies on its side: its {frame.height} rows were taken as columns",
+        why="it has no header, and each row stays at a level of its own",
+        otherwise="put a line of names at the top of the file",
+    )
+    return replace(
+        table,
+        frame=turned.fill_nan(None),
+        units={},
+        states={},
+        lines=turned.height,
+        assumptions=(*table.assumptions, said),
+    )
+
+
+def _sheet(
+    table: Table, roles: Roles, named: Named, units: dict[str, str]
+) -> tuple[Sheet, tuple[Assumption, ...]]:
+    known = table.units | units
+    spectra, said = _spectra(table, roles)
+    inside = {name for spectrum in spectra for name in spectrum[0]}
+    series = [
+        Series(
+            tag=name,
+            values=_values(table.frame[name]),
+            unit=known.get(name, ""),
+            states=table.states.get(name, {}),
+        )
+        for name in roles.numbers
+        if name not in inside
+    ]
+    times = roles.times
+    sheet = Sheet(
+        name=table.name,
+        rows=table.frame.height,
+        series=tuple(series),
+        spectra=tuple(spectrum for _, spectrum in spectra),
+        us=times.us if times else None,
+        elapsed=times is not None and times.kind == "elapsed",
+        zone=times.zone if times else "UTC",
+        zone_known=named.time_zone is not None,
+        local=times is not None and times.kind == "local",
+        absent_times=times.absent if times else 0,
+        group=unit_names(table.frame[roles.unit]) if roles.unit else None,
+        labels=_labels(table, roles.target, known),
+        texts=_texts(table, roles),
+        dropped=table.dropped,
+        lines=table.lines,
+    )
+    return sheet, said
+
+
+def _texts(table: Table, roles: Roles) -> NDArray[np.uint64] | None:
+    """Return a hash of the cells of each row that are neither numbers nor the time."""
+    taken = {roles.times.column if roles.times else None, roles.unit, roles.target}
+    names = [
+        s.name
+        for s in table.frame.get_columns()
+        if s.dtype != pl.Float64 and s.name not in taken
+    ]
+    if not names:
+        return None
+    return table.frame.select(names).hash_rows().to_numpy().astype(np.uint64)
+
+
+def _values(series: pl.Series) -> NDArray[np.float64]:
+    return np.array(series.to_numpy(), dtype=np.float64)
+
+
+def _labels(table: Table, target: str | None, units: dict[str, str]) -> Labels | None:
+    if target is None:
+        return None
+    series = table.frame[target]
+    if series.dtype == pl.Float64:
+        values = _values(series)
+    else:
+        codes = series.cast(pl.String).cast(pl.Categorical).to_physical()
+        values = _values(codes.cast(pl.Float64))
+    return Labels(
+        name=target,
+        values=values,
+        us=None,
+        joined=np.isfinite(values),
+        part=None,
+        table=table.name,
+        unit=units.get(target, ""),
+    )
+
+
+def _spectra(
+    table: Table, roles: Roles
+) -> tuple[list[tuple[list[str], Spectrum]], tuple[Assumption, ...]]:
+    """Find columns that are the channels of one signal: by their names, or by shape."""
+    names = [name for name in roles.numbers if _axis_number(name)]
+    axis = axis_values(names)
+    if axis is not None:
+        why = f"their names rise or fall evenly from {names[0]} to {names[-1]}"
+        return _one_spectrum(table, names, np.asarray(axis), why)
+    wave = [name for name in roles.numbers if name.startswith("column_")]
+    if len(wave) >= _WAVE_COLUMNS and len(wave) == len(roles.numbers):
+        if _neighbours_agree(table.frame.select(wave).to_numpy()):
+            why = "they have no names, and neighbouring columns move together"
+            return _one_spectrum(table, wave, np.arange(len(wave), dtype=float), why)
+    return [], ()
+
+
+def _neighbours_agree(values: NDArray[np.float64]) -> bool:
+    """Tell whether neighbouring columns rise and fall together from row to row."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scaled = values - np.nanmean(values, axis=0)
+        scaled /= np.nanstd(values, axis=0)
+        together = np.nanmean(scaled[:, 1:] * scaled[:, :-1], axis=0)
+    known = together[np.isfinite(together)]
+    return len(known) >= _WAVE_COLUMNS // 2 and float(np.median(known)) > _TOGETHER
+
+
+def _axis_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _one_spectrum(
+    table: Table, names: list[str], axis: NDArray[np.float64], why: str
+) -> tuple[list[tuple[list[str], Spectrum]], tuple[Assumption, ...]]:
+    values = table.frame.select(names).to_numpy()
+    tag = f"{names[0]} to {names[-1]}"
+    said = Assumption(
+        what=f"{len(names):,} columns ({tag}) are the channels of one signal, a spectrum",
+        why=why,
+        otherwise="give the columns names that are no numbers",
+    )
+    spectrum = Spectrum(tag=tag, values=values.astype(np.float64), axis=axis)
+    return [(names, spectrum)], (said,)
