@@ -223,15 +223,18 @@ def _fitting(
     bad = live[first:][~fits[first:]]
     good = live[first:][fits[first:]]
     _refuse_ragged(origin, bad, len(live) - first, counts, expected)
+    short = _short_header(text, lines, live[:first], form, expected)
     header = _header_above(text, lines, live[:first], form, expected)
     kept = np.concatenate((header, good))
+    if short:
+        first = 0
     return Records(
-        body=_joined(text, starts, ends, kept),
+        body=short + _joined(text, starts, ends, kept),
         separator=separator,
         spaced=spaced,
         quoted=quoted,
         fields=expected,
-        count=len(kept),
+        count=len(kept) + bool(short),
         first_line=int(kept[0]) + 1,
         preamble=tuple(
             text[starts[i] : ends[i]].decode(errors="replace")[:200]
@@ -322,6 +325,29 @@ def _header_above(
         if counts[i] == expected and not any(is_number(cell) for cell in cells):
             return np.asarray([i])
     return above[:0]
+
+
+def _short_header(
+    text: bytes,
+    lines: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
+    above: NDArray[np.int64],
+    form: tuple[str, bool, bool],
+    expected: int,
+) -> bytes:
+    """Return a header that names fewer columns than the records have, filled up.
+
+    Only if it is the one line above the records, holds no number and names at least
+    half of the columns; columns without a name follow at the end.
+    """
+    starts, ends, counts = lines
+    separator, spaced, _ = form
+    if spaced or len(above) != 1 or not expected / 2 <= counts[above[0]] < expected:
+        return b""
+    line = text[starts[above[0]] : ends[above[0]]]
+    cells = line.decode(errors="replace").split(separator)
+    if any(is_number(cell.strip()) or not cell.strip() for cell in cells):
+        return b""
+    return line + separator.encode() * (expected - len(cells)) + b"\n"
 
 
 def _joined(

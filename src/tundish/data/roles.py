@@ -32,6 +32,7 @@ _TARGET_NAME = re.compile(
 )
 _MOST_TEXTS = 40
 _MIN_BLOCK = 5.0
+_MIN_BLOCKS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +135,7 @@ def _numeric(table: Table) -> list[pl.Series]:
 
 def _named_times(table: Table, named: Named) -> Times:
     series = table.frame[named.time or ""]
-    zone = named.time_zone or "UTC"
+    zone = named.time_zone or ""
     times = parse_times(series, zone) or parse_elapsed(series)
     if times is None:
         msg = f"The column {series.name} of {table.name} holds no times."
@@ -143,7 +144,7 @@ def _named_times(table: Table, named: Named) -> Times:
 
 
 def _found_times(table: Table, named: Named) -> Times | None:
-    zone = named.time_zone or "UTC"
+    zone = named.time_zone or ""
     columns = table.frame.get_columns()
     texts = [s for s in columns if s.dtype == pl.String or s.dtype.is_temporal()]
     texts = sorted(texts[:_MOST_TEXTS], key=lambda s: not _TIME_NAME.search(s.name))
@@ -236,7 +237,7 @@ def _unit_by_blocks(
         if blocks != series.n_unique() or len(series) / blocks < _MIN_BLOCK:
             continue
         named = bool(_UNIT_NAME.search(series.name))
-        if not named and not _restarts(table, times, changes):
+        if not named and (blocks < _MIN_BLOCKS or not _restarts(table, times, changes)):
             continue
         said = Assumption(
             what=f"{series.name} names the unit (machine or batch)",
@@ -255,8 +256,8 @@ def _restarts(table: Table, times: Times | None, changes: NDArray[np.bool_]) -> 
         columns.append(np.where(times.us == NO_TIME, np.nan, times.us.astype(float)))
     for values in columns:
         steps = np.diff(values)
-        back = steps < 0
-        if back.any() and bool((back == starts).all()):
+        back, on = steps < 0, steps > 0
+        if bool((back == starts).all() and (on | back).all()):
             return True
     return False
 

@@ -22,6 +22,17 @@ _EPOCHS = (("s", 1e6), ("ms", 1e3), ("us", 1.0), ("ns", 1e-3))
 _FROM_US = 631_152_000 * SECOND  # 1990-01-01
 _TO_US = 4_102_444_800 * SECOND  # 2100-01-01
 _SAMPLE = 400
+_ZONES = (
+    "Europe/Berlin",
+    "Europe/London",
+    "Europe/Helsinki",
+    "America/New_York",
+    "America/Chicago",
+    "America/Denver",
+    "America/Los_Angeles",
+    "Australia/Sydney",
+    "America/Santiago",
+)
 _ELAPSED_NAMES = {
     "h": ("h", "hour", "hours", "hrs"),
     "min": ("min", "mins", "minute", "minutes"),
@@ -74,7 +85,8 @@ def parse_times(series: pl.Series, zone: str) -> Times | None:
 
     Args:
         series: Texts, numbers or times. Untrusted.
-        zone: IANA zone of times that carry no offset.
+        zone: IANA zone of times that carry no offset; empty if nobody said: then UTC,
+            or for times with offsets the zone that these fit.
     """
     if series.dtype.is_temporal():
         return _from_temporal(series, zone)
@@ -139,7 +151,9 @@ def _from_text(series: pl.Series, zone: str) -> Times | None:
         if _share(sample, form) >= READABLE_AT_LEAST:
             stamps = _stamps(text, form)
             if stamps.count() >= READABLE_AT_LEAST * len(filled):
-                return _made(stamps, text, zone, zoned="%z" in form, form=form)
+                zoned = "%z" in form
+                zone = zone or (_zone_of(sample, form) if zoned else "")
+                return _made(stamps, text, zone, zoned=zoned, form=form)
     return None
 
 
@@ -164,6 +178,31 @@ def _month_first(sample: pl.Series) -> bool:
     return bool((two > 12).any()) and not bool((one > 12).any())
 
 
+def _zone_of(sample: pl.Series, form: str) -> str:
+    """Return a zone whose offsets are those that are written with the times.
+
+    A constant offset gives a zone without summer time; one that changes is looked up
+    among zones in use; UTC if none fits.
+    """
+    written = sample.str.extract(r"([+-]\d{2}:?\d{2})$", 1).str.replace(":", "")
+    minutes = written.str.slice(0, 3).cast(pl.Int64) * 60 + written.str.slice(
+        0, 1
+    ).replace({"+": "1", "-": "-1"}).cast(pl.Int64) * written.str.slice(3).cast(
+        pl.Int64
+    )
+    levels = minutes.drop_nulls().unique()
+    if len(levels) == 1 and levels[0] % 60 == 0:
+        hours = levels[0] // 60
+        return "UTC" if hours == 0 else f"Etc/GMT{-hours:+d}"
+    stamps = _stamps(sample, form)
+    for zone in _ZONES:
+        local = stamps.dt.convert_time_zone(zone)
+        offset = local.dt.base_utc_offset() + local.dt.dst_offset()
+        if bool((offset.dt.total_minutes() == minutes).all()):
+            return zone
+    return "UTC"
+
+
 def _share(sample: pl.Series, form: str) -> float:
     return _stamps(sample, form).count() / len(sample)
 
@@ -181,11 +220,16 @@ def _made(
     stamps: pl.Series, cells: pl.Series, zone: str, *, zoned: bool, form: str
 ) -> Times:
     absent = 0
+    zone = zone or "UTC"
     if zoned:
         us = _micros(stamps)
     else:
         us, absent = _local_to_utc(stamps, zone)
-    where = "with an offset" if zoned else f"without an offset, taken as {zone} time"
+    where = (
+        f"with an offset, shown in {zone}"
+        if zoned
+        else f"without an offset, taken as {zone} time"
+    )
     said = Assumption(
         what=f"{cells.name} is the time, {where}",
         why=f"its cells have the form {form.replace('%.f', '')}",
@@ -258,6 +302,7 @@ def _from_epoch(series: pl.Series, zone: str) -> Times | None:
             whole = np.full(len(values), NO_TIME)
             rows = np.flatnonzero(fine)[inside]
             whole[rows] = np.rint(us[inside]).astype(np.int64)
+            zone = zone or "UTC"
             said = Assumption(
                 what=f"{series.name} is the time, in {name} since 1970 UTC",
                 why="read so, its numbers lie between 1990 and 2100",

@@ -10,7 +10,8 @@ from tundish.data.grade.tally import Notes, Tally
 
 MIN_CELLS = 10
 MIN_SHARE = 0.005
-MOST_SHARE = 0.5
+MOST_SHARE = 0.3
+MOST_REPEAT = 0.5
 PILE = 20.0
 TOUCHES = 3
 BAND = 0.05
@@ -33,7 +34,7 @@ def clipped(sheet: Sheet, tags: list[Character]) -> Tally:
     notes = Notes(sheet, "Q09")
     bad = checked = 0
     for tag in tags:
-        if tag.role != "measure" or tag.series.circular:
+        if tag.role != "measure" or tag.series.circular or tag.repeat > MOST_REPEAT:
             continue
         checked += tag.scan.count
         for value, what in _ends(tag, sheet):
@@ -107,6 +108,6 @@ def _note(
         "clipped",
         notes.over(series.tag, rows),
         f"{len(rows):,} cells stand at exactly its {side} {scale}, {value:g}{unit}: the end "
-        "of a scale.",
+        "of a scale, or a limit that was set.",
         "Check the transmitter's range; mark these values as 'at least' or 'at most'.",
     )

@@ -222,21 +222,22 @@ def _spectra(
         why = f"their names rise or fall evenly from {names[0]} to {names[-1]}"
         return _one_spectrum(table, names, np.asarray(axis), why)
     wave = [name for name in roles.numbers if name.startswith("column_")]
-    if len(wave) >= _WAVE_COLUMNS and len(wave) == len(roles.numbers):
-        if _neighbours_agree(table.frame.select(wave).to_numpy()):
-            why = "they have no names, and neighbouring columns move together"
-            return _one_spectrum(table, wave, np.arange(len(wave), dtype=float), why)
+    nameless = len(wave) >= _WAVE_COLUMNS and len(wave) == len(roles.numbers)
+    if nameless and _neighbours_agree(table.frame.select(wave).to_numpy()):
+        why = "they have no names, and neighbouring columns move together"
+        return _one_spectrum(table, wave, np.arange(len(wave), dtype=float), why)
     return [], ()
 
 
 def _neighbours_agree(values: NDArray[np.float64]) -> bool:
     """Tell whether neighbouring columns rise and fall together from row to row."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        scaled = values - np.nanmean(values, axis=0)
-        scaled /= np.nanstd(values, axis=0)
-        together = np.nanmean(scaled[:, 1:] * scaled[:, :-1], axis=0)
-    known = together[np.isfinite(together)]
-    return len(known) >= _WAVE_COLUMNS // 2 and float(np.median(known)) > _TOGETHER
+    sound = values[np.isfinite(values).all(axis=1)]
+    moving = sound.std(axis=0) > 0 if len(sound) > 2 else np.zeros(0, dtype=bool)
+    if moving.sum() < _WAVE_COLUMNS // 2:
+        return False
+    scaled = (sound - sound.mean(axis=0))[:, moving] / sound.std(axis=0)[moving]
+    together = (scaled[:, 1:] * scaled[:, :-1]).mean(axis=0)
+    return float(np.median(together)) > _TOGETHER
 
 
 def _axis_number(name: str) -> bool:

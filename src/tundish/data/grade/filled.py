@@ -76,7 +76,7 @@ def complete(sheet: Sheet, tags: list[Character]) -> Tally:
     spectral = sum(int(np.isnan(s.values).sum()) for s in sheet.spectra)
     for spectrum in sheet.spectra:
         partly = np.isnan(spectrum.values).any(axis=1) & ~silent
-        _note_rows(notes, spectrum.tag, np.flatnonzero(partly))
+        _note_rows(notes, [spectrum.tag], np.flatnonzero(partly))
     bad = sum(tag.scan.nulls for tag in tags) + spectral
     of = sheet.rows * len(tags) + sum(s.values.size for s in sheet.spectra)
     return Tally(
@@ -119,9 +119,10 @@ def _note_silent(notes: Notes, unit: str, rows: Ints, total: int) -> None:
 def _note_missing(
     notes: Notes, tags: list[Character], silent: NDArray[np.bool_]
 ) -> None:
-    """Note tags with empty cells; those with a few only share one finding."""
+    """Note tags with empty cells: those that are empty together in one finding."""
     rows = notes.sheet.rows
     few: list[tuple[str, int]] = []
+    alike: dict[bytes, list[str]] = {}
     for tag in tags:
         series = tag.series
         empty = np.isnan(series.values) & ~silent
@@ -129,52 +130,60 @@ def _note_missing(
         texts = sum(series.states.values())
         if count == 0 or count - texts < MISSING_SAID_FROM * rows:
             continue
-        if count == rows:
-            spot = notes.spot(series.tag, 0, rows - 1, count)
-            notes.add("missing", spot, "The tag has no value at all.", "Leave it out.")
-        elif count <= max(FEW, FEW_SHARE * rows):
+        if count <= max(FEW, FEW_SHARE * rows):
             few.append((series.tag, count))
         else:
-            _note_rows(notes, series.tag, np.flatnonzero(empty))
-    if few:
-        cells = sum(count for _, count in few)
-        named = ", ".join(f"{tag} ({count})" for tag, count in few[:5])
-        more = f" and {len(few) - 5} more" if len(few) > 5 else ""
-        name = few[0][0] if len(few) == 1 else f"{len(few)} tags"
-        largest = max(count for _, count in few)
-        spot = Spot(
-            tag=name,
-            unit="",
-            first="whole table",
-            last="whole table",
-            rows=largest,
-            total=rows,
-        )
-        notes.add(
-            "missing",
-            spot,
-            f"{cells:,} single cells are empty: {named}{more}.",
-            "Fill them from the rows beside them, or let the rows be left out.",
-        )
+            alike.setdefault(np.packbits(empty).tobytes(), []).append(series.tag)
+    for mask, names in alike.items():
+        empty = np.unpackbits(np.frombuffer(mask, dtype=np.uint8), count=rows)
+        _note_rows(notes, names, np.flatnonzero(empty))
+    _note_few(notes, few)
 
 
-def _note_rows(notes: Notes, tag: str, rows: Ints) -> None:
+def _note_few(notes: Notes, few: list[tuple[str, int]]) -> None:
+    if not few:
+        return
+    cells = sum(count for _, count in few)
+    named = ", ".join(f"{tag} ({count})" for tag, count in few[:5])
+    more = f" and {len(few) - 5} more" if len(few) > 5 else ""
+    spot = Spot(
+        tag=few[0][0] if len(few) == 1 else f"{len(few)} tags",
+        unit="",
+        first="whole table",
+        last="whole table",
+        rows=max(count for _, count in few),
+        total=notes.sheet.rows,
+    )
+    notes.add(
+        "missing",
+        spot,
+        f"Single empty cells, {cells:,} in all: {named}{more}.",
+        "Fill them from the rows beside them, or let the rows be left out.",
+    )
+
+
+def _note_rows(notes: Notes, names: list[str], rows: Ints) -> None:
     if not len(rows):
         return
     first, last, length = _longest(notes.sheet, rows)
-    whole = Spot(
-        tag=tag,
-        unit=notes.sheet.unit_of(first),
+    whole = len(rows) == notes.sheet.rows
+    spot = Spot(
+        tag=names[0] if len(names) == 1 else f"{len(names)} tags",
+        unit="" if whole else notes.sheet.unit_of(first),
         first=notes.sheet.where(first),
         last=notes.sheet.where(last),
         rows=len(rows),
         total=notes.sheet.rows,
     )
+    who = f"{', '.join(names[:4])}{' ...' * (len(names) > 4)}: " if names[1:] else ""
+    if whole:
+        notes.add("missing", spot, f"{who}no value at all.", "Leave it out.")
+        return
     notes.add(
         "missing",
-        whole,
-        f"{len(rows):,} cells are empty in {len(stretches(notes.sheet, rows)):,} stretches; "
-        f"the longest has {length:,} rows.",
+        spot,
+        f"{who}{len(rows):,} rows are empty, in {len(stretches(notes.sheet, rows)):,} "
+        f"stretches; the longest has {length:,} rows.",
         "Close the longest stretch from the historian, or leave the tag out.",
     )
 

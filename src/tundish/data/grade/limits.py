@@ -190,7 +190,7 @@ def outliers(sheet: Sheet, tags: list[Character]) -> Tally:
     notes = Notes(sheet, "Q05")
     bad = checked = 0
     for tag in tags:
-        usable = tag.role == "measure" and not tag.series.circular
+        usable = tag.role == "measure" and not _angle(tag)
         if not usable or tag.scan.count < MIN_ROWS or tag.quantiles is None:
             continue
         checked += tag.scan.count
@@ -213,10 +213,20 @@ def outliers(sheet: Sheet, tags: list[Character]) -> Tally:
             notes.add(
                 "odd-spectrum",
                 spot,
-                f"{len(odd):,} spectra have a level or a spread far from all others.",
+                f"{len(odd):,} of the spectra: level or spread far from all others.",
                 "Look at them; leave out those that were taken in air or with the lamp off.",
             )
     return Tally(id="Q05", bad=bad, of=checked, findings=tuple(notes.found))
+
+
+def _angle(tag: Character) -> bool:
+    """Tell whether a tag is an angle: by contract, or because it fills a full turn."""
+    low, high = tag.scan.low, tag.scan.high
+    full = any(
+        first <= low <= first + 5 and first + 355 <= high <= first + 360
+        for first in (0.0, -180.0)
+    )
+    return tag.series.circular or full
 
 
 def fences(q: Quantiles, *, clusters: bool) -> tuple[float, float] | None:

@@ -25,7 +25,8 @@ HABIT = 3.0
 ALONE = 2.0
 RESTS = 2
 REST_SHARE = 0.01
-MOVING = 0.8
+MAY_STAND = 0.05
+WITNESS = 0.7
 MOST_STANDS = 5
 NO_TIME_FACTOR = 3.0
 REST_NEAR = 0.01
@@ -61,7 +62,8 @@ def standing(sheet: Sheet, tags: list[Character]) -> Tally:
     found: list[Stand] = []
     for tag in live:
         found += _stands(tag, live, sheet)
-    alone = [s for s in found if s.others == 0 or s.moving >= MOVING * s.others]
+    alone = [s for s in found if s.moving >= s.others - round(MAY_STAND * s.others)]
+    alone = [s for s in alone if not _accompanied(s, found)]
     together = [s for s in found if s.others > 0 and s.moving == 0]
     idle = [s for s in alone if s.share > IDLE_SHARE]
     alone = [s for s in alone if s.share <= IDLE_SHARE]
@@ -82,6 +84,17 @@ def standing(sheet: Sheet, tags: list[Character]) -> Tally:
     return Tally(
         id="Q08", bad=bad, of=checked, detail=detail, findings=tuple(notes.found)
     )
+
+
+def _accompanied(stand: Stand, found: list[Stand]) -> bool:
+    """Tell whether another tag stands still for half of the stretch: a part at rest."""
+    for other in found:
+        overlap = min(stand.last, other.last) - max(stand.first, other.first) + 1
+        if other.tag is not stand.tag and overlap > 0.5 * (
+            stand.last - stand.first + 1
+        ):
+            return True
+    return False
 
 
 def dead_rows(spectrum: Spectrum) -> Bools:
@@ -124,7 +137,7 @@ def _stands(tag: Character, live: list[Character], sheet: Sheet) -> list[Stand]:
     stands = []
     for i in long:
         first, last = int(tag.scan.run_first[i]), int(tag.scan.run_last[i])
-        if _at_rest(tag, int(i), limit) or _stopped(sheet, first, last):
+        if _at_rest(tag, int(i), limit) or _stopped(tag, sheet, first, last):
             continue
         share = _share_of_unit(sheet, first, last)
         if share <= IDLE_SHARE and not _began_alive(tag, sheet, first, share):
@@ -189,28 +202,38 @@ def _at_rest(tag: Character, i: int, limit: int) -> bool:
     return elsewhere > REST_SHARE * tag.scan.count
 
 
-def _stopped(sheet: Sheet, first: int, last: int) -> bool:
+def _stopped(tag: Character, sheet: Sheet, first: int, last: int) -> bool:
+    """Tell whether the machine stood still, unless the tag usually lives on in stops."""
     if sheet.running is None:
         return False
-    return float(sheet.running[sheet.order[first : last + 1]].mean()) < 0.5
+    runs = sheet.running[sheet.order]
+    if float(runs[first : last + 1].mean()) >= 0.5:
+        return False
+    pair = ~runs[1:] & ~runs[:-1] & ~sheet.starts[1:]
+    pair[max(0, first - 1) : last] = False
+    steps = np.diff(tag.ordered)[pair]
+    steps = steps[np.isfinite(steps)]
+    return not len(steps) or float(np.mean(steps != 0)) < WITNESS
 
 
 def _company(
     tag: Character, live: list[Character], first: int, last: int
 ) -> tuple[int, int]:
-    """Return how many other tags have values in the stretch, and how many move as usual."""
+    """Return how many witnesses have values in the stretch, and how many move as usual.
+
+    A witness is another tag that changes in at least seven steps of ten.
+    """
     others = moving = 0
     for other in live:
-        if other is tag or other.scan.steps == 0:
+        if other is tag or 1 - other.repeat < WITNESS:
             continue
         window = other.ordered[first : last + 1]
         window = window[np.isfinite(window)]
         if len(window) < MIN_RUN // 2:
             continue
         others += 1
-        usual = other.scan.changes / other.scan.steps
         now = float(np.mean(np.diff(window) != 0))
-        moving += now >= 0.5 * usual
+        moving += now >= 0.5 * (1 - other.repeat)
     return others, moving
 
 
@@ -220,9 +243,9 @@ def _note_stuck(notes: Notes, stand: Stand) -> None:
     spot = notes.spot(series.tag, int(rows[0]), int(rows[1]), stand.length)
     unit = f" {series.unit}" if series.unit else ""
     company = (
-        f"{stand.moving} of {stand.others} other tags go on changing"
+        f"{stand.moving} of {stand.others} other live tags go on changing"
         if stand.others
-        else "there is no other tag to compare with"
+        else "there is no other live tag to compare with"
     )
     usual = longest_allowed(stand.tag)
     notes.add(

@@ -184,7 +184,9 @@ def _changes(sheet: Sheet) -> tuple[Change, ...]:
     if not len(known):
         return ()
     first, last = int(known.min()), int(known.max())
-    found = zone_changes(sheet.zone, first, last, wall=False)
+    found = (
+        () if sheet.zone == "UTC" else zone_changes(sheet.zone, first, last, wall=False)
+    )
     if found or sheet.zone_known or not sheet.local:
         return found
     every: list[Change] = []
