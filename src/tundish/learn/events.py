@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta, chi2  # type: ignore[import-untyped]
+from scipy.stats import beta, chi2
 
 from tundish.learn.material import Floats, Indices
 

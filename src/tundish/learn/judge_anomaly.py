@@ -18,6 +18,7 @@ from tundish.learn.verdict import (
     Verdict,
     finite,
     hold_limits,
+    narrow_notes,
 )
 
 Answers = dict[str, NDArray[np.float64]]
@@ -67,7 +68,7 @@ def judge_anomaly(case: Case, outputs: Answers) -> Verdict:
         slices=_slices(case, alarm, watch),
         events=_events(count, score, watch),
         judged=len(score),
-        notes=_notes(case, count),
+        notes=(*_notes(case, count), *narrow_notes(limits)),
         seed=case.seed,
     )
 

@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 from tundish.learn import baseline, bootstrap
 from tundish.learn.judging import Case
 from tundish.learn.material import Floats, Indices
-from tundish.learn.verdict import Figure, Slice, Verdict, finite, hold_limits
+from tundish.learn.verdict import (
+    Figure,
+    Slice,
+    Verdict,
+    finite,
+    hold_limits,
+    narrow_notes,
+)
 
 Answers = dict[str, NDArray[np.float64]]
 _FEW = 30
@@ -64,7 +71,7 @@ def judge_regress(case: Case, outputs: Answers) -> Verdict:
         promise=case.claim.promise,
         slices=_slices(case, samples, groups, unit),
         judged=len(samples.truth),
-        notes=_notes(case, samples, figures),
+        notes=(*_notes(case, samples, figures), *narrow_notes(limits)),
         seed=case.seed,
     )
 
@@ -87,7 +94,7 @@ def _samples(case: Case, outputs: Answers) -> tuple[_Samples, Indices]:
         material.y <= outputs["upper"][:, 0]
     )
     truth = mean(material.y)
-    if material.at is None:
+    if _timeless(case):
         mean_of_fit = case.claim.envelope.target_mean
         held = np.full(len(names), np.nan if mean_of_fit is None else mean_of_fit)
     else:
@@ -182,7 +189,12 @@ def _slices(
 
 
 def _baseline_name(case: Case) -> str:
-    return baseline.MEAN if case.material.at is None else baseline.LAST_VALUE
+    return baseline.MEAN if _timeless(case) else baseline.LAST_VALUE
+
+
+def _timeless(case: Case) -> bool:
+    at = case.material.at
+    return at is None or bool(np.isnat(at).any())
 
 
 def _notes(

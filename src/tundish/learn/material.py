@@ -191,6 +191,8 @@ def _name(material: Material, run: Indices) -> str:
     source = str(material.source[run[0]])
     if material.at is None:
         return f"{source}, {len(run)} windows"
+    if np.isnat(material.at[run]).any():
+        return f"{source}, {len(run)} windows"
     first, last = (
         str(material.at[run[end]].astype("datetime64[D]")) for end in (0, -1)
     )

@@ -123,6 +123,23 @@ def hold_limits(
     return tuple(_hold(limit, by_metric) for limit in scenario.acceptance.limits)
 
 
+def narrow_notes(limits: Iterable[LimitResult]) -> list[str]:
+    """Return a note for each limit that lies inside its figure's own spread."""
+    notes = []
+    for limit in limits:
+        bound = limit.at_least if limit.at_most is None else limit.at_most
+        if bound is None or limit.low is None or limit.high is None:
+            continue
+        if limit.low < bound < limit.high:
+            verb = "holds" if limit.holds else "is missed"
+            notes.append(
+                f"the limit of {bound:g} on {limit.metric} {verb}, but lies inside the 90 % "
+                f"spread of {limit.low:.3g} to {limit.high:.3g}: another run may fall on "
+                "the other side"
+            )
+    return notes
+
+
 def _hold(limit: Limit, by_metric: Mapping[str, Figure]) -> LimitResult:
     figure = by_metric.get(limit.metric) or Figure(metric=limit.metric, value=None)
     value = math.nan if figure.value is None else figure.value

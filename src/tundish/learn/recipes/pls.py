@@ -30,7 +30,12 @@ from tundish.learn.errors import MaterialUnfitError, OptionsInvalidError
 from tundish.learn.material import Material, channel_axis
 from tundish.learn.recipe import Fitted, Options, Outputs, Promise
 from tundish.learn.recipes import pls_search
-from tundish.learn.recipes.pls_distance import Distance, calibrated_distance
+from tundish.learn.recipes.pls_distance import (
+    Distance,
+    Plausible,
+    calibrated_distance,
+    plausible,
+)
 from tundish.learn.recipes.pls_graph import raw_weights, write_graph
 from tundish.learn.recipes.pls_search import Linear, PlsOptions, Setting
 from tundish.learn.recipes.spectra import Layout
@@ -52,6 +57,7 @@ class _Sensor:
     members: tuple[_Member, ...]
     half_width: float
     distance: Distance
+    possible: Plausible
 
     def __call__(self, window: NDArray[np.float32]) -> Outputs:
         """Return the outputs for windows, float64 [N, 1] each."""
@@ -67,7 +73,10 @@ class _Sensor:
             "estimate": estimate,
             "lower": estimate - self.half_width,
             "upper": estimate + self.half_width,
-            "applicability": self.distance.of(window, self.layout)[:, None],
+            "applicability": np.maximum(
+                self.distance.of(window, self.layout)[:, None],
+                self.possible.of(estimate),
+            ),
         }
 
 
@@ -103,7 +112,11 @@ class PlsRecipe:
         distance = calibrated_distance(kept[0], fit, select, layout, chosen)
         members = tuple(_member(setting, fit, layout, chosen) for setting in kept)
         sensor = _Sensor(
-            layout=layout, members=members, half_width=0.0, distance=distance
+            layout=layout,
+            members=members,
+            half_width=0.0,
+            distance=distance,
+            possible=plausible(scenario),
         )
         limit, promise = _calibrated(sensor, material, (fit, select), scenario)
         sensor = replace(sensor, half_width=limit.limit)
@@ -193,7 +206,13 @@ def _fitted(
 ) -> Fitted:
     members = [(member.setting.preparation, member.model) for member in sensor.members]
     weights = raw_weights(members, sensor.layout)
-    graph = write_graph(weights, sensor.half_width, sensor.distance, sensor.layout, fit)
+    graph = write_graph(
+        weights,
+        sensor.half_width,
+        (sensor.distance, sensor.possible),
+        sensor.layout,
+        fit,
+    )
     envelope = recipes.envelope_of(fit, with_target=True)
     golden = recipes.golden_window(envelope, fit.x.shape[1])
     kept = [member.setting for member in sensor.members]
@@ -219,7 +238,9 @@ def _fitted(
             if len(kept) > 1
             else f"the best of {len(settings)} settings tried",
             f"the model abstains beyond {sensor.distance.margin:g} times the distance of "
-            "its farthest calibration sample: a declared margin without a promised rate",
+            "its farthest calibration sample (a declared margin without a promised rate) "
+            "and where the estimate itself cannot be true; a disturbance that looks like "
+            "the target passes",
         ),
         reference=sensor,
     )

@@ -9,7 +9,9 @@ the larger is a distance in multiples of the farthest calibration sample.
 The limit is that distance times a declared margin: no rate is promised. A conformal
 limit would promise one only if the run resembled the calibration samples; as a batch
 turns sugar into ethanol its spectra leave them steadily, with the estimate still true.
-What this stops is the gross: another medium, a shifted axis, a broken instrument.
+An estimate that leaves the target's own range by more than the tolerance is beyond the
+limit too. What this stops is the gross: another medium, a shifted axis, a doubled
+signal. A disturbance that looks like the analyte itself it cannot see.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tundish.catalog.scenario import Scenario
 from tundish.learn.material import Floats, Material
 from tundish.learn.recipes.pls_search import Linear, PlsOptions, Setting, fit_linear
 from tundish.learn.recipes.pls_search import folds as fold_of
@@ -46,11 +49,37 @@ class Distance:
     margin: float
 
     def of(self, window: NDArray[np.float32], layout: Layout) -> Floats:
-        """Return the applicability of windows, [n]; 1.0 lies at the limit."""
+        """Return how far windows lie from the model, [n]; 1.0 lies at the limit."""
         features = self.preparation.features(window, layout)
         t2, q = _statistics(features, self.model, self.variance)
         worst = np.maximum(t2 / self.farthest[0], q / self.farthest[1])
         return np.asarray(np.sqrt(worst) / self.margin)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plausible:
+    """Which estimates can be true at all.
+
+    Attributes:
+        middle: Middle of the target's range.
+        reach: Half its width plus the tolerance.
+    """
+
+    middle: float
+    reach: float
+
+    def of(self, estimate: Floats) -> Floats:
+        """Return how far estimates reach to the edge; 1.0 lies at the edge."""
+        return np.asarray(np.abs(estimate - self.middle) / self.reach)
+
+
+def plausible(scenario: Scenario) -> Plausible:
+    """Return which estimates a scenario holds possible."""
+    if scenario.target is None:
+        return Plausible(middle=0.0, reach=np.inf)
+    low, high = scenario.target.range
+    tolerance = scenario.acceptance.tolerance or 0.0
+    return Plausible(middle=(low + high) / 2.0, reach=(high - low) / 2.0 + tolerance)
 
 
 def calibrated_distance(

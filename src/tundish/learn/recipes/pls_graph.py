@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tundish.learn.graph import GraphWriter
 from tundish.learn.material import Floats, Material
-from tundish.learn.recipes.pls_distance import Distance
+from tundish.learn.recipes.pls_distance import Distance, Plausible
 from tundish.learn.recipes.pls_search import Linear
 from tundish.learn.recipes.spectra import Layout, Preparation
 
@@ -47,11 +47,12 @@ def raw_weights(members: list[tuple[Preparation, Linear]], layout: Layout) -> We
 def write_graph(
     weights: Weights,
     half_width: float,
-    distance: Distance,
+    limits: tuple[Distance, Plausible],
     layout: Layout,
     fit: Material,
 ) -> bytes:
     """Return the ONNX graph of estimate, interval and applicability."""
+    distance, possible = limits
     _, rows, channels = fit.x.shape
     prepare = _matrix(distance.preparation, layout, weights)
     used = np.flatnonzero((weights.slope != 0.0) | (prepare != 0.0).any(axis=1))
@@ -67,7 +68,12 @@ def write_graph(
         "estimate": estimate,
         "lower": writer.add("Sub", estimate, half, hint="lower_value"),
         "upper": writer.add("Add", estimate, half, hint="upper_value"),
-        "applicability": _applicability(writer, centred, prepare[used], distance),
+        "applicability": writer.add(
+            "Max",
+            _distance(writer, centred, prepare[used], distance),
+            _implausible(writer, estimate, possible),
+            hint="farther",
+        ),
     }
     return writer.write(outputs, dict.fromkeys(outputs, 1))
 
@@ -93,7 +99,7 @@ def _centred(
     )
 
 
-def _applicability(
+def _distance(
     writer: GraphWriter, centred: str, prepare: Floats, distance: Distance
 ) -> str:
     model = distance.model
@@ -112,3 +118,10 @@ def _applicability(
     worst = writer.add("Max", t2, writer.add("Div", squares, limit, hint="q"))
     margin = writer.constant(np.array([distance.margin]), "margin")
     return writer.add("Div", writer.add("Sqrt", worst), margin, hint="distance")
+
+
+def _implausible(writer: GraphWriter, estimate: str, possible: Plausible) -> str:
+    middle = writer.constant(np.array([possible.middle]), "range_middle")
+    reach = writer.constant(np.array([possible.reach]), "range_reach")
+    off = writer.add("Abs", writer.add("Sub", estimate, middle, hint="from_middle"))
+    return writer.add("Div", off, reach, hint="implausible")

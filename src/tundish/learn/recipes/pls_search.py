@@ -14,7 +14,7 @@ from typing import Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
-from sklearn.cross_decomposition import (  # type: ignore[import-untyped]
+from sklearn.cross_decomposition import (
     PLSRegression,
 )
 
@@ -57,7 +57,7 @@ class PlsOptions(Record):
     keep: Literal["best", "within-one-standard-error"] = "best"
     rows: Rows = "unfold"
     scale: bool = False
-    envelope_margin: float = Field(default=2.0, ge=1.0)
+    envelope_margin: float = Field(default=1.5, ge=1.0)
 
     @model_validator(mode="after")
     def _usable(self) -> Self:

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import savgol_filter  # type: ignore[import-untyped]
+from scipy.signal import savgol_filter
 
 from tundish.learn.material import Floats
 
