@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mappin
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
+from asyncua.ua.attribute_ids import AttributeIds
 from numpy.typing import NDArray
 
 from tundish.catalog import library
@@ -19,6 +20,8 @@ from tundish.catalog.scenario import Scenario
 from tundish.kernel.digest import Digest, of_bytes
 from tundish.line.buffer import LineBuffer
 from tundish.line.estimates import Estimate
+from tundish.line.recording import Recording, Track
+from tundish.line.replay import ReplayServer
 from tundish.line.samples import Arrival, LinkChange, Sample, to_us
 from tundish.line.state import TagState
 
@@ -61,9 +64,10 @@ class ScriptedSource:
         self.closed = False
         self._inbox: asyncio.Queue[Arrival | Exception] = asyncio.Queue()
         self.asked: list[int] = []
+        self.link(up=True)
 
     async def connect(self) -> None:
-        self.link(up=True)
+        pass
 
     def link(self, *, up: bool) -> None:
         self._inbox.put_nowait(Arrival(link=LinkChange(up=up, reason="cable out")))
@@ -181,12 +185,12 @@ def bad_sample(row: float, *, signal: str = "level") -> Sample:
     """Return a sample whose status is bad."""
     at_us = START_US + round(row * 10_000_000)
     reason = "the source says BadSensorFailure"
-    return Sample(
-        signal=signal, at_us=at_us, quality="bad", values=None, reason=reason
-    )
+    return Sample(signal=signal, at_us=at_us, quality="bad", values=None, reason=reason)
 
 
-def open_buffer(path: Path, scenario: Scenario, *, max_rows: int = 100_000) -> LineBuffer:
+def open_buffer(
+    path: Path, scenario: Scenario, *, max_rows: int = 100_000
+) -> LineBuffer:
     """Open a buffer for a scenario."""
     return LineBuffer(
         path,
@@ -197,9 +201,7 @@ def open_buffer(path: Path, scenario: Scenario, *, max_rows: int = 100_000) -> L
     )
 
 
-async def eventually(
-    condition: Callable[[], bool], limit_s: float = 10.0
-) -> None:
+async def eventually(condition: Callable[[], bool], limit_s: float = 10.0) -> None:
     """Wait until something holds; fails loudly if it never does."""
     async with asyncio.timeout(limit_s):
         while not condition():
@@ -214,10 +216,17 @@ class LoopThread:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
 
+    async def _cancel_all(self) -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     def call(self, job: Coroutine[object, object, T]) -> T:
         return asyncio.run_coroutine_threadsafe(job, self._loop).result(30)
 
     def close(self) -> None:
+        self.call(self._cancel_all())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -230,8 +239,69 @@ def loop_thread() -> Iterator[LoopThread]:
     thread.close()
 
 
+CHANNELS = 3
+ROWS = 4000
+
+
+class Plant:
+    """A real OPC UA server on loopback; each test takes a signal of its own."""
+
+    def __init__(self, loop: LoopThread, signals: int = 40) -> None:
+        self.names = [f"tag{number}" for number in range(signals)]
+        self.loop = loop
+        self.recording = self.record(self.names)
+        self.server = ReplayServer(self.recording, speed=100.0)
+        loop.call(self.server.start())
+
+    def record(self, names: list[str]) -> Recording:
+        at = START_US + np.arange(ROWS) * 10_000_000
+        rows = np.arange(ROWS, dtype=np.float64)[:, None] + np.zeros(CHANNELS)
+        return Recording(tracks={n: Track(at_us=at, values=rows) for n in names})
+
+    def signal(self) -> str:
+        return self.names.pop()
+
+    def happen(self, signal: str, *rows: int) -> None:
+        self._take_any_type(signal)
+        for row in rows:
+            self.loop.call(self.server.happen(signal, row))
+
+    def say(self, signal: str, value: Any) -> None:
+        """Set a node to anything, past the server's check of types; not historised."""
+        self._take_any_type(signal)
+        self.loop.call(self.server.say(signal, value, keep=False))
+
+    def _take_any_type(self, signal: str) -> None:
+        nodes = self.server._server.iserver.aspace._nodes
+        nodes[self.server._nodes[signal]].attributes[AttributeIds.Value].value = None
+
+    def cut(self) -> None:
+        self.loop.call(self.server.cut())
+
+    def mend(self) -> None:
+        self.loop.call(self.server.mend())
+
+    def answer(self, name: str) -> Any:
+        return self.loop.call(self.server.answer(name))
+
+
+@pytest.fixture(scope="session")
+def shared_plant(loop_thread: LoopThread) -> Iterator[Plant]:
+    plant = Plant(loop_thread)
+    yield plant
+    loop_thread.call(plant.server.close())
+
+
+@pytest.fixture
+def plant(shared_plant: Plant) -> Iterator[Plant]:
+    yield shared_plant
+    shared_plant.mend()
+
+
 class Kit:
     """What the tests of this room share; a conftest cannot be imported."""
+
+    CHANNELS = CHANNELS
 
     START_US = START_US
     MODEL = MODEL

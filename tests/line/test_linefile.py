@@ -62,7 +62,11 @@ def test_a_good_line_file_is_read_and_makes_its_parts(tmp_path: Path) -> None:
         ("mode: shadow", "mode: drive", "mode: "),
         ("max_mb: 50", "max_mb: -1", "buffer.max_mb"),
         ("max_mb: 50", "max_mb: 50, policy: x", "buffer.policy is not a known key"),
-        ("endpoint: opc.tcp://127.0.0.1:4840\n    security", "security", "sources[0].endpoint is missing"),
+        (
+            "endpoint: opc.tcp://127.0.0.1:4840\n    security",
+            "security",
+            "sources[0].endpoint is missing",
+        ),
     ],
 )
 def test_a_wrong_key_is_named_with_its_path(

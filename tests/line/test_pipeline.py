@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tundish.line.guard import check_mode
 from tundish.line.errors import ModeRefusedError
+from tundish.line.guard import check_mode
 from tundish.line.pipeline import Pipeline
 from tundish.line.rows import Aligner
 
@@ -48,7 +48,9 @@ def test_all_that_is_ready_is_scored_in_one_call(kit: Kit, tmp_path: Path) -> No
 
 
 @shared
-@given(order=st.permutations(range(12)), rows=st.integers(1, 4), stride=st.integers(1, 3))
+@given(
+    order=st.permutations(range(12)), rows=st.integers(1, 4), stride=st.integers(1, 3)
+)
 def test_any_order_of_arrival_gives_the_same_answers_in_order(
     kit: Kit, tmp_path_factory: Any, order: list[int], rows: int, stride: int
 ) -> None:
@@ -132,7 +134,10 @@ def test_a_window_never_spans_a_gap(kit: Kit, tmp_path: Path) -> None:
     ]
     assert [a.value for a in answers if not a.abstained] == [1, 2, 7, 8]
     reasons = [a.reason for a in answers if a.abstained]
-    assert reasons[2:] == ["1 of 3 rows since the last gap", "2 of 3 rows since the last gap"]
+    assert reasons[2:] == [
+        "1 of 3 rows since the last gap",
+        "2 of 3 rows since the last gap",
+    ]
     pipeline.buffer.close()
 
 
@@ -152,7 +157,12 @@ def test_a_bad_status_never_becomes_a_number(kit: Kit, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("value", "why"),
-    [(np.nan, "missing"), (np.inf, "missing"), (1e300, "missing"), (5000.0, "out-of-range")],
+    [
+        (np.nan, "missing"),
+        (np.inf, "missing"),
+        (1e300, "missing"),
+        (5000.0, "out-of-range"),
+    ],
 )
 def test_an_input_outside_the_contract_is_not_scored(
     kit: Kit, tmp_path: Path, value: float, why: str
@@ -273,9 +283,7 @@ def test_a_row_takes_the_newest_value_before_it_and_none_from_the_future(
         [4, 104],
     ]
     assert aligner.waiting == 1
-    rows = aligner.take(
-        until_us=None, waited_until_us=kit.sample(5).at_us, limit=99
-    )
+    rows = aligner.take(until_us=None, waited_until_us=kit.sample(5).at_us, limit=99)
     assert [row.values.tolist() for row in rows] == [[5, 104]]
 
 
@@ -284,9 +292,7 @@ def test_a_signal_that_stays_away_makes_rows_bad_and_is_named(kit: Kit) -> None:
     aligner = Aligner(scenario)
     aligner.add([kit.sample(row, signal="fast") for row in range(8)])
     aligner.add([kit.sample(0, 100, signal="slow")])
-    rows = aligner.take(
-        until_us=None, waited_until_us=kit.sample(9).at_us, limit=99
-    )
+    rows = aligner.take(until_us=None, waited_until_us=kit.sample(9).at_us, limit=99)
     assert [row.quality for row in rows] == ["good"] * 4 + ["bad"] * 4
     assert rows[-1].reason == "slow has no value"
     assert np.isnan(rows[-1].values[1])

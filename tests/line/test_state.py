@@ -25,13 +25,17 @@ SECOND_US = 1_000_000
 MODEL = of_bytes(b"model")
 
 
-def _state(reading: Reading, *, now_s: float, source_now_s: float | None = None) -> State:
+def _state(
+    reading: Reading, *, now_s: float, source_now_s: float | None = None
+) -> State:
     source_s = now_s if source_now_s is None else source_now_s
     moment = Moment(at_us=round(source_s * SECOND_US), monotonic_s=now_s)
     return tag_state(reading, moment, stale_after_s=STALE_S).state
 
 
-def _reading(quality: Quality = "good", at_s: float = 1000.0, down: str = "") -> Reading:
+def _reading(
+    quality: Quality = "good", at_s: float = 1000.0, down: str = ""
+) -> Reading:
     return Reading(
         signal="t",
         quality=quality,
@@ -65,7 +69,9 @@ def test_an_old_source_time_is_stale_though_it_came_just_now() -> None:
 
 def test_a_source_clock_ahead_is_uncertain() -> None:
     reading = _reading(at_s=1000.0)
-    assert _state(reading, now_s=1000.0, source_now_s=1000.0 - STALE_S - 1) == "uncertain"
+    assert (
+        _state(reading, now_s=1000.0, source_now_s=1000.0 - STALE_S - 1) == "uncertain"
+    )
 
 
 def test_a_lost_link_is_uncertain_at_once_and_stale_in_time() -> None:

@@ -98,6 +98,8 @@ class Delivery:
                 await self.sink.write_estimates((estimate,))
                 self.delivered += 1
             self._buffer.mark_delivered(self.sink.name, estimate.at_us)
+        if self._state is not None and self._state[0].state == "stale":
+            self._state_sent = False  # an old answer must not stand there as present
         return True
 
     @contextlib.contextmanager

@@ -78,8 +78,8 @@ class ReplayServer:
         self._nodes: dict[str, ua.NodeId] = {}
         self._forgotten: set[int] = set()
         self._clock = SystemClock()
-        self.row = -1
         self.connected = False
+        self.row = -1
 
     @property
     def endpoint(self) -> str:
@@ -88,6 +88,11 @@ class ReplayServer:
 
     async def start(self) -> None:
         """Build the address space and listen; nothing is played yet."""
+        await self.build()
+        await self.listen()
+
+    async def build(self) -> None:
+        """Build the address space; samples can happen, and nobody can connect."""
         server = self._server
         server.iserver.history_manager.set_storage(self._historian)
         await server.init()
@@ -99,7 +104,10 @@ class ReplayServer:
             await self._add_input(index, signal, track.values.shape[1])
         for name, (value, kind) in _ANSWERS.items():
             await self._add_answer(index, name, value, kind)
-        await server.start()
+
+    async def listen(self) -> None:
+        """Let clients in."""
+        await self._server.start()
         if self._port == 0:
             self._port = self._listener.port
         self.connected = True
@@ -213,6 +221,7 @@ class ReplayServer:
             _text_id(f"tundish.{name}", index), name, ua.Variant(value, kind)
         )
         await node.set_writable()
+        self._nodes[name] = node.nodeid
 
 
 def _text_id(text: str, index: int) -> ua.NodeId:

@@ -156,21 +156,24 @@ class OpcUaSink:
         self, what: str, kind: ua.DataValue, access: ua.DataValue
     ) -> ua.VariantType:
         node = self._nodes[what].to_string()
-        if kind.Value is None or access.Value is None:
+        identifier, level = (
+            None if value.Value is None else value.Value.Value
+            for value in (kind, access)
+        )
+        if not isinstance(identifier, ua.NodeId) or not isinstance(level, int):
             status = kind.StatusCode.name if kind.StatusCode else "no answer"
             msg = f"The node {node} for {what} cannot be used at {self._link.endpoint}: {status}."
             raise NodeMissingError(msg)
-        if not access.Value.Value & (1 << ua.AccessLevel.CurrentWrite):
+        if not level & (1 << ua.AccessLevel.CurrentWrite):
             msg = f"The node {node} for {what} may not be written at {self._link.endpoint}."
             raise NodeMissingError(msg)
-        identifier = kind.Value.Value
+        allowed = {int(kind.value): kind for kind in _allowed(what)}
         found = identifier.Identifier if identifier.NamespaceIndex == 0 else None
-        allowed = _allowed(what)
-        if found not in {int(kind.value) for kind in allowed}:
-            names = " or ".join(sorted(kind.name for kind in allowed))
+        if not isinstance(found, int) or found not in allowed:
+            names = " or ".join(sorted(kind.name for kind in allowed.values()))
             msg = f"The node {node} for {what} has the data type {identifier.to_string()}, expected {names}."
             raise NodeMissingError(msg)
-        return ua.VariantType(found)
+        return allowed[found]
 
     async def _write(
         self,

@@ -40,6 +40,7 @@ from tundish.line.uaclient import LinkLostError, UaLink, node_id, severity
 from tundish.line.uavalues import Tag, to_sample
 
 _VALUES_PER_PAGE = 200_000
+_LIFETIME_MS = 60_000.0
 _HISTORY_TRIES = 3
 _HISTORY_PATIENCE = 5
 
@@ -198,7 +199,7 @@ class OpcUaSource:
         )
         wanted = ua.CreateSubscriptionParameters(
             RequestedPublishingInterval=self._options.publishing_ms,
-            RequestedLifetimeCount=max(60, 10 * alive),
+            RequestedLifetimeCount=max(10 * alive, round(_LIFETIME_MS / self._options.publishing_ms)),
             RequestedMaxKeepAliveCount=alive,
             MaxNotificationsPerPublish=0,
             PublishingEnabled=True,
