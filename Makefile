@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 WHEELHOUSE := $(VENV)/wheelhouse
 
-.PHONY: demo test check docs bench clean
+.PHONY: demo test check docs clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.ready-all
@@ -18,17 +18,14 @@ test: $(VENV)/.ready-dev
 	$(BIN)/python tests/offline.py $(BIN)/python -m pytest -n 2 $(ARGS)
 
 check: $(VENV)/.ready-dev
-	$(BIN)/ruff format --check src tests bench
-	$(BIN)/ruff check src tests bench
+	$(BIN)/ruff format --check src tests docs
+	$(BIN)/ruff check src tests docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 # Writes the generated pages of docs/reference; `make test` fails if they are stale.
 docs: $(VENV)/.ready-dev
 	$(BIN)/python docs/generate.py
-
-bench: $(VENV)/.ready-dev
-	for script in bench/*.py; do $(BIN)/python $$script || exit 1; done
 
 clean:
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -70,7 +70,7 @@ def told(report: LineReport) -> Iterator[Said]:
     yield Said(
         text=report.one_line(), tone="good" if report.ended == "until" else "bad"
     )
-    for change in report.states:
+    for change in report.states[1:]:
         if change.state == "stale":
             yield Said(
                 text=f"  stale (red) at {to_text(change.at)[:19]}: {change.reason}",
@@ -102,7 +102,8 @@ def _reasons(report: LineReport) -> str:
 
 
 def _line_file(replay: ReplayProcess, carried: Carried) -> dict[str, Json]:
-    inputs: dict[str, Json] = dict(replay.source_nodes(["spectrum"]))
+    nodes = replay.source_nodes(["spectrum"])
+    inputs: dict[str, Json] = {name: str(node) for name, node in nodes.items()}
     answers: dict[str, Json] = dict(
         replay.sink_nodes("estimate", "lower", "upper", "state", "reason")
     )

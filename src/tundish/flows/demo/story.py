@@ -202,7 +202,7 @@ def _one(
         text=f"  {word}: {'; '.join(limit_text(limit) for limit in verdict.limits)}",
         tone=tone,
     )
-    for note in verdict.notes[:2]:
+    for note in verdict.notes:
         yield Said(text=f"  {note}", tone="dim")
 
 
