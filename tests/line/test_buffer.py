@@ -183,6 +183,11 @@ def test_a_folder_in_the_buffers_place_is_said(kit: Kit, path: Path) -> None:
         kit.buffer(path, kit.scenario())
 
 
+def _fill(kit: Kit, buffer: LineBuffer) -> None:
+    for row in range(1, 20):
+        buffer.store([kit.sample(row, channels=1000)])
+
+
 def test_a_full_disk_is_said_and_what_was_stored_stays(kit: Kit, path: Path) -> None:
     scenario = kit.scenario(channels=1000)
     with kit.buffer(path, scenario) as buffer:
@@ -190,8 +195,7 @@ def test_a_full_disk_is_said_and_what_was_stored_stays(kit: Kit, path: Path) -> 
         pages = buffer._db.execute("PRAGMA page_count").fetchone()[0]
         buffer._db.execute(f"PRAGMA max_page_count = {pages + 4}")
         with pytest.raises(DiskFullError, match="no room on the disk"):
-            for row in range(1, 20):
-                buffer.store([kit.sample(row, channels=1000)])
+            _fill(kit, buffer)
         stored = len(buffer.samples_after(0, limit=99))
     with kit.buffer(path, scenario) as buffer:
         assert len(buffer.samples_after(0, limit=99)) == stored >= 1

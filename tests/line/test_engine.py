@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -42,9 +46,8 @@ class Bench:
             sinks=(self.sink,),
             buffer=self.buffer,
         )
-        settings = EngineOptions(
-            **{"tick_s": 0.01, "sink_pauses_s": (0.01, 0.02), "drain_s": 0.5} | options
-        )
+        quick: dict[str, Any] = {"sink_pauses_s": (0.01, 0.02), "drain_s": 0.5}
+        settings = EngineOptions(tick_s=0.01, **quick | options)
         self.engine = LineEngine(
             parts, options=settings, clock=self.clock, on_event=self.events.append
         )
@@ -367,17 +370,17 @@ def test_cancelling_keeps_everything_and_says_how_far_it_came(
 def test_an_error_inside_ends_the_line_loudly(
     kit: Kit, tmp_path: Path, part: str
 ) -> None:
-    class Failure(Exception):
+    class FailureError(Exception):
         pass
 
     bench = _bench(kit, tmp_path)
 
     def fail(*args: Any) -> Any:
-        raise Failure
+        raise FailureError
 
     async def script() -> None:
         if part == "source":
-            bench.source.fail(Failure())
+            bench.source.fail(FailureError())
         elif part == "scorer":
             bench.scorer.run = fail
         else:
@@ -385,7 +388,7 @@ def test_an_error_inside_ends_the_line_loudly(
         bench.source.give(kit.sample(0))
         await asyncio.sleep(0.2)
 
-    with pytest.raises(Failure):
+    with pytest.raises(FailureError):
         _run(bench, script)
     assert bench.source.closed
 
@@ -393,3 +396,88 @@ def test_an_error_inside_ends_the_line_loudly(
 def test_a_mode_that_is_refused_never_connects(kit: Kit, tmp_path: Path) -> None:
     with pytest.raises(ModeRefusedError):
         _bench(kit, tmp_path, mode="control")
+
+
+INTERRUPTED = """
+    import sys, time
+    from datetime import UTC, datetime
+    from pathlib import Path
+    import numpy as np
+    from tundish.catalog.scenario import Scenario
+    from tundish.kernel.clock import SystemClock
+    from tundish.kernel.digest import of_bytes
+    from tundish.line.buffer import LineBuffer
+    from tundish.line.engine import LineEngine, run_line
+    from tundish.line.parts import LineParts
+    from tundish.line.samples import Arrival, Sample, to_us
+    import asyncio
+
+    folder = Path(sys.argv[1])
+    scenario = Scenario.model_validate_json((folder / "scenario.json").read_bytes())
+
+    class Source:
+        name = "endless"
+        signals = ("level",)
+
+        async def connect(self): ...
+
+        async def samples(self):
+            start = to_us(datetime.now(UTC))
+            for row in range(10**6):
+                at_us = start + row
+                values = np.array([1.0])
+                sample = Sample(
+                    signal="level", at_us=at_us, quality="good", values=values
+                )
+                yield Arrival(samples=(sample,))
+                await asyncio.sleep(0.001)
+
+        async def close(self): ...
+
+    class Scorer:
+        def run(self, window):
+            mean = window.mean(axis=(1, 2)).reshape(-1, 1)
+            names = ("estimate", "lower", "upper", "applicability")
+            return {name: mean for name in names}
+
+    buffer = LineBuffer(folder / "b", scenario=scenario.key, signals={"level": 1})
+    parts = LineParts(
+        scenario=scenario,
+        scorer=Scorer(),
+        model=of_bytes(b"m"),
+        sources=(Source(),),
+        buffer=buffer,
+    )
+
+    def say(event):
+        sys.stdout.write(event.kind + "\\n")
+        sys.stdout.flush()
+
+    report = run_line(LineEngine(parts, on_event=say))
+    sys.stdout.write(f"{report.ended} {report.estimates} {report.received}\\n")
+"""
+
+
+@pytest.mark.integration
+def test_ctrl_c_ends_with_a_report_and_no_traceback(kit: Kit, tmp_path: Path) -> None:
+    scenario = kit.scenario()
+    (tmp_path / "scenario.json").write_text(scenario.model_dump_json(by_alias=True))
+    command = [sys.executable, "-c", textwrap.dedent(INTERRUPTED), str(tmp_path)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        while child.stdout.readline() != "state\n":
+            pass
+        child.stdout.readline()
+        child.send_signal(signal.SIGINT)
+        said, wrong = child.stdout.read().split(), child.stderr.read()
+    assert wrong == ""
+    assert child.returncode == 0
+    ended, estimates, received = said[-3:]
+    assert said[-4] == "stopped"
+    assert ended == "interrupted"
+    assert int(estimates) == int(received) > 0
+    with kit.buffer(tmp_path / "b", scenario) as buffer:
+        assert len(buffer.estimates_after(0, limit=10**6)) == int(estimates)

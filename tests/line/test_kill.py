@@ -82,19 +82,18 @@ def test_a_line_killed_in_mid_run_goes_on_where_it_was(
     command += [plant.server.endpoint, tag]
     row, written = 0, 0
     plant.happen(tag, row)
-    for _ in range(6):
-        child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert child.stdout is not None
-        child.stdout.readline()
-        end = time.monotonic() + rng.uniform(0.05, 0.6)
-        while time.monotonic() < end:
-            row += 1
-            plant.happen(tag, row)
-            time.sleep(0.005)
-        os.kill(child.pid, signal.SIGKILL)
-        last = child.stdout.read().splitlines()
-        child.stdout.close()
-        child.wait()
+    for _ in range(5):
+        lived_s = rng.uniform(0.05, 0.6)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+            assert child.stdout is not None
+            child.stdout.readline()
+            end = time.monotonic() + lived_s
+            while time.monotonic() < end:
+                row += 1
+                plant.happen(tag, row)
+                time.sleep(0.005)
+            os.kill(child.pid, signal.SIGKILL)
+            last = child.stdout.read().splitlines()
         written += int(last[-1].split()[0]) if last else 0
         for _ in range(3):  # the plant goes on while the line is dead
             row += 1

@@ -95,7 +95,7 @@ def test_every_signal_has_exactly_one_node(tmp_path: Path) -> None:
 
 def test_an_unknown_kind_names_what_is_installed(tmp_path: Path) -> None:
     line = read_line_file(_write(tmp_path, GOOD.replace("kind: opcua", "kind: telex")))
-    with pytest.raises(LinePluginMissingError, match="'telex'.*installed are:.*opcua"):
+    with pytest.raises(LinePluginMissingError, match=r"'telex'.*installed are:.*opcua"):
         plugins.open_sources(line, SCENARIO)
 
 

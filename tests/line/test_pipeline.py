@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ def test_stops_and_restarts_change_no_answer(
     whole.take(samples, live=True)
     whole.step()
     bounds = sorted({0, len(samples), *(cut for cut in cuts if cut < len(samples))})
-    for first, end in zip(bounds[:-1], bounds[1:], strict=True):
+    for first, end in itertools.pairwise(bounds):
         part = _pipeline(kit, folder / "parts", scenario)
         part.restore()
         part.take(samples[max(first - 2, 0) : end], live=True)
@@ -192,7 +193,7 @@ def test_outside_the_envelope_the_model_abstains_with_a_reason(
 def test_a_graph_that_gives_no_finite_number_abstains(
     kit: Kit, tmp_path: Path, output: str
 ) -> None:
-    class Broken(kit.MeanScorer):
+    class Broken(kit.MeanScorer):  # type: ignore[misc]
         def run(self, window: Any) -> Any:
             found = dict(super().run(window))
             found[output] = found[output] * np.nan

@@ -130,7 +130,7 @@ def test_a_line_follows_a_replayed_run_through_a_cut_and_a_hole(
 def test_a_replay_that_cannot_start_is_said(kit: Kit, tmp_path: Path) -> None:
     taken = _recording(kit, 2)
     (tmp_path / "replay.npz").mkdir()
-    with pytest.raises(Exception, match="replay.npz"):
+    with pytest.raises(Exception, match=r"replay\.npz"):
         ReplayProcess(taken, tmp_path, speed=1.0)
 
 

@@ -34,6 +34,21 @@ _STATES = 10_000
 _STEPS = 8
 
 
+def run_line(engine: LineEngine) -> LineReport:
+    """Run an engine in a loop of its own until it ends or Ctrl-C comes.
+
+    Returns:
+        The report; ``ended`` is ``interrupted`` after Ctrl-C.
+
+    Raises:
+        TundishError: as ``LineEngine.run``.
+    """
+    try:
+        return asyncio.run(engine.run())
+    except KeyboardInterrupt:
+        return engine.report()
+
+
 class LineEngine:
     """Runs one line; see the module. Made for one run.
 
@@ -129,6 +144,7 @@ class LineEngine:
             **reports.totals(counts),
             abstained=dict(counts.abstained),
             delivered={d.sink.name: d.delivered for d in self._deliveries},
+            refused={d.sink.name: d.refused for d in self._deliveries},
             settled_until=None if settled_us is None else from_us(settled_us),
             gaps=tuple(buffer.gaps()),
             states=tuple(self._states),

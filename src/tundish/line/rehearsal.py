@@ -19,6 +19,7 @@ from tundish.kernel import canonical
 from tundish.kernel.clock import Clock, SystemClock
 from tundish.kernel.errors import DocumentMalformedError
 from tundish.line.errors import ReplayFailedError
+from tundish.line.linefile import NodeSpec
 from tundish.line.recording import Recording, Stretch, write_recording
 from tundish.line.samples import from_us
 
@@ -134,7 +135,7 @@ class ReplayProcess:
             self._child.stdin.write(f"begin {begin_s!r}\n".encode())
             self._child.stdin.flush()
 
-    def source_nodes(self, signals: Sequence[str]) -> dict[str, str]:
+    def source_nodes(self, signals: Sequence[str]) -> dict[str, str | NodeSpec]:
         """Return the node of each signal, for a line file."""
         return {name: f"ns=2;s={name}" for name in signals}
 

@@ -67,7 +67,8 @@ class LineReport:
         untimed: Notifications without a usable time; they changed the state only.
         estimates: Answers written; ``scored`` of them by the model.
         abstained: Number of answers without a number, by kind of reason.
-        delivered: For each sink, the number of answers it took.
+        delivered, refused: For each sink, the number of answers it took, and of
+            writes that its server will never take.
         settled_until: Source time up to which everything has its answer.
         gaps: All gaps in the buffer, oldest first.
         states: The line's state over time; first entry at the start.
@@ -90,6 +91,7 @@ class LineReport:
     scored: int
     abstained: dict[str, int]
     delivered: dict[str, int]
+    refused: dict[str, int]
     settled_until: datetime | None
     gaps: tuple[Gap, ...]
     states: tuple[StateChange, ...]

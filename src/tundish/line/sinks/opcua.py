@@ -13,6 +13,7 @@ from typing import Annotated, Self, cast
 from asyncua import ua
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.status_codes import StatusCodes
+from asyncua.ua.uaerrors import UaError
 from pydantic import Field
 
 from tundish.catalog.documents import parse_document
@@ -119,8 +120,13 @@ class OpcUaSink:
         """Connect and check every node; see ``Sink.connect``."""
         await self._link.open()
         names, nodes = list(self._nodes), list(self._nodes.values())
-        kinds = await self._link.read_attribute(nodes, AttributeIds.DataType)
-        access = await self._link.read_attribute(nodes, AttributeIds.UserAccessLevel)
+        try:
+            kinds = await self._link.read_attribute(nodes, AttributeIds.DataType)
+            access = await self._link.read_attribute(
+                nodes, AttributeIds.UserAccessLevel
+            )
+        except UaError as error:
+            raise LinkLostError(str(error)) from error
         for what, kind, level in zip(names, kinds, access, strict=True):
             self._types[what] = self._check(what, kind, level)
 
@@ -189,10 +195,14 @@ class OpcUaSink:
             raise LinkLostError(msg)
         nodes = [self._nodes[what] for what in wanted]
         data = [self._value(what, v, quality, at_us) for what, v in wanted.items()]
-        write = self._link.client.uaclient.write_attributes(
-            nodes, data, AttributeIds.Value
-        )
-        for what, status in zip(wanted, await self._link.call(write), strict=True):
+        client = self._link.client.uaclient
+        try:
+            results = await self._link.call(
+                client.write_attributes(nodes, data, AttributeIds.Value)
+            )
+        except UaError as error:  # the whole call was refused
+            raise LinkLostError(str(error)) from error
+        for what, status in zip(wanted, results, strict=True):
             self._accepted(what, status)
 
     def _value(

@@ -199,7 +199,9 @@ class OpcUaSource:
         )
         wanted = ua.CreateSubscriptionParameters(
             RequestedPublishingInterval=self._options.publishing_ms,
-            RequestedLifetimeCount=max(10 * alive, round(_LIFETIME_MS / self._options.publishing_ms)),
+            RequestedLifetimeCount=max(
+                10 * alive, round(_LIFETIME_MS / self._options.publishing_ms)
+            ),
             RequestedMaxKeepAliveCount=alive,
             MaxNotificationsPerPublish=0,
             PublishingEnabled=True,
@@ -242,6 +244,21 @@ class OpcUaSource:
 
     async def _published(self, result: ua.PublishResult) -> None:
         self._heard_s = self._clock.monotonic_s()
+        try:
+            samples = self._read(result)
+        except Exception as error:  # noqa: BLE001  (history gives it again, or it is a gap)
+            self._lose(f"{self.name} sent what cannot be read ({error!r})")
+            return
+        if samples:  # asyncua acknowledges when this returns
+            arrival = Arrival(samples=samples, received_s=self._heard_s)
+            self._handing_over += 1
+            try:
+                await self._put(arrival).wait()
+            finally:
+                self._handing_over -= 1
+                self._heard_s = self._clock.monotonic_s()
+
+    def _read(self, result: ua.PublishResult) -> tuple[Sample, ...]:
         samples: list[Sample] = []
         for note in result.NotificationMessage.NotificationData or ():
             if isinstance(note, ua.DataChangeNotification):
@@ -252,14 +269,7 @@ class OpcUaSource:
                 )
             elif isinstance(note, ua.StatusChangeNotification):
                 self._lose(f"{self.name} ended the subscription")
-        if samples:  # asyncua acknowledges when this returns
-            arrival = Arrival(samples=tuple(samples), received_s=self._heard_s)
-            self._handing_over += 1
-            try:
-                await self._put(arrival).wait()
-            finally:
-                self._handing_over -= 1
-                self._heard_s = self._clock.monotonic_s()
+        return tuple(samples)
 
     def _put(self, arrival: Arrival) -> asyncio.Event:
         stored = asyncio.Event()
@@ -282,7 +292,7 @@ class OpcUaSource:
                 try:
                     await self._establish()
                     break
-                except (LinkLostError, NodeMissingError, UaError):
+                except Exception:  # noqa: BLE001  (whatever a server says: try again)
                     await self._link.drop()
                     pause_s = min(2 * pause_s, self._options.retry_max_s)
 
@@ -294,7 +304,7 @@ class OpcUaSource:
                     return
             try:
                 await self._link.probe()
-            except (LinkLostError, UaError) as error:
+            except Exception as error:  # noqa: BLE001  (an odd answer is no life)
                 self._lose(str(error))
             silent_s = self._clock.monotonic_s() - self._heard_s
             if silent_s > self._silence_s and not self._handing_over:
