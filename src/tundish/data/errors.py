@@ -33,7 +33,9 @@ class SourceAbsentError(UsageError):
     """
 
     code = "source-absent"
-    default_advice = "Put the named file into the mirror folder, or use another index."
+    default_advice = (
+        "Give --mirror FOLDER with the named file in it, or let pip know another index."
+    )
 
 
 class PipMissingError(MachineError):

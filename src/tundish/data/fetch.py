@@ -11,7 +11,7 @@ import errno
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,7 +109,7 @@ def fetch(
     return fetched
 
 
-def set_digest(sums: dict[str, str]) -> Digest:
+def set_digest(sums: Mapping[str, str]) -> Digest:
     """Return the digest of a data set from ``{name: sha256 digest}``."""
     return digest.of_json(dict(sums))
 
@@ -269,7 +269,7 @@ def _why_pip_failed(source: WheelSource, said: str) -> TundishError:
     if any(sign in said for sign in _NO_NETWORK):
         msg = f"No package index could be reached for {source.file}."
         return IndexUnreachableError(msg)
-    msg = f"The package index has no {source.file}."
+    msg = f"None of the package indexes that pip knows offered {source.file}."
     return SourceAbsentError(msg)
 
 

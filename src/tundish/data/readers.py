@@ -206,7 +206,7 @@ def _without_empty(
     if not empty or len(empty) == frame.width:
         return frame, ()
     said = Assumption(
-        what=f"{len(empty)} columns without name or value were left out",
+        what=f"columns without name or value were left out ({len(empty)})",
         why="lines that end with a separator make them",
         otherwise="name the column in the header line",
     )

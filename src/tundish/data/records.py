@@ -214,6 +214,9 @@ def _fitting(
     if len(counts) > 1 and spaced is False:
         filled &= ~_only_separators(text, starts, ends, counts, separator)
     live = np.flatnonzero(filled)
+    if not len(live):
+        msg = f"{origin} is empty; a table was expected."
+        raise TableUnreadableError(msg)
     late = counts[live[len(live) // 2 :]]
     expected = int(np.bincount(late).argmax())
     fits = counts[live] == expected
@@ -268,7 +271,7 @@ def _first_record(fits: NDArray[np.bool_], *, spaced: bool) -> int:
     bad_after = np.cumsum(~fits[::-1])[::-1]
     share = bad_after / np.arange(len(fits), 0, -1)
     clean = np.flatnonzero((share <= RAGGED_AT_MOST) & fits)
-    near = max(100, len(fits) // 2)
+    near = min(100, len(fits) // 2)
     if len(clean) and clean[0] <= near:
         return int(clean[0])
     return int(np.flatnonzero(fits)[0])

@@ -285,6 +285,8 @@ def _positions(
     if unit is not None:
         series = table.frame[unit]
         starts = (series != series.shift(1)).fill_null(value=True).to_numpy()[1:]
+    if (~starts).sum() < rows / 2:
+        return ()  # units take turns: nothing counts rows here
     found = []
     for series in free:
         steps = np.diff(series.to_numpy())

@@ -145,7 +145,7 @@ def _from_text(series: pl.Series, zone: str) -> Times | None:
         return None
     picks = np.unique(np.linspace(0, len(filled) - 1, _SAMPLE).astype(int))
     sample = filled.gather(picks)
-    if not sample.str.contains(r"\d").all():
+    if sample.str.contains(r"\d").sum() < READABLE_AT_LEAST * len(sample):
         return None
     for form in _forms(sample):
         if _share(sample, form) >= READABLE_AT_LEAST:
@@ -159,8 +159,8 @@ def _from_text(series: pl.Series, zone: str) -> Times | None:
 
 def _forms(sample: pl.Series) -> list[str]:
     """Return the written forms to try, those with an offset first."""
-    first = str(sample[0])
-    mark = "T" if "T" in first[:12] else " "
+    marked = sample.str.contains(r"^\d{4}-\d\d-\d\dT").sum()
+    mark = "T" if marked > len(sample) / 2 else " "
     slashed = _SLASHED
     if _month_first(sample):
         slashed = (_SLASHED[1], _SLASHED[0])

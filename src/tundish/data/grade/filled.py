@@ -135,8 +135,8 @@ def _note_missing(
         else:
             alike.setdefault(np.packbits(empty).tobytes(), []).append(series.tag)
     for mask, names in alike.items():
-        empty = np.unpackbits(np.frombuffer(mask, dtype=np.uint8), count=rows)
-        _note_rows(notes, names, np.flatnonzero(empty))
+        bits = np.unpackbits(np.frombuffer(mask, dtype=np.uint8), count=rows)
+        _note_rows(notes, names, np.flatnonzero(bits))
     _note_few(notes, few)
 
 

@@ -278,10 +278,10 @@ def _spikes(values: Floats, starts: Bools, q: Quantiles) -> Bools:
         return none
     with np.errstate(invalid="ignore"):
         high = off > max(fence, least)
-    for i in np.flatnonzero(high):
-        if abs(values[i + 1] - values[i - 1]) > 0.3 * off[i]:
-            high[i] = False
-    return np.asarray(high)
+    crowded = np.convolve(high, np.ones(5), mode="same") > 1  # it swings
+    for i in np.flatnonzero(high & ~crowded):
+        high[i] = abs(values[i + 1] - values[i - 1]) <= 0.3 * off[i]
+    return np.asarray(high & ~crowded)
 
 
 def _note_far(notes: Notes, tag: Character, rows: Ints) -> None:

@@ -27,15 +27,15 @@ RESTS = 2
 REST_SHARE = 0.01
 MAY_STAND = 0.05
 WITNESS = 0.7
-MOST_STANDS = 5
+MOST_STANDS = 3
+DOUBT = 4.0
 NO_TIME_FACTOR = 3.0
 REST_NEAR = 0.01
-IDLE_SHARE = 0.5
+IDLE_SHARE = 0.3
 START_SHARE = 0.25
 JUMP_LOOK = 50
 JUMP = 8.0
 SEPARATE = 3
-_MAX_LOOKED_AT = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,8 @@ def standing(sheet: Sheet, tags: list[Character]) -> Tally:
     alone = [s for s in alone if not _accompanied(s, found)]
     together = [s for s in found if s.others > 0 and s.moving == 0]
     idle = [s for s in alone if s.share > IDLE_SHARE]
-    alone = [s for s in alone if s.share <= IDLE_SHARE]
+    resting = {id(stand.tag) for stand in idle}
+    alone = [s for s in alone if s.share <= IDLE_SHARE and id(s.tag) not in resting]
     for stand in alone:
         _note_stuck(notes, stand)
     for stand in idle:
@@ -112,7 +113,8 @@ def longest_allowed(tag: Character) -> int:
 
     Chance: with a share p of repeated steps, a run of L cells somewhere in n happens
     with a probability of about n p^(L-1); it is held below one in a thousand. Habit:
-    three times the length that one run in 500 (four runs at least) exceeds.
+    three times the length that one run in 500 (four runs at least) exceeds. Both are
+    stretched by up to five for tags that repeat in most steps.
     """
     p = min(max(tag.repeat, 1e-3), 0.99)
     chance = 1 + (log(CHANCE) - log(max(tag.scan.count, 2))) / log(p)
@@ -124,7 +126,8 @@ def longest_allowed(tag: Character) -> int:
     if len(enough) and enough[-1] + 1 == LENGTHS:
         lengths = np.sort(tag.scan.run_length)[::-1]
         habit = HABIT * int(lengths[min(rank, len(lengths)) - 1])
-    return max(MIN_RUN, ceil(chance), ceil(habit))
+    doubt = 1 + DOUBT * tag.repeat
+    return max(MIN_RUN, ceil(doubt * chance), ceil(doubt * habit))
 
 
 def _stands(tag: Character, live: list[Character], sheet: Sheet) -> list[Stand]:
@@ -132,7 +135,7 @@ def _stands(tag: Character, live: list[Character], sheet: Sheet) -> list[Stand]:
     if sheet.us is None:
         limit = ceil(NO_TIME_FACTOR * limit)  # rows may not be in order of time
     long = np.flatnonzero(tag.scan.run_length > limit)
-    if len(long) > _MAX_LOOKED_AT:
+    if len(long) > MOST_STANDS + len(sheet.units) - 1:
         return []  # a habit, not a fault
     stands = []
     for i in long:
@@ -158,7 +161,7 @@ def _stands(tag: Character, live: list[Character], sheet: Sheet) -> list[Stand]:
                 moving=moving,
             )
         )
-    return stands if len(stands) <= MOST_STANDS else []  # more often is a habit
+    return stands
 
 
 def _share_of_unit(sheet: Sheet, first: int, last: int) -> float:
