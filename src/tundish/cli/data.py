@@ -119,7 +119,8 @@ def show_grade(report: GradeReport) -> None:
     show.line(f"Grade {report.letter}   {report.name}", tone)
     show.line(report.rule, "dim")
     for gate in report.gates:
-        mark, style = ("pass", "green") if gate.passed else ("FAIL", show.POOR)
+        style = {"passed": "green", "failed": show.POOR, "open": show.WARN}[gate.state]
+        mark = gate.state.upper() if gate.state == "failed" else gate.state
         show.line(f"  gate {gate.name}: {mark}. {gate.detail}", style)
     for number, finding in enumerate(report.findings[:5], start=1):
         where = f"{finding.tag} " if finding.tag else ""
