@@ -151,15 +151,17 @@ class Fitted:
 
 
 class Recipe(Protocol):
-    """A way to make a model for a task.
+    """A way to make a model for a task."""
 
-    Attributes:
-        name: Name under which it is registered.
-        task: The task it is for.
-    """
+    @property
+    def name(self) -> str:
+        """Name under which it is registered; a class attribute will do."""
+        ...
 
-    name: str
-    task: Task
+    @property
+    def task(self) -> Task:
+        """The task it is for; a class attribute will do."""
+        ...
 
     def fit(
         self,

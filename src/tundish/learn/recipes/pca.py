@@ -69,7 +69,7 @@ class PcaRecipe:
     """Principal components with T2 and SPE; see the module."""
 
     name: Final = "pca"
-    task: Task = "anomaly"
+    task: Final[Task] = "anomaly"
 
     def fit(
         self,

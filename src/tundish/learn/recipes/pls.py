@@ -84,7 +84,7 @@ class PlsRecipe:
     """Partial least squares on prepared spectra; see the module."""
 
     name: Final = "pls"
-    task: Task = "regress"
+    task: Final[Task] = "regress"
 
     def fit(
         self,

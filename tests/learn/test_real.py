@@ -1,0 +1,86 @@
+"""The field's best-known story, on the real fermentation and the real pipeline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tundish.catalog import library
+from tundish.flows.material import prepare
+from tundish.kernel import digest
+from tundish.learn import parity
+from tundish.learn.judge import judge
+from tundish.learn.recipes.pca import PcaRecipe
+from tundish.learn.recipes.pls import PlsRecipe
+from tundish.learn.train import train
+from tundish.learn.verdict import Verdict
+from tundish.model.session import Session, make_golden
+
+DATA = digest.of_bytes(b"real")
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+
+def verdict_on(
+    root: Path,
+    scenario_key: str,
+    site: str,
+    candidate: str,
+    recipe: PlsRecipe | PcaRecipe,
+) -> Verdict:
+    scenario = library.scenario(scenario_key)
+    material = prepare(library.site(site), scenario, root).material
+    fitted = train(
+        material, scenario, data=DATA, candidate=candidate, recipe=recipe
+    ).fitted
+    session = Session(fitted.graph, make_golden(fitted.graph, fitted.golden_window))
+    compared = parity.compare(
+        fitted.reference(material.x), session.run(material.x), scenario
+    )
+    parity.require(compared)
+    return judge(material, scenario, session.run, fitted.claim)
+
+
+def test_the_plain_spectrum_misses_the_run_and_would_have_kept_silent(
+    fermentation: Path,
+) -> None:
+    verdict = verdict_on(
+        fermentation,
+        "C25.21.fermentation-glucose",
+        "fermentation",
+        "plain",
+        PlsRecipe(),
+    )
+    rmse = verdict.figure("rmse").value
+    assert not verdict.accepted
+    assert rmse is not None
+    assert rmse > 20.0
+    assert verdict.figure("share_withheld").value == 1.0
+
+
+def test_the_derivative_follows_the_run(fermentation: Path) -> None:
+    verdict = verdict_on(
+        fermentation,
+        "C25.21.fermentation-glucose",
+        "fermentation",
+        "second-derivative",
+        PlsRecipe(),
+    )
+    rmse, r2 = (verdict.figure(name).value for name in ("rmse", "r2"))
+    assert rmse is not None
+    assert r2 is not None
+    assert rmse < 3.5
+    assert r2 > 0.95
+    assert verdict.figure("share_withheld").value == 0.0
+
+
+def test_every_marked_event_of_the_pipeline_is_found_and_the_promise_is_checked(
+    water_flow: Path,
+) -> None:
+    verdict = verdict_on(
+        water_flow, "D46.27.pipeline-flow", "water-flow", "lagged-pca", PcaRecipe()
+    )
+    assert verdict.figure("missed_events").value == 0.0
+    assert all(event.peak > 1.0 and np.isfinite(event.peak) for event in verdict.events)
+    assert any(note.startswith("promised: at most") for note in verdict.notes)
