@@ -232,6 +232,7 @@ def test_a_restarted_server_that_forgot_its_sessions_is_taken_up_again(
     plant.loop.call(first.start())
     port = int(first.endpoint.rsplit(":", 1)[1])
     second = ReplayServer(recording, speed=SPEED, port=port)
+    plant.loop.call(second.build())
     line = Line(kit, plant, tmp_path, signal=signal, endpoint=first.endpoint)
 
     async def script() -> None:
@@ -240,7 +241,6 @@ def test_a_restarted_server_that_forgot_its_sessions_is_taken_up_again(
             await _aside(plant.loop.call, first.happen(signal, row))
         await line.until(lambda: line.rows() == list(range(5)))
         await _aside(plant.loop.call, first.close())
-        await _aside(plant.loop.call, second.build())
         for row in range(30):
             await _aside(plant.loop.call, second.happen(signal, row))
         await asyncio.sleep(1.0)

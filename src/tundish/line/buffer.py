@@ -11,17 +11,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, cast
+from typing import Self, cast
 
 import numpy as np
 
-from tundish.kernel.digest import Digest
 from tundish.line import bufferfile
 from tundish.line.bufferfile import Durability, said_clearly, transaction
-from tundish.line.estimates import Estimate, Why
-from tundish.line.samples import Gap, Quality, Sample
+from tundish.line.bufferrows import QUALITIES, SampleRow, from_row, sample_row, to_row
+from tundish.line.estimates import Estimate
+from tundish.line.samples import Gap, Sample
 
-_QUALITIES: Final[tuple[Quality, ...]] = ("good", "uncertain", "bad")
+_BEFORE_ALL = -(2**62)
+_INSERT_NEW = "INSERT INTO samples VALUES (?,?,?,?,?)"
+_INSERT_OLD = f"{_INSERT_NEW} ON CONFLICT DO NOTHING"
 _KEPT_SHARE = 0.9
 _MIN_ROWS = 10
 
@@ -59,6 +61,7 @@ class Settled:
 class _Count:
     rows: int
     estimates: int
+    newest: dict[int, int]
     keep_from_us: int | None = None
     delivered: dict[str, int] = field(default_factory=dict)
 
@@ -93,6 +96,7 @@ class LineBuffer:
         durability: Durability = "power",
     ) -> None:
         self._path = path
+        self._durability = durability
         self._signals = dict(signals)
         self._numbers = {name: number for number, name in enumerate(signals)}
         self._max_rows = max(max_rows, _MIN_ROWS)
@@ -105,8 +109,13 @@ class LineBuffer:
         with said_clearly(path):
             rows = self._db.execute("SELECT count(*) FROM samples").fetchone()[0]
             answers = self._db.execute("SELECT count(*) FROM estimates").fetchone()[0]
+            newest = self._db.execute(
+                "SELECT signal, max(at_us) FROM samples GROUP BY signal"
+            ).fetchall()
             sent = self._db.execute("SELECT sink, at_us FROM delivered").fetchall()
-        self._count = _Count(rows=rows, estimates=answers, delivered=dict(sent))
+        self._count = _Count(
+            rows=rows, estimates=answers, newest=dict(newest), delivered=dict(sent)
+        )
         self._delivered_moved = False
 
     def __enter__(self) -> Self:
@@ -137,7 +146,7 @@ class LineBuffer:
             samples: With source times; those without one must not come here.
         """
         with said_clearly(self._path), transaction(self._db):
-            new = [sample for sample in samples if self._insert(sample)]
+            new = self._insert(samples)
             self._count.rows += len(new)
             dropped = self._make_room()
             self._write_delivered()
@@ -148,15 +157,22 @@ class LineBuffer:
     def settle(self, estimates: Sequence[Estimate], settled: Settled) -> int:
         """Write answers and move the settled mark in one commit.
 
+        This commit waits for no disk: what a power cut takes of it is scored again
+        from the samples, which are there, and gives the same answers.
+
         Returns:
             How many answers are new; one that is there already stands.
         """
         written = 0
-        with said_clearly(self._path), transaction(self._db):
+        with (
+            said_clearly(self._path),
+            bufferfile.unsynced(self._db, self._durability),
+            transaction(self._db),
+        ):
             for estimate in estimates:
                 written += self._db.execute(
                     "INSERT OR IGNORE INTO estimates VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-                    _estimate_row(estimate),
+                    to_row(estimate),
                 ).rowcount
             self._db.execute(
                 "INSERT OR REPLACE INTO settled VALUES (1, ?, ?)",
@@ -219,7 +235,7 @@ class LineBuffer:
                 "SELECT * FROM estimates WHERE at_us > ? ORDER BY at_us LIMIT ?",
                 (at_us, limit),
             ).fetchall()
-        return [_estimate(row) for row in rows]
+        return [from_row(row) for row in rows]
 
     def last_estimates(self, limit: int) -> list[Estimate]:
         """Return the newest answers, oldest first."""
@@ -227,12 +243,12 @@ class LineBuffer:
             rows = self._db.execute(
                 "SELECT * FROM estimates ORDER BY at_us DESC LIMIT ?", (limit,)
             ).fetchall()
-        return [_estimate(row) for row in reversed(rows)]
+        return [from_row(row) for row in reversed(rows)]
 
     def undelivered(self, sink: str, *, limit: int) -> list[Estimate]:
         """Return the answers a sink has not taken yet, oldest first."""
         return self.estimates_after(
-            self._count.delivered.get(sink, -(2**62)), limit=limit
+            self._count.delivered.get(sink, _BEFORE_ALL), limit=limit
         )
 
     def mark_delivered(self, sink: str, at_us: int) -> None:
@@ -244,27 +260,31 @@ class LineBuffer:
         self._count.delivered[sink] = at_us
         self._delivered_moved = True
 
-    def _insert(self, sample: Sample) -> bool:
-        body = None if sample.values is None else sample.values.astype("<f8").tobytes()
-        row = (
-            self._numbers[sample.signal],
-            sample.at_us,
-            _QUALITIES.index(sample.quality),
-            sample.reason,
-            body,
-        )
-        return (
-            self._db.execute(
-                "INSERT INTO samples VALUES (?,?,?,?,?) ON CONFLICT DO NOTHING", row
-            ).rowcount
-            == 1
-        )
+    def _insert(self, samples: Sequence[Sample]) -> list[Sample]:
+        """Insert what is new; a time above the newest known surely is."""
+        newest = self._count.newest
+        new: list[Sample] = []
+        fresh: list[SampleRow] = []
+        for sample in samples:
+            number = self._numbers[sample.signal]
+            row = sample_row(number, sample)
+            if row[1] > newest.get(number, _BEFORE_ALL):
+                newest[number] = row[1]
+                fresh.append(row)
+                new.append(sample)
+                continue
+            self._db.executemany(_INSERT_NEW, fresh)  # this one may repeat one of them
+            fresh.clear()
+            if self._db.execute(_INSERT_OLD, row).rowcount == 1:
+                new.append(sample)
+        self._db.executemany(_INSERT_NEW, fresh)
+        return new
 
     def _make_room(self) -> list[Gap]:
         if self._count.rows <= self._max_rows:
             return []
         row = self._db.execute("SELECT at_us FROM settled").fetchone()
-        settled_us = row[0] if row else -(2**62)
+        settled_us = row[0] if row else _BEFORE_ALL
         keep_us = self._count.keep_from_us
         before = settled_us if keep_us is None else min(settled_us, keep_us)
         surplus = self._count.rows - int(self._max_rows * _KEPT_SHARE)
@@ -346,56 +366,9 @@ class LineBuffer:
             Sample(
                 signal=names[signal],
                 at_us=at_us,
-                quality=_QUALITIES[quality],
+                quality=QUALITIES[quality],
                 reason=reason,
                 values=None if body is None else np.frombuffer(body, "<f8"),
             )
             for signal, at_us, quality, reason, body in rows
         ]
-
-
-_EstimateRow = tuple[
-    int,
-    int,
-    float | None,
-    float | None,
-    float | None,
-    float | None,
-    int | None,
-    str,
-    str,
-    str,
-    str,
-]
-
-
-def _estimate_row(estimate: Estimate) -> _EstimateRow:
-    return (
-        estimate.at_us,
-        _QUALITIES.index(estimate.quality),
-        estimate.value,
-        estimate.lower,
-        estimate.upper,
-        estimate.applicability,
-        None if estimate.alarm is None else int(estimate.alarm),
-        estimate.why,
-        estimate.reason,
-        estimate.model,
-        estimate.input,
-    )
-
-
-def _estimate(row: _EstimateRow) -> Estimate:
-    return Estimate(
-        at_us=row[0],
-        quality=_QUALITIES[row[1]],
-        value=row[2],
-        lower=row[3],
-        upper=row[4],
-        applicability=row[5],
-        alarm=None if row[6] is None else bool(row[6]),
-        why=cast("Why", row[7]),
-        reason=row[8],
-        model=Digest(row[9]),
-        input=Digest(row[10]),
-    )

@@ -103,6 +103,19 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def unsynced(connection: sqlite3.Connection, durability: Durability) -> Iterator[None]:
+    """Run commits that a power cut may take; the next synced one makes them last."""
+    if durability == "process":
+        yield
+        return
+    connection.execute("PRAGMA synchronous = NORMAL")
+    try:
+        yield
+    finally:
+        connection.execute("PRAGMA synchronous = FULL")
+
+
 def _prepare(
     connection: sqlite3.Connection, path: Path, identity: str, durability: Durability
 ) -> None:

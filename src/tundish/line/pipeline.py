@@ -19,6 +19,7 @@ from tundish.kernel.digest import Digest
 from tundish.line import guard
 from tundish.line.buffer import LineBuffer, Settled
 from tundish.line.estimates import Estimate
+from tundish.line.guard import InputGate
 from tundish.line.rows import MAX_PERIODS, Aligner, Row
 from tundish.line.samples import Gap, Sample
 from tundish.line.windows import Window, WindowCutter
@@ -90,6 +91,7 @@ class Pipeline:
         self.settled_us: int | None = None
         self.aligner = Aligner(scenario)
         self._cutter = WindowCutter(scenario, self.aligner.period_us)
+        self._gate = InputGate(scenario)
         self._scorer = scorer
         self._model = model
         self._reach_us = {
@@ -233,9 +235,7 @@ class Pipeline:
         answers: dict[int, Estimate] = {}
         fit: list[int] = []
         for index, window in enumerate(due):
-            refused = guard.refuse_input(
-                self.scenario, window, self._model, digests[index]
-            )
+            refused = self._gate.refuse(window, self._model, digests[index])
             if refused:
                 answers[index] = refused
             else:

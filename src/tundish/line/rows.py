@@ -166,7 +166,7 @@ class Aligner:
         return self._joined(at_us)
 
     def _joined(self, at_us: int) -> Row:
-        values = np.full(self._channels, np.nan, np.float32)
+        values = np.full(self._channels, np.nan)
         quality: Quality = "good"
         why: Why = ""
         reason = ""
@@ -179,12 +179,18 @@ class Aligner:
             elif found.values is None:
                 quality, why, reason = "bad", "bad-status", f"{name}: {found.reason}"
             else:
-                values[place : place + width] = _float32(found.values)
+                values[place : place + width] = found.values
                 if found.quality == "uncertain" and quality == "good":
                     quality, why = "uncertain", "uncertain-status"
                     reason = f"{name}: {found.reason}"
             place += width
-        return Row(at_us=at_us, values=values, quality=quality, why=why, reason=reason)
+        return Row(
+            at_us=at_us,
+            values=_float32(values),
+            quality=quality,
+            why=why,
+            reason=reason,
+        )
 
 
 def _float32(values: Floats) -> NDArray[np.float32]:

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 
-from tundish.line.samples import Sample
+from tundish.line.samples import Quality, Sample
 from tundish.line.state import Moment, Reading, TagState, tag_state
+
+
+@dataclass(slots=True)
+class _Known:
+    quality: Quality = "good"
+    reason: str = ""
+    at_us: int | None = None
+    fresh_s: float | None = None
+    link_down: str = "not connected yet"
 
 
 class Tags:
@@ -18,10 +27,7 @@ class Tags:
     """
 
     def __init__(self, signals: Iterable[str], stale_after_s: float) -> None:
-        self._readings = {
-            name: Reading(signal=name, link_down="not connected yet")
-            for name in signals
-        }
+        self._known = {name: _Known() for name in signals}
         self._stale_after_s = stale_after_s
 
     def heard(self, samples: Sequence[Sample], monotonic_s: float) -> None:
@@ -31,27 +37,33 @@ class Tags:
         as bad is bad), but it is not newer.
         """
         for sample in samples:
-            known = self._readings[sample.signal]
-            at_us = sample.at_us
-            if at_us is not None and known.at_us is not None and at_us < known.at_us:
-                continue
-            newer = at_us is not None and (known.at_us is None or at_us > known.at_us)
-            self._readings[sample.signal] = replace(
-                known,
-                quality=sample.quality,
-                reason=sample.reason,
-                at_us=at_us if newer else known.at_us,
-                fresh_s=monotonic_s if newer else known.fresh_s,
-            )
+            known, at_us = self._known[sample.signal], sample.at_us
+            if at_us is not None:
+                if known.at_us is not None and at_us < known.at_us:
+                    continue
+                if known.at_us is None or at_us > known.at_us:
+                    known.at_us, known.fresh_s = at_us, monotonic_s
+            known.quality, known.reason = sample.quality, sample.reason
 
     def link(self, signals: Iterable[str], down: str) -> None:
         """Take note of a link; ``down`` is empty if it is up."""
         for name in signals:
-            self._readings[name] = replace(self._readings[name], link_down=down)
+            self._known[name].link_down = down
 
     def states(self, moment: Moment) -> list[TagState]:
         """Return the state of every tag at a moment."""
         return [
-            tag_state(reading, moment, stale_after_s=self._stale_after_s)
-            for reading in self._readings.values()
+            tag_state(
+                Reading(
+                    signal=name,
+                    quality=known.quality,
+                    reason=known.reason,
+                    at_us=known.at_us,
+                    fresh_s=known.fresh_s,
+                    link_down=known.link_down,
+                ),
+                moment,
+                stale_after_s=self._stale_after_s,
+            )
+            for name, known in self._known.items()
         ]

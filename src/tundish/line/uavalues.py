@@ -86,6 +86,8 @@ def _numbers(tag: Tag, variant: ua.Variant | None) -> tuple[Floats | None, str]:
         return None, f"no value, expected {wanted}"
     if variant.VariantType not in _NUMBERS:
         return None, f"the type is {variant.VariantType.name}, expected {wanted}"
+    if tag.channels == 1 and isinstance(variant.Value, float | int):
+        return np.array((variant.Value * tag.spec.scale + tag.spec.offset,)), ""
     try:
         found = np.atleast_1d(np.asarray(variant.Value, np.float64))
     except (ValueError, TypeError, OverflowError):

@@ -1,0 +1,74 @@
+"""How samples and answers stand in the buffer's tables."""
+
+from __future__ import annotations
+
+from typing import Final, cast
+
+from tundish.kernel.digest import Digest
+from tundish.line.estimates import Estimate, Why
+from tundish.line.samples import Quality, Sample
+
+QUALITIES: Final[tuple[Quality, ...]] = ("good", "uncertain", "bad")
+
+SampleRow = tuple[int, int, int, str, bytes | None]
+EstimateRow = tuple[
+    int,
+    int,
+    float | None,
+    float | None,
+    float | None,
+    float | None,
+    int | None,
+    str,
+    str,
+    str,
+    str,
+]
+
+
+def sample_row(number: int, sample: Sample) -> SampleRow:
+    """Return the columns of a sample.
+
+    Raises:
+        ValueError: if it has no source time; such samples are never kept.
+    """
+    if sample.at_us is None:
+        msg = f"a sample of {sample.signal} without source time is never stored"
+        raise ValueError(msg)
+    body = None if sample.values is None else sample.values.astype("<f8").tobytes()
+    quality = QUALITIES.index(sample.quality)
+    return number, sample.at_us, quality, sample.reason, body
+
+
+def to_row(estimate: Estimate) -> EstimateRow:
+    """Return the columns of an answer."""
+    return (
+        estimate.at_us,
+        QUALITIES.index(estimate.quality),
+        estimate.value,
+        estimate.lower,
+        estimate.upper,
+        estimate.applicability,
+        None if estimate.alarm is None else int(estimate.alarm),
+        estimate.why,
+        estimate.reason,
+        estimate.model,
+        estimate.input,
+    )
+
+
+def from_row(row: EstimateRow) -> Estimate:
+    """Return the answer of a row."""
+    return Estimate(
+        at_us=row[0],
+        quality=QUALITIES[row[1]],
+        value=row[2],
+        lower=row[3],
+        upper=row[4],
+        applicability=row[5],
+        alarm=None if row[6] is None else bool(row[6]),
+        why=cast("Why", row[7]),
+        reason=row[8],
+        model=Digest(row[9]),
+        input=Digest(row[10]),
+    )
