@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 import typer.main
 
+from tundish.catalog import library
 from tundish.cli.main import app
+from tundish.line import plugins
+from tundish.line.linefile import check_signals, read_line_file
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -50,3 +53,14 @@ def test_links_between_documents_lead_somewhere() -> None:
         for link in re.findall(r"\]\(([^)#]+)\)", text):
             if not link.startswith("http"):
                 assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_line_file_that_is_shown_is_valid(tmp_path: Path) -> None:
+    text = (ROOT / "docs/how-to/run-a-line.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
+    path = tmp_path / "reactor.line.yaml"
+    path.write_text(example, encoding="utf-8")
+    line = read_line_file(path)
+    check_signals(line, library.scenario("C25.21.fermentation-glucose"))
+    plugins.open_sources(line, library.scenario("C25.21.fermentation-glucose"))
+    plugins.open_sinks(line, library.scenario("C25.21.fermentation-glucose"))
