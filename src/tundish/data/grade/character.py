@@ -77,15 +77,12 @@ def _repeat(found: Scan) -> float:
     runs = int(found.lengths.sum())
     if not runs:
         return 0.0
-    left_out = max(3, runs // 100)
-    still = steps = 0
-    for length in range(LENGTHS, 0, -1):
-        count = int(found.lengths[length - 1])
-        gone = min(count, left_out)
-        left_out -= gone
-        still += (count - gone) * (length - 1)
-        steps += (count - gone) * length
-    return still / steps if steps else 0.0
+    longest_first = np.cumsum(found.lengths[::-1])
+    kept = np.maximum(longest_first - max(3, runs // 100), 0)
+    counts = np.diff(kept, prepend=0)
+    lengths = np.arange(LENGTHS, 0, -1)
+    steps = int((counts * lengths).sum())
+    return float((counts * (lengths - 1)).sum()) / steps if steps else 0.0
 
 
 def _levels(ordered: NDArray[np.float64], found: Scan) -> tuple[int, bool]:

@@ -35,7 +35,8 @@ CODE_VALUES = (
 )
 FENCE = 6.0
 FAR_CLUSTER = 8.0
-SPIKE_FENCE = 6.0
+SPIKE_FENCE = 4.5
+SWING = 0.7
 MIN_ROWS = 30
 _ZERO_NEAR = 1.0
 _TEMPERATURE = re.compile(r"temp|°c|degc", re.IGNORECASE)
@@ -263,8 +264,9 @@ def _beyond(values: Floats, q: Quantiles, *, clusters: bool) -> Bools:
 def _spikes(values: Floats, starts: Bools, q: Quantiles) -> Bools:
     """Mark single rows that jump away from both neighbours and back.
 
-    The jump must be six times larger than 999 of 1,000 others (95 of 100 in short
-    series) and larger than the whole usual spread of the tag; the neighbours must agree.
+    The jump must be 4.5 times larger than 99 of 100 others (6.8 times 95 of 100 in
+    series below 5,000 rows) and larger than the whole usual spread of the tag; the neighbours must agree,
+    and no other jump of that size may be near (a signal that swings).
     """
     off, largest = deviations(values, starts)
     none = np.zeros(len(values), dtype=bool)
@@ -278,10 +280,13 @@ def _spikes(values: Floats, starts: Bools, q: Quantiles) -> Bools:
         return none
     with np.errstate(invalid="ignore"):
         high = off > max(fence, least)
-    crowded = np.convolve(high, np.ones(5), mode="same") > 1  # it swings
-    for i in np.flatnonzero(high & ~crowded):
-        high[i] = abs(values[i + 1] - values[i - 1]) <= 0.3 * off[i]
-    return np.asarray(high & ~crowded)
+    alone = none.copy()
+    for i in np.flatnonzero(high):
+        around = np.concatenate((off[max(0, i - 3) : i], off[i + 1 : i + 4]))
+        swings = bool((around > SWING * off[i]).any())
+        agree = abs(values[i + 1] - values[i - 1]) <= 0.3 * off[i]
+        alone[i] = agree and not swings
+    return alone
 
 
 def _note_far(notes: Notes, tag: Character, rows: Ints) -> None:

@@ -146,11 +146,11 @@ class GradeReport(Record):
 def percent(share: float) -> str:
     """Write a share as per cent; 0 and 100 are written only if they are exact."""
     if share in {0.0, 1.0}:
-        return f"{share:.0%}"
+        return f"{100 * share:.0f} %"
     if 0.0005 <= share <= 0.9995:
         return f"{100 * share:.3g} %" if share < 0.99 else f"{100 * share:.2f} %"
     small = min(share, 1 - share) * 100
     digits = 1
-    while small < 0.5 * 10**-digits and digits < 8:
+    while small < 0.999 * 10**-digits and digits < 8:
         digits += 1
     return f"{100 * share:.{digits}f} %"

@@ -15,11 +15,12 @@ from math import ceil, log
 import numpy as np
 
 from tundish.data.grade.character import Character
+from tundish.data.grade.report import percent
 from tundish.data.grade.scan import LENGTHS
-from tundish.data.grade.sheet import Bools, Ints, Sheet, Spectrum
+from tundish.data.grade.sheet import Bools, Floats, Ints, Sheet, Spectrum
 from tundish.data.grade.tally import Notes, Tally
 
-MIN_RUN = 8
+MIN_RUN = 10
 CHANCE = 1e-3
 HABIT = 3.0
 ALONE = 2.0
@@ -28,13 +29,15 @@ REST_SHARE = 0.01
 MAY_STAND = 0.05
 WITNESS = 0.7
 MOST_STANDS = 3
+MOST_LOOKED_AT = 500
 DOUBT = 4.0
 NO_TIME_FACTOR = 3.0
 REST_NEAR = 0.01
+END_SHARE = 0.05
+REST_OFTEN = 5.0
 IDLE_SHARE = 0.3
-START_SHARE = 0.25
-JUMP_LOOK = 50
-JUMP = 8.0
+LOOK_BACK = 50
+JUMP = 3.0
 SEPARATE = 3
 
 
@@ -42,7 +45,8 @@ SEPARATE = 3
 class Stand:
     """A tag that stood still: places (in the sheet's order) and cells.
 
-    ``share`` is the share of its unit's rows; of ``others``, ``moving`` tags go on.
+    ``share`` is the share of its unit's rows; ``at_start``: nothing was seen before it;
+    of ``others``, ``moving`` tags go on.
     """
 
     tag: Character
@@ -51,6 +55,7 @@ class Stand:
     length: int
     value: float
     share: float
+    at_start: bool
     others: int
     moving: int
 
@@ -65,9 +70,9 @@ def standing(sheet: Sheet, tags: list[Character]) -> Tally:
     alone = [s for s in found if s.moving >= s.others - round(MAY_STAND * s.others)]
     alone = [s for s in alone if not _accompanied(s, found)]
     together = [s for s in found if s.others > 0 and s.moving == 0]
-    idle = [s for s in alone if s.share > IDLE_SHARE]
+    idle = [s for s in alone if s.at_start or s.share > IDLE_SHARE]
     resting = {id(stand.tag) for stand in idle}
-    alone = [s for s in alone if s.share <= IDLE_SHARE and id(s.tag) not in resting]
+    alone = [s for s in alone if id(s.tag) not in resting]
     for stand in alone:
         _note_stuck(notes, stand)
     for stand in idle:
@@ -134,16 +139,20 @@ def _stands(tag: Character, live: list[Character], sheet: Sheet) -> list[Stand]:
     limit = longest_allowed(tag)
     if sheet.us is None:
         limit = ceil(NO_TIME_FACTOR * limit)  # rows may not be in order of time
-    long = np.flatnonzero(tag.scan.run_length > limit)
+    every = np.flatnonzero(tag.scan.run_length > limit)
+    if len(every) > MOST_LOOKED_AT:
+        return []
+    long = [int(i) for i in every if not _at_rest(tag, int(i), limit)]
     if len(long) > MOST_STANDS + len(sheet.units) - 1:
         return []  # a habit, not a fault
     stands = []
     for i in long:
         first, last = int(tag.scan.run_first[i]), int(tag.scan.run_last[i])
-        if _at_rest(tag, int(i), limit) or _stopped(tag, sheet, first, last):
+        if _stopped(tag, sheet, first, last):
             continue
         share = _share_of_unit(sheet, first, last)
-        if share <= IDLE_SHARE and not _began_alive(tag, sheet, first, share):
+        before = _before(tag, sheet, first)
+        if share <= IDLE_SHARE and len(before) and not _began_alive(tag, first, before):
             continue
         others, moving = _company(tag, live, first, last)
         length = int(tag.scan.run_length[i])
@@ -157,6 +166,7 @@ def _stands(tag: Character, live: list[Character], sheet: Sheet) -> list[Stand]:
                 length=length,
                 value=float(tag.scan.run_value[i]),
                 share=share,
+                at_start=len(before) == 0,
                 others=others,
                 moving=moving,
             )
@@ -171,38 +181,47 @@ def _share_of_unit(sheet: Sheet, first: int, last: int) -> float:
     return (last - first + 1) / max(1, end - int(inner))
 
 
-def _began_alive(tag: Character, sheet: Sheet, first: int, share: float) -> bool:
-    """Tell whether the stretch begins near the last live value, not with a jump.
+def _before(tag: Character, sheet: Sheet, first: int) -> Floats:
+    """Return the last filled values of the unit before a place."""
+    back = max(0, first - LOOK_BACK)
+    starts = np.flatnonzero(sheet.starts[back : first + 1])
+    if len(starts):
+        back += int(starts[-1])
+    values = tag.ordered[back:first]
+    return values[np.isfinite(values)]
 
-    A stretch at the very start of its unit has nothing before it; it counts if it is no
-    more than a quarter of the unit's rows.
-    """
-    before = tag.ordered[max(0, first - JUMP_LOOK) : first]
-    since = np.flatnonzero(sheet.starts[max(0, first - JUMP_LOOK) + 1 : first + 1])
-    if len(since):
-        before = before[since[-1] + 1 :]
-    before = before[np.isfinite(before)]
-    if not len(before):
-        return share <= START_SHARE
+
+def _began_alive(tag: Character, first: int, before: Floats) -> bool:
+    """Tell whether a stretch begins near the last live value: no step out of the usual."""
     steps = np.abs(np.diff(tag.ordered))
     steps = steps[np.isfinite(steps) & (steps > 0)]
-    usual = float(np.median(steps)) if len(steps) else 0.0
+    usual = float(np.quantile(steps, 0.95)) if len(steps) else 0.0
     return abs(float(tag.ordered[first]) - float(before[-1])) <= JUMP * usual
 
 
 def _at_rest(tag: Character, i: int, limit: int) -> bool:
     """Tell whether the tag often stands at this value: zero, an end stop, a rest."""
-    value = tag.scan.run_value[i]
-    reach = REST_NEAR * (tag.scan.high - tag.scan.low)
-    ends = (abs(value - tag.scan.low), abs(value - tag.scan.high), abs(value))
-    if min(ends) <= reach:
+    value = float(tag.scan.run_value[i])
+    if _rests_at(tag, value, int(tag.scan.run_length[i])):
         return True
     same = tag.scan.run_value == value
     same[i] = False
-    if int((tag.scan.run_length[same] >= max(3, limit // 4)).sum()) >= RESTS:
+    return int((tag.scan.run_length[same] >= max(3, limit // 4)).sum()) >= RESTS
+
+
+def _rests_at(tag: Character, value: float, here: int) -> bool:
+    """Tell whether a value is zero, an end of the range, or frequent elsewhere."""
+    if value in {0.0, tag.scan.low, tag.scan.high}:
         return True
-    elsewhere = int((tag.ordered == value).sum()) - int(tag.scan.run_length[i])
-    return elsewhere > REST_SHARE * tag.scan.count
+    reach = REST_NEAR * (tag.scan.high - tag.scan.low)
+    for end in (tag.scan.low, tag.scan.high, 0.0):
+        if abs(value - end) <= reach:
+            near = int((np.abs(tag.ordered - end) <= reach).sum()) - here
+            if near > END_SHARE * tag.scan.count:
+                return True
+    elsewhere = int((tag.ordered == value).sum()) - here
+    usual = tag.scan.count / max(1, tag.levels)  # a coarse tag returns to each level
+    return elsewhere > max(REST_SHARE * tag.scan.count, REST_OFTEN * usual)
 
 
 def _stopped(tag: Character, sheet: Sheet, first: int, last: int) -> bool:
@@ -224,9 +243,10 @@ def _company(
 ) -> tuple[int, int]:
     """Return how many witnesses have values in the stretch, and how many move as usual.
 
-    A witness is another tag that changes in at least seven steps of ten.
+    A witness is another tag that changes in at least seven steps of ten. One that is at
+    its own rest (a machine that is off) says nothing; if more rest than move, nobody does.
     """
-    others = moving = 0
+    others = moving = resting = 0
     for other in live:
         if other is tag or 1 - other.repeat < WITNESS:
             continue
@@ -234,10 +254,13 @@ def _company(
         window = window[np.isfinite(window)]
         if len(window) < MIN_RUN // 2:
             continue
-        others += 1
         now = float(np.mean(np.diff(window) != 0))
+        if now == 0 and _rests_at(other, float(window[0]), len(window)):
+            resting += 1
+            continue
+        others += 1
         moving += now >= 0.5 * (1 - other.repeat)
-    return others, moving
+    return (others, moving) if moving >= resting else (others + resting, moving)
 
 
 def _note_stuck(notes: Notes, stand: Stand) -> None:
@@ -267,8 +290,8 @@ def _note_idle(notes: Notes, stand: Stand) -> None:
     notes.add(
         "idle",
         spot,
-        f"It stands at exactly {stand.value:g} for {stand.length:,} rows, most of the time, "
-        f"while {stand.moving} of {stand.others} other tags go on changing.",
+        f"It stands at exactly {stand.value:g} for {stand.length:,} rows, "
+        f"{percent(stand.share)} of its table or unit, while {stand.moving} of {stand.others} other tags go on changing.",
         "Say when this part of the machine is in use; if it should be, have the sensor checked.",
     )
 
