@@ -62,7 +62,10 @@ def run(
         options = LineOptions(
             until=from_us(recording.end_us), clock=replay.clock, on_event=heard
         )
-        return run_line(edge, path, options)
+        report = run_line(edge, path, options)
+    if report.ended == "interrupted":  # a line takes Ctrl-C as its stop; the demo ends
+        raise KeyboardInterrupt
+    return report
 
 
 def told(report: LineReport) -> Iterator[Said]:
