@@ -444,16 +444,16 @@ def test_no_real_set_ends_in_a_traceback(real_sets: Path, now: datetime) -> None
     endings = {".csv", ".txt", ".dat", ".gz", ".DAT", ".json", ".xls", ".RData", ".xml"}
     skipped = {"deeppcb-subset", "fjsp-instances", "tep-braatz"}
     graded = 0
+    taken: dict[str, int] = {}
     for path in sorted(real_sets.rglob("*")):
-        if (
-            path.suffix not in endings
-            or path.relative_to(real_sets).parts[0] in skipped
-        ):
+        name = path.relative_to(real_sets).parts[0]
+        if path.suffix not in endings or name in skipped or taken.get(name, 0) >= 6:
             continue
+        taken[name] = taken.get(name, 0) + 1
         try:
             grade_file(path, now=now)
             graded += 1
         except TundishError as caught:
             said = caught.one_line()
             assert len(said) < 500
-    assert graded > 100
+    assert graded > 60
