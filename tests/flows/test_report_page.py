@@ -46,3 +46,17 @@ def test_the_page_loads_nothing() -> None:
     assert not tags
     assert html.count("Plotly.newPlot(") >= 2
     assert html.count("plotly.js v") == 1
+
+
+def test_no_line_is_drawn_across_a_gap() -> None:
+    minutes = np.array([0, 1, 2, 3, 30, 31, 32], dtype="timedelta64[m]")
+    at = np.datetime64("2020-01-01", "us") + minutes
+    ones = np.ones(len(at))
+    curve = Curve(at=at, value=ones, lower=ones - 1, upper=ones + 1)
+    points = Points(at=at[:1], value=ones[:1], used=np.array([True]))
+    figure = estimate_over_time(curve, points, unit="g/l")
+    drawn = [trace for trace in figure.data if trace.name == "interval"]
+    assert [len(trace.x) for trace in drawn] == [8, 6]
+    (line,) = [trace for trace in figure.data if trace.name == "estimate"]
+    assert np.isnan(line.y[4])
+    assert len(line.y) == len(at) + 1

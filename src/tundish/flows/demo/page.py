@@ -32,7 +32,7 @@ from tundish.line.samples import from_us
 from tundish.model.session import Session
 
 PLAIN, CHOSEN, ANOMALY = "plain", "second-derivative", "lagged-pca"
-RED, AMBER, GREY = "#c62828", "#d9822b", "#7b8794"
+RED, AMBER, GREY, INK = "#c62828", "#d9822b", "#7b8794", "#1f2933"
 MINUTE = np.timedelta64(60, "s")
 
 
@@ -226,7 +226,7 @@ def _line_part(story: Story) -> Part:
     table = line.table
     curve = Curve(at=table.at, value=table.value, lower=table.lower, upper=table.upper)
     bands = [
-        Band(start=_moment(gap.from_us), end=_moment(gap.to_us), name="gap", colour=RED)
+        Band(start=_moment(gap.from_us), end=_moment(gap.to_us), name="gap", colour=INK)
         for gap in line.gaps
     ]
     changes = list(line.states)
@@ -236,7 +236,7 @@ def _line_part(story: Story) -> Part:
                 np.datetime64(item.at.replace(tzinfo=None), "us")
                 for item in (change, after)
             )
-            bands.append(Band(start=start, end=end, name="stale", colour=AMBER))
+            bands.append(Band(start=start, end=end, name="stale", colour=RED))
     rows = [
         cells(
             "samples received / from history", f"{line.received} / {line.backfilled}"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Times = NDArray[np.datetime64]
 
+GAP_STEPS = 3.0
 INK, STEEL, MELT, COOL, RED, GREEN = (
     "#1f2933",
     "#7b8794",
@@ -59,9 +60,14 @@ class Band:
 def estimate_over_time(
     curve: Curve, points: Points, *, unit: str, bands: Sequence[Band] = ()
 ) -> go.Figure:
-    """Draw estimates with their interval and the laboratory's values."""
+    """Draw estimates with their interval and the laboratory's values.
+
+    Nothing is drawn across a stretch without estimates.
+    """
     figure = go.Figure()
-    _add_interval(figure, curve)
+    for piece in _pieces(curve):
+        _add_interval(figure, piece)
+    curve = _opened(curve)
     figure.add_scatter(
         x=curve.at,
         y=curve.value,
@@ -174,8 +180,41 @@ def to_html(figure: go.Figure, *, with_script: bool) -> str:
     return html
 
 
+def _steps_out(curve: Curve) -> NDArray[np.intp]:
+    """Return the places before which a stretch without estimates lies."""
+    steps = np.diff(curve.at.astype("datetime64[us]").astype(np.int64))
+    if not len(steps):
+        return np.zeros(0, dtype=np.intp)
+    return np.flatnonzero(steps > GAP_STEPS * np.median(steps)) + 1
+
+
+def _pieces(curve: Curve) -> list[Curve]:
+    """Return the curve cut at its gaps."""
+    cut = _steps_out(curve)
+    columns = [
+        np.split(column, cut)
+        for column in (curve.at, curve.value, curve.lower, curve.upper)
+    ]
+    return [
+        Curve(at=a, value=v, lower=lo, upper=up)
+        for a, v, lo, up in zip(*columns, strict=True)
+    ]
+
+
+def _opened(curve: Curve) -> Curve:
+    """Return the curve with an empty point in each gap, so that no line crosses it."""
+    cut = _steps_out(curve)
+    empty = np.full(len(cut), np.nan)
+    return Curve(
+        at=np.insert(curve.at, cut, curve.at[cut]),
+        value=np.insert(curve.value, cut, empty),
+        lower=np.insert(curve.lower, cut, empty),
+        upper=np.insert(curve.upper, cut, empty),
+    )
+
+
 def _add_interval(figure: go.Figure, curve: Curve) -> None:
-    known = np.isfinite(curve.lower) & np.isfinite(curve.upper)
+        name="interval", hoverinfo="skip", legendgroup="interval", showlegend=not figure.data,
     at = curve.at[known]
     figure.add_scatter(
         x=np.concatenate([at, at[::-1]]),
