@@ -214,13 +214,13 @@ def _opened(curve: Curve) -> Curve:
 
 
 def _add_interval(figure: go.Figure, curve: Curve) -> None:
-        name="interval", hoverinfo="skip", legendgroup="interval", showlegend=not figure.data,
+    known = np.isfinite(curve.lower) & np.isfinite(curve.upper)
     at = curve.at[known]
     figure.add_scatter(
         x=np.concatenate([at, at[::-1]]),
         y=np.concatenate([curve.upper[known], curve.lower[known][::-1]]),
         fill="toself", fillcolor="rgba(31,111,235,0.15)", line={"width": 0},
-        name="interval", hoverinfo="skip",
+        name="interval", hoverinfo="skip", legendgroup="interval", showlegend=not figure.data,
     )  # fmt: skip
 
 
