@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tundish.catalog import library
 from tundish.data.grade.report import GradeReport
 from tundish.data.samples import full_run
+from tundish.flows.demo.plant import PACE
 from tundish.flows.demo.state import Story
 from tundish.flows.demo.told import Refusal
 from tundish.flows.report.page import Block, Cell, Page, Part, Tile, Tone, cells
@@ -257,9 +258,10 @@ def _line_part(story: Story) -> Part:
         cells("state changes", str(len(changes))),
         cells(
             "receipt to answer on disk",
-            f"p99 {line.latency_ms.get('p99', float('nan')):.1f} ms at {4900} times real speed",
+            f"p99 {line.latency_ms.get('p99', float('nan')):.1f} ms",
         ),
     ]
+    rows.append(cells("pace", PACE))
     blocks = [
         Block(
             figure=estimate_over_time(

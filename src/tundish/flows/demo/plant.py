@@ -20,7 +20,11 @@ from tundish.line.rehearsal import ReplayProcess
 from tundish.line.report import LineReport
 from tundish.line.samples import from_us
 
-SPEED = 4_900.0
+SPEED = 3_500.0
+PACE = (
+    f"replayed {SPEED:,.0f} times as fast: ten minutes of the plant are {600 / SPEED:.2f} s "
+    "here, so a busy machine shows more of stale"
+)
 CUT = Stretch(700, 900)
 FORGOTTEN = Stretch(800, 820)
 
@@ -89,6 +93,7 @@ def told(report: LineReport) -> Iterator[Said]:
         text=f"  {sum(report.abstained.values())} answers without a number: {_reasons(report)}; "
         f"{report.duplicates} repeated notifications ignored; out of order: {report.out_of_order}"
     )
+    yield Said(text=f"  {PACE}", tone="dim")
     latency = report.latency_ms
     if "p99" in latency:
         yield Said(
