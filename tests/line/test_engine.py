@@ -407,7 +407,7 @@ INTERRUPTED = """
     from tundish.kernel.clock import SystemClock
     from tundish.kernel.digest import of_bytes
     from tundish.line.buffer import LineBuffer
-    from tundish.line.engine import LineEngine, run_line
+    from tundish.line.engine import LineEngine, run_to_end
     from tundish.line.parts import LineParts
     from tundish.line.samples import Arrival, Sample, to_us
     import asyncio
@@ -453,7 +453,7 @@ INTERRUPTED = """
         sys.stdout.write(event.kind + "\\n")
         sys.stdout.flush()
 
-    report = run_line(LineEngine(parts, on_event=say))
+    report = run_to_end(LineEngine(parts, on_event=say))
     sys.stdout.write(f"{report.ended} {report.estimates} {report.received}\\n")
 """
 

@@ -99,6 +99,8 @@ def axis_values(names: tuple[str, ...] | list[str]) -> list[float] | None:
 
 
 def _is_header(top: list[list[str]]) -> bool:
+    if not top:
+        return False
     first, below = top[0], top[1:]
     if not below:
         return not any(is_number(cell) for cell in first)

@@ -50,7 +50,10 @@ class Records:
     dropped: tuple[int, ...]
 
     def first(self, count: int) -> list[list[str]]:
-        """Return the cells of the first records, white space stripped."""
+        """Return the cells of the first records, white space stripped.
+
+        Each has ``fields`` cells, even where quotes stand in odd places.
+        """
         text = self._head().decode()
         reader = csv.reader(
             text.split("\n"),
@@ -59,7 +62,8 @@ class Records:
         )
         rows = []
         for row in filter(None, reader):
-            rows.append([cell.strip() for cell in row])
+            cells = [cell.strip() for cell in row[: self.fields]]
+            rows.append(cells + [""] * (self.fields - len(cells)))
             if len(rows) == count:
                 break
         return rows
@@ -113,9 +117,11 @@ def _plain_lines(text: bytes) -> bytes:
 
 def _quotes_pair(text: bytes) -> bool:
     """Tell whether double quotes enclose fields: they come in pairs, at field edges."""
-    if b'"' not in text or text.count(b'"') % 2:
+    quotes = text.count(b'"')
+    if not quotes or quotes % 2:
         return False
-    return re.search(rb'(^|[\n\t;|, ])"', text[:65536]) is not None
+    edges = len(re.findall(rb'(?:(?<=[\n\t;|, "])|^)"|"(?=[\n\t;|, "]|$)', text))
+    return edges >= 0.9 * quotes
 
 
 def _inside(data: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -229,6 +235,9 @@ def _fitting(
     short = _short_header(text, lines, live[:first], form, expected)
     header = _header_above(text, lines, live[:first], form, expected)
     kept = np.concatenate((header, good))
+    if not len(kept):
+        msg = f"{origin} is ragged: no two of its {len(live)} lines fit together."
+        raise TableUnreadableError(msg)
     if short:
         first = 0
     return Records(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +14,7 @@ from tundish.flows.open_package import OpenModel, open_package
 from tundish.flows.workspace import Workspace
 from tundish.kernel.clock import Clock
 from tundish.kernel.records import Record
-from tundish.line.engine import LineEngine
+from tundish.line.engine import LineEngine, run_to_end
 from tundish.line.events import Event, Listener, unheard
 from tundish.line.linefile import LineFile, read_line_file
 from tundish.line.parts import EngineOptions, LineParts
@@ -107,10 +106,7 @@ def run_line(
             on_event=_keeper(workspace, line, model, chosen.on_event),
         )
         chosen.on_ready()
-        try:
-            return asyncio.run(engine.run())
-        except KeyboardInterrupt:
-            return engine.report()
+        return run_to_end(engine)
 
 
 def summarise(report: LineReport) -> LineSummary:

@@ -34,7 +34,7 @@ _STATES = 10_000
 _STEPS = 8
 
 
-def run_line(engine: LineEngine) -> LineReport:
+def run_to_end(engine: LineEngine) -> LineReport:
     """Run an engine in a loop of its own until it ends or Ctrl-C comes.
 
     Returns:
