@@ -561,8 +561,8 @@ def test_a_half_open_connection_is_noticed_and_left(
                 await line.until(lambda: line.rows() == list(range(5)))
                 cable.pull()
                 await _play(line, 5, 30, begin=False)
-                assert "link-lost" in line.kinds()
-                assert line.states()[-1] == "stale"
+                await line.until(lambda: "link-lost" in line.kinds())
+                await line.until(lambda: line.states()[-1] == "stale")
                 cable.plug()
                 await line.until(lambda: line.rows() == list(range(30)))
             finally:
