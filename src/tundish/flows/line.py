@@ -56,12 +56,14 @@ class LineOptions:
     Attributes:
         until: The line ends by itself when this source time has its answer.
         clock: The line's clock, if not the workspace's: a replay has its own.
+        stale_grace_s: Seconds of that clock by which a hurried replay may be late.
         on_event: Told of everything that happens.
         on_ready: Called when the line has been put together, before it connects.
     """
 
     until: datetime | None = None
     clock: Clock | None = None
+    stale_grace_s: float = 0.0
     on_event: Listener = unheard
     on_ready: Callable[[], None] = lambda: None
 

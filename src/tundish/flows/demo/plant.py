@@ -22,8 +22,8 @@ from tundish.line.samples import from_us
 
 SPEED = 3_500.0
 PACE = (
-    f"replayed {SPEED:,.0f} times as fast: ten minutes of the plant are {600 / SPEED:.2f} s "
-    "here, so a busy machine shows more of stale"
+    f"replayed {SPEED:,.0f} times as fast; on top of the contract's ten minutes a quarter of a "
+    "second of this machine's clock is granted for transport before the line is called stale"
 )
 CUT = Stretch(700, 900)
 FORGOTTEN = Stretch(800, 820)
@@ -64,7 +64,10 @@ def run(
                 doing(event.text)
 
         options = LineOptions(
-            until=from_us(recording.end_us), clock=replay.clock, on_event=heard
+            until=from_us(recording.end_us),
+            clock=replay.clock,
+            stale_grace_s=replay.stale_grace_s,
+            on_event=heard,
         )
         report = run_line(edge, path, options)
     if report.ended == "interrupted":  # a line takes Ctrl-C as its stop; the demo ends
