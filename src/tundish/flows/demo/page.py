@@ -150,7 +150,7 @@ def _judge_part(story: Story) -> Part:
     ]
     lead = (
         "Preprocessing was chosen on the training spectra and the first quarter of the run's laboratory values; "
-        "the rest judges. Only the graph that ships is judged, against limits set beforehand."
+        "the rest judges. Only the graph that ships is judged, against the limits that the scenario states."
     )
     return Part(title="2. The model, judged", lead=lead, blocks=blocks)
 
