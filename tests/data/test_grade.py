@@ -20,9 +20,10 @@ from tundish.data.grade.bound import grade_bound
 from tundish.data.grade.catalogue import SPECS
 from tundish.data.grade.checks import Brief, grade_sheets
 from tundish.data.grade.file import grade_file
+from tundish.data.grade.kinds import KINDS
 from tundish.data.grade.report import Finding, GradeReport, percent
 from tundish.data.grade.sheet import Labels, Series, Sheet
-from tundish.data.grade.tally import WEIGHTS, Tally
+from tundish.data.grade.tally import Tally
 from tundish.data.grade.verdict import RULE, gate, in_order, indicators, letter_of
 from tundish.kernel import canonical, settings
 from tundish.kernel.errors import TundishError
@@ -138,7 +139,7 @@ def test_labels_do_not_drown_in_cells() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(sorted(WEIGHTS)), st.floats(0, 9)), max_size=30)
+    st.lists(st.tuples(st.sampled_from(sorted(KINDS)), st.floats(0, 9)), max_size=30)
 )
 def test_the_first_five_findings_are_the_best_of_five_kinds(
     drawn: list[tuple[str, float]],

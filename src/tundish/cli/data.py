@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from tundish.catalog import library
 from tundish.catalog.datasets import DatasetEntry
 from tundish.cli import show
-from tundish.cli.exits import NOT_GOOD_ENOUGH
-from tundish.cli.options import AsJson, Mirror
-from tundish.flows import workspace as workspaces
-from tundish.flows.errors import WorkspaceMissingError
-
-if TYPE_CHECKING:
-    from tundish.data.grade.report import GradeReport
-    from tundish.flows.workspace import Workspace
+from tundish.cli.options import AsJson, Mirror, nearby
 
 group = typer.Typer(help="Data sets of the catalogue.", no_args_is_help=True)
 
@@ -25,7 +17,6 @@ group = typer.Typer(help="Data sets of the catalogue.", no_args_is_help=True)
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
     app.add_typer(group, name="data")
-    app.command()(grade)
 
 
 @group.command("list")
@@ -52,7 +43,7 @@ def fetch(
     from tundish.flows.fetch import fetch as fetch_set
 
     with show.working(f"Fetching {key}") as tell:
-        report = fetch_set(key, mirror=mirror, workspace=_nearby(), progress=tell)
+        report = fetch_set(key, mirror=mirror, workspace=nearby(), progress=tell)
     if json:
         show.as_json(report)
         return
@@ -62,100 +53,3 @@ def fetch(
     )
     for caveat in report.caveats:
         show.line(f"Caveat: {caveat}", show.WARN)
-
-
-def grade(  # noqa: PLR0913  (a command's options)
-    data: Annotated[
-        str, typer.Argument(help="A file, a folder, or a key of 'tundish data list'.")
-    ],
-    scenario: Annotated[
-        str | None, typer.Option(help="Grade against this contract.")
-    ] = None,
-    site: Annotated[
-        str | None, typer.Option(help="The site profile that binds the data.")
-    ] = None,
-    time: Annotated[str | None, typer.Option(help="Name of the time column.")] = None,
-    unit: Annotated[
-        str | None, typer.Option(help="Name of the column of assets or batches.")
-    ] = None,
-    target: Annotated[
-        str | None, typer.Option(help="Name of the column to be estimated.")
-    ] = None,
-    time_zone: Annotated[
-        str | None, typer.Option(help="Zone of local times, e.g. Asia/Shanghai.")
-    ] = None,
-    licence: Annotated[
-        str | None, typer.Option(help="The data's licence or terms, if you know them.")
-    ] = None,
-    at_least: Annotated[
-        str | None, typer.Option(help="End with exit code 1 below this letter.")
-    ] = None,
-    mirror: Mirror = None,
-    json: AsJson = False,
-) -> None:
-    """Say whether data is good enough, and what to mend first."""
-    from tundish.flows.grade import GradeOptions
-    from tundish.flows.grade import grade as grade_data
-
-    options = GradeOptions(
-        scenario=scenario, site=site, time=time, unit=unit, target=target,
-        time_zone=time_zone, licence=licence,
-    )  # fmt: skip
-    with show.working(f"Grading {data}") as tell:
-        report = grade_data(
-            data, options, mirror=mirror, workspace=_nearby(), progress=tell
-        )
-    if json:
-        show.as_json(report)
-    else:
-        show_grade(report)
-    if at_least and report.letter > at_least.upper():
-        raise typer.Exit(NOT_GOOD_ENOUGH)
-
-
-def show_grade(report: GradeReport) -> None:
-    """Print a grade: the letter, the gates, the findings, the indicators."""
-    tone = show.GOOD if report.letter in "AB" else show.POOR
-    show.line(f"Grade {report.letter}   {report.name}", tone)
-    show.line(report.rule, "dim")
-    for gate in report.gates:
-        style = {"passed": "green", "failed": show.POOR, "open": show.WARN}[gate.state]
-        mark = gate.state.upper() if gate.state == "failed" else gate.state
-        show.line(f"  gate {gate.name}: {mark}. {gate.detail}", style)
-    for number, finding in enumerate(report.findings[:5], start=1):
-        where = f"{finding.tag} " if finding.tag else ""
-        show.line(f"{number}. {where}{finding.span}: {finding.what}", "bold")
-        show.line(f"   Cost: {finding.cost} Mend: {finding.mend}")
-    more = len(report.findings) - 5
-    if more > 0:
-        show.line(f"   and {more} more findings (--json lists them)", "dim")
-    rows = [
-        (
-            i.id,
-            i.name_en,
-            i.name_zh,
-            i.shown,
-            i.limit,
-            "ok" if i.passed else "look",
-            i.why,
-        )
-        for i in report.indicators
-    ]
-    show.table(
-        "Indicators",
-        ["id", "indicator", "指标", "value", "limit", "", "why this limit"],
-        rows,
-    )
-    for assumption in report.assumptions:
-        show.line(
-            f"Assumed: {assumption.what} ({assumption.why}). Otherwise: {assumption.otherwise}",
-            "dim",
-        )
-
-
-def _nearby() -> Workspace | None:
-    """Return the workspace around here, if there is one."""
-    try:
-        return workspaces.find(Path())
-    except WorkspaceMissingError:
-        return None

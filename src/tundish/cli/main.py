@@ -12,6 +12,7 @@ from tundish.cli import (
     data,
     demo,
     errors,
+    grade,
     ledger,
     line,
     package,
@@ -38,7 +39,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for group in (workspace, data, catalog, runs, package, line, ledger, errors, demo):
+for group in (
+    workspace,
+    grade,
+    data,
+    catalog,
+    runs,
+    package,
+    line,
+    ledger,
+    errors,
+    demo,
+):
     group.register(app)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 from tundish.flows import workspace as workspaces
+from tundish.flows.errors import WorkspaceMissingError
 from tundish.flows.workspace import Workspace
 
 AsJson: TypeAlias = Annotated[
@@ -30,3 +31,11 @@ Mirror: TypeAlias = Annotated[
 def open_workspace(folder: Path) -> Workspace:
     """Return the workspace that a command works in."""
     return workspaces.find(folder)
+
+
+def nearby() -> Workspace | None:
+    """Return the workspace around here, if there is one."""
+    try:
+        return workspaces.find(Path())
+    except WorkspaceMissingError:
+        return None

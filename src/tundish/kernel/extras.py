@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 _EXTRAS = {
-    "grade": {"polars", "numba", "pyarrow", "tzdata"},
-    "learn": {"sklearn", "scipy", "onnx"},
+    "grade": {
+        "PIL",
+        "defusedxml",
+        "fastexcel",
+        "h5py",
+        "numba",
+        "pint",
+        "polars",
+        "pyarrow",
+        "scipy",
+        "sklearn",
+        "tzdata",
+    },
+    "learn": {"onnx"},
     "line": {"asyncua"},
     "report": {"plotly", "jinja2"},
+    "scale": {"ray"},
 }
 
 

@@ -27,6 +27,7 @@ class Indicator(Record):
         of: Units that were looked at.
         detail: What was looked at, in words.
         raise_by: What would raise the value.
+        interval: 90 % confidence interval of the value, where one was computed.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Indicator(Record):
     of: int
     detail: str
     raise_by: str
+    interval: tuple[float, float] | None = None
 
     @property
     def shown(self) -> str:

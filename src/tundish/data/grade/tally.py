@@ -8,42 +8,13 @@ from typing import Literal
 
 import numpy as np
 
+from tundish.data.grade.kinds import KINDS
 from tundish.data.grade.report import Finding, percent
 from tundish.data.grade.sheet import Ints, Sheet
 
 Scope = Literal["signals", "labels"]
 
 MOST_UNITS = 100_000
-
-WEIGHTS: dict[str, float] = {
-    "leak": 20.0,
-    "label-constant": 8.0,
-    "outside-fit": 6.0,
-    "dead-spectrum": 8.0,
-    "impossible": 8.0,
-    "out-of-range": 5.0,
-    "code-value": 6.0,
-    "stuck": 6.0,
-    "frozen-together": 4.0,
-    "clock-change": 5.0,
-    "clock-change-gap": 3.0,
-    "duplicate-time": 4.0,
-    "backward-time": 4.0,
-    "impossible-time": 5.0,
-    "duplicate-row": 3.0,
-    "clipped": 3.0,
-    "text-state": 2.0,
-    "ragged": 2.0,
-    "outlier": 2.0,
-    "spike": 3.0,
-    "odd-spectrum": 2.0,
-    "gap": 1.5,
-    "silent": 1.0,
-    "missing": 1.0,
-    "unlabelled": 1.0,
-    "idle": 1.0,
-    "constant": 0.3,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +27,8 @@ class Tally:
         of: Units that were looked at.
         scope: Labels are counted apart: few of them weigh as much as many signals.
         detail: What was looked at, in words.
+        value: The indicator's value, if it is no share of good units (a skill).
+        interval: 90 % confidence interval of ``value``, or ``None``.
     """
 
     id: str
@@ -63,6 +36,8 @@ class Tally:
     of: int
     scope: Scope = "signals"
     detail: str = ""
+    value: float | None = None
+    interval: tuple[float, float] | None = None
     findings: tuple[Finding, ...] = ()
 
 
@@ -112,7 +87,7 @@ class Notes:
                 mend=mend,
                 cost=f"{spot.rows:,} of {spot.total:,} {spot.counted} ({percent(share)}).",
                 cost_share=share,
-                worth=WEIGHTS[kind] * sqrt(share),
+                worth=KINDS[kind].weight * sqrt(share),
             )
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from tundish.data.grade.catalogue import SPECS, IndicatorSpec
+from tundish.data.grade.kinds import KINDS
 from tundish.data.grade.report import (
     Finding,
     Gate,
@@ -23,23 +24,6 @@ RULE = (
     "floor; C if one is below its floor. Nothing is averaged."
 )
 SHOWN = 5
-CERTAIN = frozenset(
-    {
-        "impossible",
-        "out-of-range",
-        "code-value",
-        "stuck",
-        "frozen-together",
-        "dead-spectrum",
-        "duplicate-row",
-        "duplicate-time",
-        "clock-change",
-        "clock-change-gap",
-        "backward-time",
-        "impossible-time",
-        "leak",
-    }
-)
 
 
 def indicators(tallies: Iterable[Tally]) -> tuple[list[Indicator], list[NotMeasured]]:
@@ -72,6 +56,9 @@ def indicators(tallies: Iterable[Tally]) -> tuple[list[Indicator], list[NotMeasu
 
 
 def _share(tallies: Sequence[Tally]) -> float:
+    stated = [t.value for t in tallies if t.value is not None]
+    if stated:
+        return min(stated)
     bad, of = sum(t.bad for t in tallies), sum(t.of for t in tallies)
     return max(0.0, 1.0 - bad / of)
 
@@ -99,6 +86,7 @@ def _indicator(spec: IndicatorSpec, tallies: Sequence[Tally]) -> Indicator:
         bad=sum(t.bad for t in tallies),
         of=sum(t.of for t in tallies),
         detail="; ".join(dict.fromkeys(t.detail for t in tallies if t.detail)),
+        interval=next((t.interval for t in tallies if t.interval), None),
         raise_by=spec.raise_by,
     )
 
@@ -128,7 +116,7 @@ def letter_of(
     still_open = [g.name for g in gates if g.state == "open"]
     if still_open:
         return "B", f"the gate {still_open[0]} is open"
-    certain = [f.kind for f in findings if f.kind in CERTAIN]
+    certain = [f.kind for f in findings if KINDS[f.kind].certain]
     if certain:
         kinds = ", ".join(dict.fromkeys(certain))
         return (

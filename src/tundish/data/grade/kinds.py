@@ -1,0 +1,47 @@
+"""The kinds of finding: how much each weighs, and whether it is a fault beyond doubt.
+
+Worth of a finding is its weight times the square root of the share of rows it concerns.
+A certain fault (an impossible value, a copied row) bars letter A by itself.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Kind(NamedTuple):
+    """What is fixed about a kind of finding."""
+
+    weight: float
+    certain: bool = False
+
+
+KINDS: dict[str, Kind] = {
+    "leak": Kind(20.0, certain=True),
+    "label-constant": Kind(8.0),
+    "outside-fit": Kind(6.0),
+    "dead-spectrum": Kind(8.0, certain=True),
+    "impossible": Kind(8.0, certain=True),
+    "out-of-range": Kind(5.0, certain=True),
+    "code-value": Kind(6.0, certain=True),
+    "stuck": Kind(6.0, certain=True),
+    "frozen-together": Kind(4.0, certain=True),
+    "clock-change": Kind(5.0, certain=True),
+    "clock-change-gap": Kind(3.0, certain=True),
+    "duplicate-time": Kind(4.0, certain=True),
+    "backward-time": Kind(4.0, certain=True),
+    "impossible-time": Kind(5.0, certain=True),
+    "duplicate-row": Kind(3.0, certain=True),
+    "clipped": Kind(3.0),
+    "text-state": Kind(2.0),
+    "ragged": Kind(2.0),
+    "outlier": Kind(2.0),
+    "spike": Kind(3.0),
+    "odd-spectrum": Kind(2.0),
+    "gap": Kind(1.5),
+    "silent": Kind(1.0),
+    "missing": Kind(1.0),
+    "unlabelled": Kind(1.0),
+    "idle": Kind(1.0),
+    "constant": Kind(0.3),
+}
