@@ -11,7 +11,7 @@ from tundish.catalog.scenario import Scenario, Signal
 from tundish.catalog.site import SiteProfile
 from tundish.data import conform
 from tundish.data.binding import BoundData, BoundTable
-from tundish.data.grade.checks import Brief, grade_sheets
+from tundish.data.grade.checks import Brief, Graded, grade_sheets
 from tundish.data.grade.report import GradeReport
 from tundish.data.grade.sheet import Labels, Series, Sheet, Spectrum
 from tundish.data.parts import Labelled, assign_parts
@@ -42,6 +42,28 @@ def grade_bound(  # noqa: PLR0913  (the set and what stands beside it)
         licence_kind: Their class in the catalogue (``A`` ... ``U``), if it has one.
         name: What the report calls the set; the site's name if absent.
     """
+    return graded_bound(
+        bound,
+        scenario,
+        site,
+        now=now,
+        licence=licence,
+        licence_kind=licence_kind,
+        name=name,
+    ).report
+
+
+def graded_bound(  # noqa: PLR0913  (as above)
+    bound: BoundData,
+    scenario: Scenario,
+    site: SiteProfile,
+    *,
+    now: datetime,
+    licence: str | None = None,
+    licence_kind: str | None = None,
+    name: str | None = None,
+) -> Graded:
+    """Grade a data set and keep its values beside the report; see ``grade_bound``."""
     sheets = [_sheet(table, bound, scenario, site) for table in bound.tables.values()]
     brief = Brief(
         name=name or site.site,
@@ -53,7 +75,7 @@ def grade_bound(  # noqa: PLR0913  (the set and what stands beside it)
         split=True,
         assumptions=_said(bound, site),
     )
-    return grade_sheets(sheets, brief)
+    return Graded(report=grade_sheets(sheets, brief), sheets=tuple(sheets))
 
 
 def _said(bound: BoundData, site: SiteProfile) -> tuple[Assumption, ...]:

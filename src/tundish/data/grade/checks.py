@@ -51,6 +51,14 @@ class Brief:
     assumptions: tuple[Assumption, ...] = field(default=())
 
 
+@dataclass(frozen=True, kw_only=True)
+class Graded:
+    """A report with the tables it was made from, for pictures and for mending."""
+
+    report: GradeReport
+    sheets: tuple[Sheet, ...] = ()
+
+
 def grade_sheets(sheets: Sequence[Sheet], brief: Brief) -> GradeReport:
     """Grade tables of values; no file, clock or network is touched.
 

@@ -123,6 +123,7 @@ def _note_leak(notes: Notes, rows: Ints, what: str) -> None:
         rows=len(rows),
         total=int((_part(sheet) == "judge").sum()),
         counted="judged rows",
+        span=(int(rows[0]), int(rows[-1])),
     )
     notes.add(
         "leak",

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tundish.data.grade.checks import Brief, grade_sheets
+from tundish.data.grade.checks import Brief, Graded, grade_sheets
 from tundish.data.grade.report import GradeReport
 from tundish.data.grade.sheet import Labels, Series, Sheet, Spectrum
 from tundish.data.header import axis_values
@@ -88,6 +88,26 @@ def grade_table(
     licence_kind: str | None = None,
 ) -> GradeReport:
     """Grade a table that was read; arguments as in ``grade_file``."""
+    return graded_table(
+        table,
+        named,
+        now=now,
+        units=units,
+        licence=licence,
+        licence_kind=licence_kind,
+    ).report
+
+
+def graded_table(
+    table: Table,
+    named: Named,
+    *,
+    now: datetime,
+    units: Mapping[str, str] | None = None,
+    licence: str | None = None,
+    licence_kind: str | None = None,
+) -> Graded:
+    """Grade a table and keep its values beside the report; see ``grade_file``."""
     table = _upright(table)
     roles = find_roles(table, named)
     sheet, said = _sheet(table, roles, named, dict(units or {}))
@@ -99,7 +119,7 @@ def grade_table(
         licence_kind=licence_kind,
         assumptions=(*table.assumptions, *roles.assumptions, *said),
     )
-    return grade_sheets([sheet], brief)
+    return Graded(report=grade_sheets([sheet], brief), sheets=(sheet,))
 
 
 def _upright(table: Table) -> Table:

@@ -174,6 +174,7 @@ def _note_rows(notes: Notes, names: list[str], rows: Ints) -> None:
         last=notes.sheet.where(last),
         rows=len(rows),
         total=notes.sheet.rows,
+        span=(first, last),
     )
     who = f"{', '.join(names[:4])}{' ...' * (len(names) > 4)}: " if names[1:] else ""
     if whole:

@@ -163,6 +163,7 @@ def _spot(sheet: Sheet, labels: Labels, rows: Ints) -> Spot:
         rows=len(rows),
         total=len(labels.values),
         counted="labels",
+        span=(int(ordered[0]), int(ordered[-1])) if labels.us is None else None,
     )
 
 

@@ -82,6 +82,7 @@ class Finding(Record):
         mend: What to do, in one sentence.
         cost: What it costs, in words.
         cost_share: Share of the table's rows (or labels) that it concerns.
+        row_span: Rows of the table (from 0) at which it begins and ends, if it has such.
         worth: Rank: weight of the pattern times the square root of ``cost_share``.
     """
 
@@ -98,6 +99,7 @@ class Finding(Record):
     cost: str
     cost_share: float
     worth: float
+    row_span: tuple[int, int] | None = None
 
     @property
     def span(self) -> str:

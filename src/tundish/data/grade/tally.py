@@ -51,6 +51,7 @@ class Spot:
         rows: Rows concerned.
         total: Rows (or labels) of the table, for the cost.
         counted: What is counted, for the cost.
+        span: First and last row, counted from 0, or ``None`` if it is about all rows.
     """
 
     tag: str
@@ -60,6 +61,7 @@ class Spot:
     rows: int
     total: int
     counted: str = "rows"
+    span: tuple[int, int] | None = None
 
 
 @dataclass
@@ -87,6 +89,7 @@ class Notes:
                 mend=mend,
                 cost=f"{spot.rows:,} of {spot.total:,} {spot.counted} ({percent(share)}).",
                 cost_share=share,
+                row_span=spot.span,
                 worth=KINDS[kind].weight * sqrt(share),
             )
         )
@@ -111,6 +114,7 @@ class Notes:
             last=last,
             rows=len(rows),
             total=sheet.rows,
+            span=(int(ordered[0]), int(ordered[-1])),
         )
 
     def spot(self, tag: str, first_row: int, last_row: int, rows: int) -> Spot:
@@ -122,4 +126,5 @@ class Notes:
             last=self.sheet.where(last_row),
             rows=rows,
             total=self.sheet.rows,
+            span=(first_row, last_row),
         )

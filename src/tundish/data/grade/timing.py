@@ -328,6 +328,7 @@ def _note_gaps(notes: Notes, rows: Ints, gaps: Bools, period: int) -> None:
         rows=int(missing.sum()),
         total=total,
         counted="expected rows",
+        span=(first, last),
     )
     notes.add(
         "gap",
