@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from tundish.data.grade.report import Finding
 from tundish.data.grade.sheet import Bools, Floats, Ints, Sheet
-from tundish.data.grade.tally import Notes, Spot, Tally
+from tundish.data.grade.tally import Notes, Spot, Tally, spans
 
 CHANCE_FACTOR = 10.0
 MIN_COLUMNS = 2
@@ -123,7 +123,7 @@ def _note_leak(notes: Notes, rows: Ints, what: str) -> None:
         rows=len(rows),
         total=int((_part(sheet) == "judge").sum()),
         counted="judged rows",
-        span=(int(rows[0]), int(rows[-1])),
+        stretches=spans(sheet, rows),
     )
     notes.add(
         "leak",

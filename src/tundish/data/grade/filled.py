@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from tundish.data.grade.character import Character
 from tundish.data.grade.sheet import Ints, Sheet
-from tundish.data.grade.tally import Notes, Spot, Tally
+from tundish.data.grade.tally import Notes, Spot, Tally, spans
 
 MISSING_SAID_FROM = 0.0005
 FEW = 5
@@ -174,7 +174,7 @@ def _note_rows(notes: Notes, names: list[str], rows: Ints) -> None:
         last=notes.sheet.where(last),
         rows=len(rows),
         total=notes.sheet.rows,
-        span=(first, last),
+        stretches=spans(notes.sheet, rows),
     )
     who = f"{', '.join(names[:4])}{' ...' * (len(names) > 4)}: " if names[1:] else ""
     if whole:

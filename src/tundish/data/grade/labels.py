@@ -6,7 +6,7 @@ import numpy as np
 
 from tundish.data.grade.report import Finding
 from tundish.data.grade.sheet import Bools, Ints, Labels, Sheet
-from tundish.data.grade.tally import Notes, Spot, Tally
+from tundish.data.grade.tally import Notes, Spot, Tally, spans
 
 MIN_CONSTANT = 5
 CONTINUOUS = 0.4
@@ -163,7 +163,9 @@ def _spot(sheet: Sheet, labels: Labels, rows: Ints) -> Spot:
         rows=len(rows),
         total=len(labels.values),
         counted="labels",
-        span=(int(ordered[0]), int(ordered[-1])) if labels.us is None else None,
+        stretches=spans(sheet, rows)
+        if labels.us is None and len(labels.values) == sheet.rows
+        else (),
     )
 
 

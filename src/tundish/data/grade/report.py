@@ -82,7 +82,7 @@ class Finding(Record):
         mend: What to do, in one sentence.
         cost: What it costs, in words.
         cost_share: Share of the table's rows (or labels) that it concerns.
-        row_span: Rows of the table (from 0) at which it begins and ends, if it has such.
+        stretches: First and last row (from 0) of each stretch, at most 64.
         worth: Rank: weight of the pattern times the square root of ``cost_share``.
     """
 
@@ -99,7 +99,7 @@ class Finding(Record):
     cost: str
     cost_share: float
     worth: float
-    row_span: tuple[int, int] | None = None
+    stretches: tuple[tuple[int, int], ...] = ()
 
     @property
     def span(self) -> str:

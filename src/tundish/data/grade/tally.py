@@ -15,6 +15,7 @@ from tundish.data.grade.sheet import Ints, Sheet
 Scope = Literal["signals", "labels"]
 
 MOST_UNITS = 100_000
+MOST_STRETCHES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,8 @@ class Spot:
         rows: Rows concerned.
         total: Rows (or labels) of the table, for the cost.
         counted: What is counted, for the cost.
-        span: First and last row, counted from 0, or ``None`` if it is about all rows.
+        stretches: First and last row (from 0) of each stretch, for pictures; none if
+            it is about all rows.
     """
 
     tag: str
@@ -61,7 +63,7 @@ class Spot:
     rows: int
     total: int
     counted: str = "rows"
-    span: tuple[int, int] | None = None
+    stretches: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass
@@ -89,7 +91,7 @@ class Notes:
                 mend=mend,
                 cost=f"{spot.rows:,} of {spot.total:,} {spot.counted} ({percent(share)}).",
                 cost_share=share,
-                row_span=spot.span,
+                stretches=spot.stretches,
                 worth=KINDS[kind].weight * sqrt(share),
             )
         )
@@ -114,7 +116,7 @@ class Notes:
             last=last,
             rows=len(rows),
             total=sheet.rows,
-            span=(int(ordered[0]), int(ordered[-1])),
+            stretches=spans(sheet, rows),
         )
 
     def spot(self, tag: str, first_row: int, last_row: int, rows: int) -> Spot:
@@ -126,5 +128,29 @@ class Notes:
             last=self.sheet.where(last_row),
             rows=rows,
             total=self.sheet.rows,
-            span=(first_row, last_row),
+            stretches=((first_row, last_row),),
         )
+
+
+def spans(sheet: Sheet, rows: Ints) -> tuple[tuple[int, int], ...]:
+    """Return first and last row of each stretch, in time; the nearest are joined above 64.
+
+    Args:
+        sheet: The table.
+        rows: Rows (from 0), in any order.
+    """
+    if not len(rows):
+        return ()
+    ordered = rows[np.argsort(sheet.place[rows], kind="stable")]
+    steps = np.diff(sheet.place[ordered])
+    wide = np.flatnonzero(steps > 1)
+    if len(wide) >= MOST_STRETCHES:
+        wide = np.sort(
+            wide[np.argsort(-steps[wide], kind="stable")][: MOST_STRETCHES - 1]
+        )
+    firsts = np.concatenate(([0], wide + 1))
+    lasts = np.concatenate((wide, [len(ordered) - 1]))
+    return tuple(
+        (int(ordered[first]), int(ordered[last]))
+        for first, last in zip(firsts, lasts, strict=True)
+    )

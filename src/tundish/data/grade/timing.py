@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from tundish.data.grade.sheet import Bools, Ints, Sheet
-from tundish.data.grade.tally import Notes, Spot, Tally
+from tundish.data.grade.tally import MOST_STRETCHES, Notes, Spot, Tally
 from tundish.data.times import NO_TIME, SECOND
 
 GAP = 1.5
@@ -328,7 +328,7 @@ def _note_gaps(notes: Notes, rows: Ints, gaps: Bools, period: int) -> None:
         rows=int(missing.sum()),
         total=total,
         counted="expected rows",
-        span=(first, last),
+        stretches=tuple((int(rows[i]), int(rows[i + 1])) for i in at[:MOST_STRETCHES]),
     )
     notes.add(
         "gap",
