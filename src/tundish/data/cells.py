@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 MISSING_WORDS = (
     "",
@@ -43,11 +45,13 @@ class Column:
         values: ``Float64`` with nulls, or the texts (white space stripped).
         states: Texts that stood in a column of numbers -> count.
         missing_words: Cells with a word for "no value".
+        places: Text -> its rows, counted from 0.
     """
 
     values: pl.Series
     states: dict[str, int]
     missing_words: int
+    places: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 
 
 def decimal_comma(frame: pl.DataFrame) -> bool:
@@ -74,7 +78,8 @@ def to_column(texts: pl.Series, *, comma: bool) -> Column:
     word = text.str.to_lowercase().is_in(list(MISSING_WORDS))
     plain = text.set(word.fill_null(value=True), None)
     numbers = _parsed(plain, comma=comma)
-    odd = plain.filter(numbers.is_null() & plain.is_not_null())
+    strange = numbers.is_null() & plain.is_not_null()
+    odd = plain.filter(strange)
     counted = numbers.count()
     words = int(word.sum()) - int((text == "").sum())
     if len(odd) == 0:
@@ -84,12 +89,35 @@ def to_column(texts: pl.Series, *, comma: bool) -> Column:
             return Column(values=plain, states={}, missing_words=0)
         found = odd.value_counts(sort=True)
         states = dict(zip(found[found.columns[0]], found["count"], strict=True))
-        return Column(values=numbers, states=states, missing_words=words)
+        return Column(
+            values=numbers,
+            states=states,
+            missing_words=words,
+            places=places_of(odd, np.flatnonzero(strange.to_numpy())),
+        )
     low = plain.str.to_lowercase()
     if low.is_in(list(_TRUTH)).all():
         truth = (low == "true").cast(pl.Float64)
         return Column(values=truth, states={}, missing_words=words)
     return Column(values=plain, states={}, missing_words=0)
+
+
+def places_of(
+    words: pl.Series, rows: NDArray[np.int64]
+) -> dict[str, NDArray[np.int64]]:
+    """Return word -> its rows, the commonest word first.
+
+    Args:
+        words: Texts, shape [k].
+        rows: Row of each, shape [k].
+    """
+    pairs = pl.DataFrame({"word": words, "row": rows})
+    grouped = pairs.group_by("word", maintain_order=True).agg("row")
+    found = {
+        str(word): np.asarray(held, dtype=np.int64)
+        for word, held in grouped.iter_rows()
+    }
+    return dict(sorted(found.items(), key=lambda item: (-len(item[1]), item[0])))
 
 
 def _parsed(plain: pl.Series, *, comma: bool) -> pl.Series:

@@ -190,6 +190,7 @@ def read_text(data: bytes, name: str) -> Table:
         first_line=records.first_line + header.rows,
         lines=records.count - header.rows + len(records.dropped),
         assumptions=(*said, *empty),
+        places=table.places,
     )
 
 
@@ -276,17 +277,22 @@ def _form(encoding: str, records: Records, *, comma: bool) -> tuple[Assumption, 
 
 def _valued(name: str, frame: pl.DataFrame, *, comma: bool) -> Table:
     """Turn texts into numbers where they are; numbers lose NaN and infinities."""
-    columns, states, words = [], {}, {}
+    columns, states, words, places = [], {}, {}, {}
     ready = _castable(frame, comma=comma)
     for series in frame.get_columns():
         column = ready.get(series.name) or cells.to_column(series, comma=comma)
         columns.append(column.values.alias(series.name))
         if column.states:
             states[series.name] = column.states
+            places[series.name] = column.places
         if column.missing_words:
             words[series.name] = column.missing_words
     return Table(
-        name=name, frame=pl.DataFrame(columns), states=states, missing_words=words
+        name=name,
+        frame=pl.DataFrame(columns),
+        states=states,
+        missing_words=words,
+        places=places,
     )
 
 
@@ -343,6 +349,7 @@ def _from_frame(name: str, frame: pl.DataFrame) -> Table:
         missing_words=read.missing_words,
         lines=frame.height,
         assumptions=said,
+        places=read.places,
     )
 
 

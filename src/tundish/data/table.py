@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from tundish.kernel.records import Record
 
@@ -33,6 +35,8 @@ class Table:
         first_line: Line number of the first record in the file; 0 if it has no lines.
         lines: Records that were found, dropped ones included.
         assumptions: What was assumed.
+        places: Column -> text -> rows (from 0) of the texts counted in ``states``.
+        flags: Column -> word of a quality column -> rows whose value it made empty.
     """
 
     name: str
@@ -44,6 +48,8 @@ class Table:
     first_line: int = 0
     lines: int = 0
     assumptions: tuple[Assumption, ...] = ()
+    places: dict[str, dict[str, NDArray[np.int64]]] = field(default_factory=dict)
+    flags: dict[str, dict[str, NDArray[np.int64]]] = field(default_factory=dict)
 
     @property
     def unreadable_share(self) -> float:

@@ -161,6 +161,7 @@ def _signals(
                     circular=signal.circular,
                     clip=tag.clip,
                     states=table.table.states.get(columns[0], {}),
+                    places=table.table.places.get(columns[0], {}),
                 )
             )
         else:

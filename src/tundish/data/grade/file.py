@@ -153,6 +153,7 @@ def _upright(table: Table) -> Table:
         frame=turned.fill_nan(None),
         units={},
         states={},
+        places={},
         lines=turned.height,
         assumptions=(*table.assumptions, said),
     )
@@ -170,6 +171,8 @@ def _sheet(
             values=_values(table.frame[name]),
             unit=known.get(name, ""),
             states=table.states.get(name, {}),
+            places=table.places.get(name, {}),
+            flags=table.flags.get(name, {}),
         )
         for name in roles.numbers
         if name not in inside

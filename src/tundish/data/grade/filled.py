@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tundish.data.grade.character import Character
-from tundish.data.grade.sheet import Ints, Sheet
+from tundish.data.grade.sheet import Ints, Series, Sheet
 from tundish.data.grade.tally import Notes, Spot, Tally, spans
 
 MISSING_SAID_FROM = 0.0005
 FEW = 5
 FEW_SHARE = 0.002
+STATES_SAID = 3
 
 
 def readable(sheet: Sheet) -> Tally:
@@ -23,21 +24,7 @@ def readable(sheet: Sheet) -> Tally:
         count = sum(series.states.values())
         texts += count
         if count:
-            said = ", ".join(f"'{t}' {n}x" for t, n in list(series.states.items())[:3])
-            spot = Spot(
-                tag=series.tag,
-                unit="",
-                first="whole table",
-                last="whole table",
-                rows=count,
-                total=sheet.rows,
-            )
-            notes.add(
-                "text-state",
-                spot,
-                f"{count:,} cells hold a text instead of a number: {said}.",
-                "Keep such states in a column of their own; here they count as missing.",
-            )
+            _note_states(notes, series, count)
     if sheet.dropped:
         lines = sheet.dropped
         spot = Spot(
@@ -65,6 +52,67 @@ def readable(sheet: Sheet) -> Tally:
     )
 
 
+def _note_states(notes: Notes, series: Series, count: int) -> None:
+    """Note the texts of one tag, each with its time where that is known."""
+    said = ", ".join(
+        f"'{text}' {n:,}x{_when(notes.sheet, series.places.get(text))}"
+        for text, n in list(series.states.items())[:STATES_SAID]
+    )
+    more = len(series.states) - STATES_SAID
+    said += f" and {more} other texts" if more > 0 else ""
+    notes.add(
+        "text-state",
+        _spot_of(notes, series.tag, series.places, count),
+        f"{count:,} cell{'s hold' if count > 1 else ' holds'} a text instead of a number: {said}.",
+        "Keep such states in a column of their own; here they count as missing.",
+    )
+
+
+def _note_flags(notes: Notes, series: Series) -> None:
+    """Note the values that a quality column declared bad."""
+    count = sum(len(rows) for rows in series.flags.values())
+    if not count:
+        return
+    said = ", ".join(
+        f"'{word}' {len(rows):,}x{_when(notes.sheet, rows)}"
+        for word, rows in list(series.flags.items())[:STATES_SAID]
+    )
+    notes.add(
+        "bad-quality",
+        _spot_of(notes, series.tag, series.flags, count),
+        f"{count:,} value{'s' * (count > 1)} not marked good by the source: {said}. "
+        "They count as empty.",
+        "Find out what was wrong with the instrument or the connection in these stretches.",
+    )
+
+
+def _spot_of(notes: Notes, tag: str, places: dict[str, Ints], count: int) -> Spot:
+    if places:
+        return notes.over(tag, np.concatenate(list(places.values())))
+    whole = "whole table"
+    return Spot(
+        tag=tag,
+        unit="",
+        first=whole,
+        last=whole,
+        rows=count,
+        total=notes.sheet.rows,
+    )
+
+
+def _when(sheet: Sheet, rows: Ints | None) -> str:
+    """Return when a text stood there: once, in one stretch, or between two times."""
+    if rows is None or not len(rows):
+        return ""
+    ordered = rows[np.argsort(sheet.place[rows], kind="stable")]
+    first, last = sheet.where(int(ordered[0])), sheet.where(int(ordered[-1]))
+    if len(rows) == 1:
+        return f" ({first})"
+    runs = len(stretches(sheet, rows))
+    apart = f" in {runs:,} stretches" if runs > 1 else ""
+    return f"{apart} ({first} to {last})"
+
+
 def complete(sheet: Sheet, tags: list[Character]) -> Tally:
     """Count empty cells: rows in which all tags are empty together, then single tags."""
     notes = Notes(sheet, "Q02")
@@ -77,6 +125,8 @@ def complete(sheet: Sheet, tags: list[Character]) -> Tally:
     for spectrum in sheet.spectra:
         partly = np.isnan(spectrum.values).any(axis=1) & ~silent
         _note_rows(notes, [spectrum.tag], np.flatnonzero(partly))
+    for tag in tags:
+        _note_flags(notes, tag.series)
     bad = sum(tag.scan.nulls for tag in tags) + spectral
     of = sheet.rows * len(tags) + sum(s.values.size for s in sheet.spectra)
     return Tally(
@@ -127,7 +177,7 @@ def _note_missing(
         series = tag.series
         empty = np.isnan(series.values) & ~silent
         count = int(empty.sum())
-        texts = sum(series.states.values())
+        texts = sum(series.states.values()) + sum(map(len, series.flags.values()))
         if count == 0 or count - texts < MISSING_SAID_FROM * rows:
             continue
         if count <= max(FEW, FEW_SHARE * rows):

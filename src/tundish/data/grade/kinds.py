@@ -34,6 +34,7 @@ KINDS: dict[str, Kind] = {
     "duplicate-row": Kind(3.0, certain=True),
     "clipped": Kind(3.0),
     "text-state": Kind(2.0),
+    "bad-quality": Kind(2.0),
     "ragged": Kind(2.0),
     "outlier": Kind(2.0),
     "spike": Kind(3.0),

@@ -32,6 +32,8 @@ class Series:
         circular: True for angles.
         clip: Values at which the instrument is known to saturate, or ``None``.
         states: Texts that stood in its cells -> count.
+        places: Such a text -> its rows, where they are known.
+        flags: Word of a quality column -> rows whose value it made empty.
     """
 
     tag: str
@@ -41,6 +43,8 @@ class Series:
     circular: bool = False
     clip: Range | None = None
     states: dict[str, int] = field(default_factory=dict)
+    places: dict[str, Ints] = field(default_factory=dict)
+    flags: dict[str, Ints] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
