@@ -11,7 +11,7 @@ from tundish.catalog.scenario import Scenario, Signal
 from tundish.catalog.site import SiteProfile
 from tundish.data import conform
 from tundish.data.binding import BoundData, BoundTable
-from tundish.data.grade.checks import Brief, Graded, grade_sheets
+from tundish.data.grade.checks import Brief, Graded, graded_sheets
 from tundish.data.grade.report import GradeReport
 from tundish.data.grade.sheet import Labels, Series, Sheet, Spectrum
 from tundish.data.parts import Labelled, assign_parts
@@ -75,7 +75,7 @@ def graded_bound(  # noqa: PLR0913  (as above)
         split=True,
         assumptions=_said(bound, site),
     )
-    return Graded(report=grade_sheets(sheets, brief), sheets=tuple(sheets))
+    return graded_sheets(sheets, brief)
 
 
 def _said(bound: BoundData, site: SiteProfile) -> tuple[Assumption, ...]:

@@ -19,7 +19,7 @@ from tundish.data.grade import (
 from tundish.data.grade.character import characters
 from tundish.data.grade.report import Gate, GradeReport, percent
 from tundish.data.grade.sheet import Sheet
-from tundish.data.grade.tally import Tally
+from tundish.data.grade.tally import Mend, Tally
 from tundish.data.table import Assumption
 
 UNREADABLE_AT_MOST = 0.01
@@ -53,10 +53,14 @@ class Brief:
 
 @dataclass(frozen=True, kw_only=True)
 class Graded:
-    """A report with the tables it was made from, for pictures and for mending."""
+    """A report with the tables it was made from, for pictures and for mending.
+
+    ``mends`` name the rows and cells of findings that a machine can mend.
+    """
 
     report: GradeReport
     sheets: tuple[Sheet, ...] = ()
+    mends: tuple[Mend, ...] = ()
 
 
 def grade_sheets(sheets: Sequence[Sheet], brief: Brief) -> GradeReport:
@@ -66,13 +70,18 @@ def grade_sheets(sheets: Sequence[Sheet], brief: Brief) -> GradeReport:
         sheets: The tables; at least one, each with at least one row.
         brief: What is known beside the values.
     """
+    return graded_sheets(sheets, brief).report
+
+
+def graded_sheets(sheets: Sequence[Sheet], brief: Brief) -> Graded:
+    """Grade tables and keep beside the report what it was made from."""
     tallies: list[Tally] = []
     for sheet in sheets:
         tallies += _one(sheet, brief)
     leak = copies.leakage(list(sheets))
     tallies += [leak, labels.outside_fit(list(sheets))]
     tallies.append(terms.licence_known(brief.licence, brief.licence_kind))
-    return verdict.report(
+    report = verdict.report(
         brief.name,
         brief.task,
         {sheet.name: sheet.rows for sheet in sheets},
@@ -80,6 +89,8 @@ def grade_sheets(sheets: Sequence[Sheet], brief: Brief) -> GradeReport:
         _gates(sheets, brief, tallies, leak),
         brief.assumptions,
     )
+    mends = tuple(mend for tally in tallies for mend in tally.mends)
+    return Graded(report=report, sheets=tuple(sheets), mends=mends)
 
 
 def _one(sheet: Sheet, brief: Brief) -> list[Tally]:

@@ -49,7 +49,14 @@ def duplicates(sheet: Sheet) -> Tally:
         f"{count:,} rows repeat an earlier row in {what}.",
         "Remove the copies before splitting; find out which export wrote them.",
     )
-    return Tally(id="Q06", bad=count, of=sheet.rows, findings=tuple(notes.found))
+    notes.mendable("duplicate-row", (), rows)
+    return Tally(
+        id="Q06",
+        bad=count,
+        of=sheet.rows,
+        findings=tuple(notes.found),
+        mends=tuple(notes.mends),
+    )
 
 
 def leakage(sheets: list[Sheet]) -> Tally:

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tundish.data.grade.checks import Brief, Graded, grade_sheets
+from tundish.data.grade.checks import Brief, Graded, graded_sheets
 from tundish.data.grade.report import GradeReport
 from tundish.data.grade.sheet import Labels, Series, Sheet, Spectrum
 from tundish.data.header import axis_values
@@ -119,7 +119,7 @@ def graded_table(
         licence_kind=licence_kind,
         assumptions=(*table.assumptions, *roles.assumptions, *said),
     )
-    return Graded(report=grade_sheets([sheet], brief), sheets=(sheet,))
+    return graded_sheets([sheet], brief)
 
 
 def _upright(table: Table) -> Table:

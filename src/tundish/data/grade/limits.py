@@ -70,7 +70,12 @@ def in_range(sheet: Sheet, tags: list[Character]) -> Tally:
         )
     detail = "" if checked else "no range is known"
     return Tally(
-        id="Q04", bad=bad, of=checked, detail=detail, findings=tuple(notes.found)
+        id="Q04",
+        bad=bad,
+        of=checked,
+        detail=detail,
+        findings=tuple(notes.found),
+        mends=tuple(notes.mends),
     )
 
 
@@ -142,6 +147,7 @@ def _note_outside(notes: Notes, series: Series, rows: Ints, *, lost: bool) -> No
             f"{head}: at or below absolute zero, the mark of a lost temperature sensor.",
             "Turn these readings into empty cells, and have the sensor's wiring checked.",
         )
+        notes.mendable("impossible", [series.tag], rows)
     elif series.range is None:
         notes.add(
             "code-value",
@@ -149,6 +155,7 @@ def _note_outside(notes: Notes, series: Series, rows: Ints, *, lost: bool) -> No
             f"{head}: a code for 'no value', far from all other readings.",
             "Turn the code into empty cells when exporting.",
         )
+        notes.mendable("code-value", [series.tag], rows)
     else:
         limits = f"{series.range[0]:g} to {series.range[1]:g}{measure}"
         notes.add(
@@ -217,7 +224,13 @@ def outliers(sheet: Sheet, tags: list[Character]) -> Tally:
                 f"{len(odd):,} of the spectra: level or spread far from all others.",
                 "Look at them; leave out those that were taken in air or with the lamp off.",
             )
-    return Tally(id="Q05", bad=bad, of=checked, findings=tuple(notes.found))
+    return Tally(
+        id="Q05",
+        bad=bad,
+        of=checked,
+        findings=tuple(notes.found),
+        mends=tuple(notes.mends),
+    )
 
 
 def _angle(tag: Character) -> bool:
@@ -321,6 +334,7 @@ def _note_spikes(notes: Notes, tag: Character, rows: Ints) -> None:
         "before and after agree.",
         "Remove them with a median over three rows, and look at the signal's shielding.",
     )
+    notes.mendable("spike", [tag.series.tag], rows)
 
 
 def odd_spectra(values: Floats) -> Ints:

@@ -78,7 +78,7 @@ def standing(sheet: Sheet, tags: list[Character]) -> Tally:
     for stand in idle:
         _note_idle(notes, stand)
     bad = sum(stand.length for stand in alone)
-    bad += _note_together(notes, together)
+    bad += _note_together(notes, together, [tag.series.tag for tag in live])
     _note_constant(notes, [tag for tag in tags if tag.role == "constant"])
     checked = sum(tag.scan.count for tag in live)
     for spectrum in sheet.spectra:
@@ -88,7 +88,12 @@ def standing(sheet: Sheet, tags: list[Character]) -> Tally:
         _note_dead(notes, spectrum, np.flatnonzero(dead))
     detail = f"{len(live)} live tags" if live else ""
     return Tally(
-        id="Q08", bad=bad, of=checked, detail=detail, findings=tuple(notes.found)
+        id="Q08",
+        bad=bad,
+        of=checked,
+        detail=detail,
+        findings=tuple(notes.found),
+        mends=tuple(notes.mends),
     )
 
 
@@ -281,6 +286,7 @@ def _note_stuck(notes: Notes, stand: Stand) -> None:
         f"and up to {usual:,} rows would be no surprise for this tag.",
         "Empty this stretch, and have the instrument or its transmission checked.",
     )
+    notes.mendable("stuck", [series.tag], sheet.order[stand.first : stand.last + 1])
 
 
 def _note_idle(notes: Notes, stand: Stand) -> None:
@@ -296,7 +302,7 @@ def _note_idle(notes: Notes, stand: Stand) -> None:
     )
 
 
-def _note_together(notes: Notes, stands: list[Stand]) -> int:
+def _note_together(notes: Notes, stands: list[Stand], live: list[str]) -> int:
     """Note stretches in which all live tags stand still; return the cells concerned."""
     bad = 0
     done: list[tuple[int, int]] = []
@@ -313,6 +319,8 @@ def _note_together(notes: Notes, stands: list[Stand]) -> int:
             "rows: the record stood still, or the last values were held.",
             "Empty this stretch, or cut it out with a running condition if it was a stop.",
         )
+        still = notes.sheet.order[stand.first : stand.last + 1]
+        notes.mendable("frozen-together", live, still)
     return bad
 
 

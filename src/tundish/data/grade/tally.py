@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import sqrt
 from typing import Literal
@@ -18,6 +19,25 @@ MOST_UNITS = 100_000
 MOST_STRETCHES = 64
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Mend:
+    """Rows or cells that a finding names, so that a machine can act on them.
+
+    Stands beside the findings and is never written into a report: it may be long.
+
+    Attributes:
+        kind: The kind of the finding.
+        table: Name of the table.
+        tags: Columns whose cells are meant; empty if whole rows are.
+        rows: Rows of the table from 0, shape [k].
+    """
+
+    kind: str
+    table: str
+    tags: tuple[str, ...]
+    rows: Ints
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tally:
     """What one check counted in one table.
@@ -30,6 +50,7 @@ class Tally:
         detail: What was looked at, in words.
         value: The indicator's value, if it is no share of good units (a skill).
         interval: 90 % confidence interval of ``value``, or ``None``.
+        mends: What can be mended by a machine.
     """
 
     id: str
@@ -40,6 +61,7 @@ class Tally:
     value: float | None = None
     interval: tuple[float, float] | None = None
     findings: tuple[Finding, ...] = ()
+    mends: tuple[Mend, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +95,13 @@ class Notes:
     sheet: Sheet
     indicator: str
     found: list[Finding] = field(default_factory=list)
+    mends: list[Mend] = field(default_factory=list)
+
+    def mendable(self, kind: str, tags: Sequence[str], rows: Ints) -> None:
+        """Keep the rows (or their cells of some tags) that a finding names."""
+        self.mends.append(
+            Mend(kind=kind, table=self.sheet.name, tags=tuple(tags), rows=rows)
+        )
 
     def add(self, kind: str, spot: Spot, what: str, mend: str) -> None:
         """Write down a finding."""

@@ -69,7 +69,14 @@ def regular(sheet: Sheet) -> list[Tally]:
         of += len(rows) - 1
         bad += _look(notes, rows, (period, changes))
     detail = f"a row every {period / SECOND:g} s"
-    tally = Tally(id="Q07", bad=bad, of=of, detail=detail, findings=tuple(notes.found))
+    tally = Tally(
+        id="Q07",
+        bad=bad,
+        of=of,
+        detail=detail,
+        findings=tuple(notes.found),
+        mends=tuple(notes.mends),
+    )
     return [tally, _missing_cells(sheet, notes)]
 
 
@@ -309,6 +316,7 @@ def _note_twice(notes: Notes, rows: Ints, twice: Bools) -> None:
         f"{len(at):,} rows have the same time as the row before.",
         "If several machines share the table, name their column (--unit); else keep one row per time.",
     )
+    notes.mendable("duplicate-time", (), rows[at + 1])
 
 
 def _note_gaps(notes: Notes, rows: Ints, gaps: Bools, period: int) -> None:
@@ -351,6 +359,7 @@ def _note_backward(notes: Notes, rows: Ints, backward: Ints, *, named: bool) -> 
         f"Time steps back {len(backward):,} times from one row to the next.",
         "Sort by time; if it happens in autumn only, the times are local: export in UTC.",
     )
+    notes.mendable("backward-time", (), rows)
 
 
 def _duration(us: int) -> str:
