@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +13,7 @@ from tundish.cli.options import AsJson, Mirror, nearby
 
 if TYPE_CHECKING:
     from tundish.data.grade.report import GradeReport
+    from tundish.flows.report.grade_words import Language
 
 
 def register(app: typer.Typer) -> None:
@@ -45,25 +47,37 @@ def grade(  # noqa: PLR0913  (a command's options)
     at_least: Annotated[
         str | None, typer.Option(help="End with exit code 1 below this letter.")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write the grade as a page to this file.")
+    ] = None,
+    lang: Annotated[str, typer.Option(help="Language of the page: en or zh.")] = "en",
     mirror: Mirror = None,
     json: AsJson = False,
 ) -> None:
     """Say whether data is good enough, and what to mend first."""
-    from tundish.flows.grade import GradeOptions
+    from tundish.flows.grade import GradeOptions, PageWish
     from tundish.flows.grade import grade as grade_data
 
     options = GradeOptions(
         scenario=scenario, site=site, time=time, unit=unit, target=target,
         time_zone=time_zone, licence=licence,
     )  # fmt: skip
+    page = PageWish(file=html, language=language(lang)) if html else None
     with show.working(f"Grading {data}") as tell:
         report = grade_data(
-            data, options, mirror=mirror, workspace=nearby(), progress=tell
+            data,
+            options,
+            mirror=mirror,
+            page=page,
+            workspace=nearby(),
+            progress=tell,
         )
     if json:
         show.as_json(report)
     else:
         show_grade(report)
+        if html:
+            show.line(f"Page: {html}")
     if at_least and report.letter > at_least.upper():
         raise typer.Exit(NOT_GOOD_ENOUGH)
 
@@ -106,3 +120,11 @@ def show_grade(report: GradeReport) -> None:
             f"Assumed: {assumption.what} ({assumption.why}). Otherwise: {assumption.otherwise}",
             "dim",
         )
+
+
+def language(text: str) -> Language:
+    """Return a language the pages are written in."""
+    if text not in {"en", "zh"}:
+        msg = f"'{text}' is no language of the pages; they are written in en and zh."
+        raise typer.BadParameter(msg)
+    return "zh" if text == "zh" else "en"

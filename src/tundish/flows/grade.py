@@ -7,12 +7,16 @@ from pathlib import Path
 from tundish.catalog import library
 from tundish.catalog.scenario import Task
 from tundish.data.binding import bind
-from tundish.data.grade.bound import grade_bound
-from tundish.data.grade.file import grade_file
+from tundish.data.grade.bound import graded_bound
+from tundish.data.grade.checks import Graded
+from tundish.data.grade.file import graded_file
+from tundish.data.grade.pictures import draw
 from tundish.data.grade.report import GradeReport
 from tundish.flows.fetch import Located, Progress, locate
+from tundish.flows.report.grade_words import Language
 from tundish.flows.workspace import Workspace
 from tundish.kernel import digest as digests
+from tundish.kernel import paths
 from tundish.kernel.clock import SystemClock
 from tundish.kernel.errors import PathMissingError
 from tundish.kernel.records import Record
@@ -40,11 +44,19 @@ class GradeOptions(Record):
     licence: str | None = None
 
 
+class PageWish(Record):
+    """Where to write the page of a grade, and in which language (``en`` or ``zh``)."""
+
+    file: Path
+    language: Language = "en"
+
+
 def grade(
     data: str,
     options: GradeOptions | None = None,
     *,
     mirror: Path | None = None,
+    page: PageWish | None = None,
     workspace: Workspace | None = None,
     progress: Progress | None = None,
 ) -> GradeReport:
@@ -54,6 +66,7 @@ def grade(
         data: A path, or a key of the catalogue.
         options: What is known beside the bytes.
         mirror: Where to take a catalogue set from without a network.
+        page: An HTML page to write; it replaces a file of that name.
         workspace: Whose ledger keeps the act, if any.
         progress: Told what is being done.
 
@@ -65,7 +78,10 @@ def grade(
     located = locate(data, mirror=mirror, progress=progress)
     tell("reading and grading")
     site = chosen.site or (located.entry.grade.site if located.entry else None)
-    report = _bound(located, chosen, site) if site else _file(located, data, chosen)
+    graded = _bound(located, chosen, site) if site else _file(located, data, chosen)
+    report = graded.report
+    if page is not None:
+        _write_page(graded, page)
     if workspace is not None:
         made = digests.of_json(report.to_json())
         workspace.record(
@@ -78,10 +94,10 @@ def grade(
     return report
 
 
-def _bound(located: Located, options: GradeOptions, name: str) -> GradeReport:
+def _bound(located: Located, options: GradeOptions, name: str) -> Graded:
     site = library.site(name)
     scenario = library.scenario(options.scenario or site.scenario)
-    return grade_bound(
+    return graded_bound(
         bind(site, scenario, located.root),
         scenario,
         site,
@@ -92,14 +108,14 @@ def _bound(located: Located, options: GradeOptions, name: str) -> GradeReport:
     )
 
 
-def _file(located: Located, data: str, options: GradeOptions) -> GradeReport:
+def _file(located: Located, data: str, options: GradeOptions) -> Graded:
     path = Path(data)
     if path.is_dir():
         msg = f"{data} is a folder, and no site profile says what its files are."
         raise PathMissingError(
             msg, advice="Name a file, or bind the folder with --site FILE."
         )
-    return grade_file(
+    return graded_file(
         path,
         now=SystemClock().now(),
         time=options.time,
@@ -109,3 +125,16 @@ def _file(located: Located, data: str, options: GradeOptions) -> GradeReport:
         time_zone=options.time_zone,
         licence=options.licence or located.licence,
     )
+
+
+def _write_page(graded: Graded, wish: PageWish) -> None:
+    # Late: the page needs Jinja, which a mere grade does not.
+    from tundish.flows.report.grade_page import grade_page  # noqa: PLC0415
+
+    html = grade_page(
+        graded.report,
+        draw(graded.report, graded.sheets),
+        now=SystemClock().now(),
+        language=wish.language,
+    )
+    paths.write_whole(wish.file, html.encode())

@@ -61,6 +61,34 @@ def grade_file(  # noqa: PLR0913  (what a user may say about a file)
             if the file cannot be read.
         ColumnMissingError, TimeUnreadableError: if a named column cannot be used.
     """
+    return graded_file(
+        path,
+        now=now,
+        time=time,
+        unit=unit,
+        target=target,
+        task=task,
+        time_zone=time_zone,
+        units=units,
+        licence=licence,
+        licence_kind=licence_kind,
+    ).report
+
+
+def graded_file(  # noqa: PLR0913  (what a user may say about a file)
+    path: Path,
+    *,
+    now: datetime,
+    time: str | None = None,
+    unit: str | None = None,
+    target: str | None = None,
+    task: Task | None = None,
+    time_zone: str | None = None,
+    units: Mapping[str, str] | None = None,
+    licence: str | None = None,
+    licence_kind: str | None = None,
+) -> Graded:
+    """Grade one file and keep its values beside the report; see ``grade_file``."""
     named = Named(
         time=time,
         unit=unit,
@@ -68,7 +96,7 @@ def grade_file(  # noqa: PLR0913  (what a user may say about a file)
         time_zone=time_zone,
         task="regress" if target else task,
     )
-    return grade_table(
+    return graded_table(
         read_table(path),
         named,
         now=now,

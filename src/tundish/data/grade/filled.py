@@ -154,7 +154,7 @@ def _note_silent(notes: Notes, unit: str, rows: Ints, total: int) -> None:
         return
     first, last, length = _longest(notes.sheet, rows)
     count = len(stretches(notes.sheet, rows))
-    spot = notes.spot("", int(rows[0]), int(rows[-1]), len(rows))
+    spot = notes.spot("", int(rows[0]), int(rows[-1]), len(rows), rows)
     tags = len(notes.sheet.series) + len(notes.sheet.spectra)
     notes.add(
         "silent",

@@ -139,7 +139,7 @@ def _note_outside(notes: Notes, series: Series, rows: Ints, *, lost: bool) -> No
     measure = f" {series.unit}" if series.unit else ""
     count = len(rows)
     head = f"{count:,} reading{'s' * (count > 1)} of {shown}{measure}"
-    spot = notes.spot(series.tag, int(rows[0]), int(rows[-1]), count)
+    spot = notes.spot(series.tag, int(rows[0]), int(rows[-1]), count, rows)
     if lost:
         notes.add(
             "impossible",
@@ -177,7 +177,7 @@ def _lost_thermometer(series: Series) -> Bools:
 
 def _note_spectra(notes: Notes, tag: str, rows: Ints, limits: Range) -> None:
     if len(rows):
-        spot = notes.spot(tag, int(rows[0]), int(rows[-1]), len(rows))
+        spot = notes.spot(tag, int(rows[0]), int(rows[-1]), len(rows), rows)
         notes.add(
             "out-of-range",
             spot,
@@ -217,7 +217,7 @@ def outliers(sheet: Sheet, tags: list[Character]) -> Tally:
         checked += sheet.rows
         bad += len(odd)
         if len(odd):
-            spot = notes.spot(spectrum.tag, int(odd[0]), int(odd[-1]), len(odd))
+            spot = notes.spot(spectrum.tag, int(odd[0]), int(odd[-1]), len(odd), odd)
             notes.add(
                 "odd-spectrum",
                 spot,

@@ -7,6 +7,7 @@ graded, so that a page can be drawn without them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,7 +146,9 @@ def envelope(
         values: Shape [n]; NaN where missing.
         points: Most bins.
     """
-    bins = np.array_split(values, min(points, max(1, len(values))))
+    count = min(points, max(1, len(values)))
+    edges = np.linspace(0, len(values), count + 1).round().astype(np.int64)
+    bins = [values[a:b] for a, b in pairwise(edges)]
     low: list[float | None] = []
     high: list[float | None] = []
     for one in bins:
@@ -160,17 +163,19 @@ def _heat(sheet: Sheet, findings: Sequence[Finding]) -> HeatMap | None:
     if not mine or sheet.rows < 2:
         return None
     bin_of, edges = _bins(sheet)
-    known = {series.tag for series in sheet.series}
+    known = {series.tag for series in sheet.series} | {ROWS}
     cells: dict[str, list[str]] = {}
     for finding in reversed(mine):  # the worthiest is painted last
-        tag = finding.tag if finding.tag in known else ROWS
+        if finding.tag not in known:
+            continue
+        tag = finding.tag
         for pair in finding.stretches:
             first, last = sorted(int(bin_of[row]) for row in pair)
             if first >= 0:
                 line = cells.setdefault(tag, [""] * BINS)
                 line[first : last + 1] = [finding.kind] * (last + 1 - first)
     _paint_missing(sheet, bin_of, cells, {f.tag for f in mine})
-    ranked = dict.fromkeys(f.tag if f.tag in known else ROWS for f in mine)
+    ranked = dict.fromkeys(f.tag for f in mine if f.tag in known)
     tags = [tag for tag in ranked if any(cells.get(tag, ()))][:MOST_TAGS]
     if not tags:
         return None

@@ -361,7 +361,7 @@ def _note_dead(notes: Notes, spectrum: Spectrum, rows: Ints) -> None:
     count = len(rows)
     notes.add(
         "dead-spectrum",
-        notes.spot(spectrum.tag, int(rows[0]), int(rows[-1]), count),
+        notes.spot(spectrum.tag, int(rows[0]), int(rows[-1]), count, rows),
         f"{count:,} spectr{'a' if count > 1 else 'um'},{last} {flat} across "
         f"{len(spectrum.axis):,} channels{same}: dead.",
         "Leave them out; the lamp was off or the probe withdrawn.",

@@ -148,8 +148,18 @@ class Notes:
             stretches=spans(sheet, rows),
         )
 
-    def spot(self, tag: str, first_row: int, last_row: int, rows: int) -> Spot:
-        """Return the place of a stretch of rows of one unit."""
+    def spot(
+        self,
+        tag: str,
+        first_row: int,
+        last_row: int,
+        rows: int,
+        among: Ints | None = None,
+    ) -> Spot:
+        """Return the place of a stretch of rows of one unit.
+
+        ``among`` are the rows concerned, if they are not all from first to last.
+        """
         return Spot(
             tag=tag,
             unit=self.sheet.unit_of(first_row),
@@ -157,7 +167,9 @@ class Notes:
             last=self.sheet.where(last_row),
             rows=rows,
             total=self.sheet.rows,
-            stretches=((first_row, last_row),),
+            stretches=((first_row, last_row),)
+            if among is None
+            else spans(self.sheet, among),
         )
 
 

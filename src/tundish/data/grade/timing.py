@@ -99,7 +99,7 @@ def plausible(sheet: Sheet, now_us: int) -> Tally:
         rows = np.flatnonzero(wrong)
         notes.add(
             "impossible-time",
-            notes.spot("", int(rows[0]), int(rows[-1]), count),
+            notes.spot("", int(rows[0]), int(rows[-1]), count, rows),
             f"{count:,} rows are dated before 1990 or in the future.",
             "Set the logger's clock, and correct or drop these rows.",
         )
@@ -257,7 +257,9 @@ def _note_changes(
     if twice.any():
         at = np.flatnonzero(twice)
         stretches = _stretches_said(notes, rows, at)
-        spot = notes.spot("", int(rows[at[0]]), int(rows[at[-1] + 1]), 2 * len(at))
+        spot = notes.spot(
+            "", int(rows[at[0]]), int(rows[at[-1] + 1]), 2 * len(at), rows[at]
+        )
         notes.add(
             "clock-change",
             spot,
@@ -270,7 +272,9 @@ def _note_changes(
         stretches = ", ".join(
             f"after {notes.sheet.where(int(rows[i]))}" for i in at[:4]
         )
-        spot = notes.spot("", int(rows[at[0]]), int(rows[at[-1] + 1]), len(at))
+        spot = notes.spot(
+            "", int(rows[at[0]]), int(rows[at[-1] + 1]), len(at), rows[at]
+        )
         notes.add(
             "clock-change-gap",
             spot,
@@ -309,7 +313,7 @@ def _note_twice(notes: Notes, rows: Ints, twice: Bools) -> None:
     if not twice.any():
         return
     at = np.flatnonzero(twice)
-    spot = notes.spot("", int(rows[at[0]]), int(rows[at[-1] + 1]), len(at))
+    spot = notes.spot("", int(rows[at[0]]), int(rows[at[-1] + 1]), len(at), rows[at])
     notes.add(
         "duplicate-time",
         spot,

@@ -1,0 +1,184 @@
+"""A grade in Chinese: what each kind of finding is called, says and asks for.
+
+The English sentence of a finding carries its details; the Chinese one is made from the
+finding's own fields (tag, rows, share), so that both pages say the same figures.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tundish.data.grade.report import Finding, percent
+
+
+class Phrase(NamedTuple):
+    """One kind of finding: its name, what it says and how to mend it.
+
+    ``{rows}`` is the number of rows (or labels) and ``{share}`` their share.
+    """
+
+    name: str
+    what: str
+    mend: str
+
+
+PHRASES: dict[str, Phrase] = {
+    "leak": Phrase(
+        "数据泄漏",
+        "共 {rows} 行（{share}）含有预测时不可能知道的信息，或同时用于训练与评判。",
+        "删除该列，或重新划分数据，使每行只属于一个部分。",
+    ),
+    "label-constant": Phrase(
+        "标注恒定",
+        "{rows} 个标注连续取同一个值。",
+        "向实验室核实这些数值，删除抄写的值。",
+    ),
+    "outside-fit": Phrase(
+        "超出训练范围",
+        "{rows} 个标注（{share}）位于训练数据的范围之外。",
+        "在该范围内补充训练样本；在此之前让模型在该处放弃回答。",
+    ),
+    "dead-spectrum": Phrase(
+        "光谱无信号",
+        "{rows} 条光谱没有任何起伏。",
+        "删除这些光谱；光源可能关闭或探头已取出。",
+    ),
+    "impossible": Phrase(
+        "物理上不可能的值",
+        "{rows} 个读数低于绝对零度等物理极限，是传感器断线的标志。",
+        "将这些读数置空，并检查传感器接线。",
+    ),
+    "out-of-range": Phrase(
+        "超出量程",
+        "{rows} 个读数超出约定范围。",
+        "将其置空；若数值属实，请更正场景中的范围。",
+    ),
+    "code-value": Phrase(
+        "代码值", "{rows} 个读数是表示“无数值”的代码。", "导出时将该代码写成空单元格。"
+    ),
+    "stuck": Phrase(
+        "传感器卡滞",
+        "数值连续 {rows} 行保持不变（{share}），而其他信号仍在变化。",
+        "将该时段置空，并检查仪表或其传输。",
+    ),
+    "frozen-together": Phrase(
+        "同时冻结",
+        "多个信号同时停止变化，共 {rows} 行。",
+        "检查数据采集；若为停机，请用 --running 说明。",
+    ),
+    "clock-change": Phrase(
+        "夏令时造成的重复",
+        "夏令时切换使 {rows} 行与其他行的时间相同。",
+        "以 UTC 导出时间。",
+    ),
+    "clock-change-gap": Phrase(
+        "夏令时造成的缺口", "夏令时切换处缺 {rows} 行。", "以 UTC 导出时间。"
+    ),
+    "duplicate-time": Phrase(
+        "时间重复",
+        "{rows} 行与前一行时间相同。",
+        "若一张表含多台设备，请用 --unit 指定该列；否则每个时间只保留一行。",
+    ),
+    "backward-time": Phrase(
+        "时间倒退",
+        "时间倒退 {rows} 次。",
+        "按时间排序；若只在秋季出现，请以 UTC 导出。",
+    ),
+    "impossible-time": Phrase(
+        "不可能的时间",
+        "{rows} 行的时间不可能属实。",
+        "校准记录仪的时钟，更正或删除这些行。",
+    ),
+    "duplicate-row": Phrase(
+        "重复行",
+        "{rows} 行（{share}）与其他行完全相同。",
+        "删除重复行，并查明由哪次导出产生。",
+    ),
+    "clipped": Phrase(
+        "饱和或截断",
+        "{rows} 个数值恰好停在量程端点。",
+        "检查变送器量程；将这些值标记为“至少”或“至多”。",
+    ),
+    "text-state": Phrase(
+        "数字列中的文字",
+        "{rows} 个单元格是文字而不是数字。",
+        "将状态另存一列；此处按缺失处理。",
+    ),
+    "bad-quality": Phrase(
+        "质量标记不良",
+        "{rows} 个数值的质量标记为不良或不确定，已按缺失处理。",
+        "查明仪表或通信在这些时段的状态；不要恢复这些数值。",
+    ),
+    "ragged": Phrase(
+        "列数不符",
+        "{rows} 行的字段数与其他行不同，已略去。",
+        "将含分隔符的文字放入双引号后重新导出。",
+    ),
+    "outlier": Phrase(
+        "离群值",
+        "{rows} 个数值远离通常范围。",
+        "逐一查看：真实事件请标记，传输故障请删除。",
+    ),
+    "spike": Phrase(
+        "单点尖峰",
+        "{rows} 个单行尖峰，前后两行一致。",
+        "用三行中值滤除，并检查信号屏蔽。",
+    ),
+    "odd-spectrum": Phrase(
+        "异常光谱",
+        "{rows} 条光谱的水平或起伏与其他光谱相差很大。",
+        "逐一查看，删除在空气中或关灯时采集的光谱。",
+    ),
+    "gap": Phrase(
+        "时间缺口", "共缺 {rows} 行（{share}）。", "向历史数据库补取这些时段。"
+    ),
+    "silent": Phrase(
+        "记录中断", "{rows} 行没有任何数值。", "向历史数据库补取，或确认设备当时停机。"
+    ),
+    "missing": Phrase(
+        "缺失值", "{rows} 行为空（{share}）。", "先补最长的缺失段，或不使用该信号。"
+    ),
+    "unlabelled": Phrase(
+        "缺少标注", "{rows} 个标注没有对应的信号。", "导出取样时刻附近的信号。"
+    ),
+    "idle": Phrase("静止", "信号有 {rows} 行静止。", "若为停机，请用 --running 说明。"),
+    "constant": Phrase(
+        "恒定信号", "信号从不变化。", "在此无信息：不使用，或检查是否接入。"
+    ),
+}
+
+GATES = {
+    "leakage": "数据泄漏",
+    "licence": "许可",
+    "readable": "可读性",
+    "labels": "标注",
+    "contract": "数据契约",
+    "secrets": "个人信息与秘密",
+}
+STATES = {"passed": "通过", "failed": "未通过", "open": "待定"}
+RULE = (
+    "任何硬性门槛未通过则为 D。否则由最差的指标决定：所有指标达到阈值、没有待定的门槛且没有确定的"
+    "缺陷为 A；所有指标至少达到下限为 B；有指标低于下限为 C。任何数值都不做平均。"
+)
+
+
+def name(kind: str) -> str:
+    """Return the Chinese name of a kind of finding."""
+    phrase = PHRASES.get(kind)
+    return phrase.name if phrase else kind
+
+
+def what(finding: Finding) -> str:
+    """Return what a finding says, from its fields."""
+    phrase = PHRASES.get(finding.kind)
+    if phrase is None:
+        return finding.what
+    return phrase.what.format(
+        rows=f"{finding.rows:,}", share=percent(finding.cost_share)
+    )
+
+
+def mend(finding: Finding) -> str:
+    """Return how to mend it."""
+    phrase = PHRASES.get(finding.kind)
+    return phrase.mend if phrase else finding.mend
