@@ -20,7 +20,8 @@ from tundish.data.errors import (
     PipMissingError,
     SourceAbsentError,
 )
-from tundish.data.fetch import fetch, set_digest
+from tundish.data.fetch import fetch
+from tundish.data.version import version_of_files
 from tundish.kernel import digest
 from tundish.kernel.errors import DiskFullError, PathMissingError, UnsafePathError
 
@@ -119,8 +120,7 @@ def test_a_mirror_gives_the_members_and_the_set_has_one_digest(
     assert got.files["flow.csv"].read_bytes() == TABLE
     assert got.files["inner.csv"].read_bytes() == INNER
     assert set(got.files) == {"flow.csv", "inner.csv"}
-    sums = {"flow.csv": digest.of_bytes(TABLE), "inner.csv": digest.of_bytes(INNER)}
-    assert got.digest == set_digest(sums)
+    assert got.digest == version_of_files(got.files).digest
 
 
 def test_a_mirror_may_name_the_wheel_by_its_digest(

@@ -10,8 +10,17 @@ from tundish.catalog import library
 from tundish.catalog.datasets import DatasetEntry
 from tundish.cli import show
 from tundish.cli.options import AsJson, Mirror, nearby
+from tundish.kernel.digest import short
 
-group = typer.Typer(help="Data sets of the catalogue.", no_args_is_help=True)
+FILES_SHOWN = 20
+
+Data = Annotated[
+    str, typer.Argument(help="A file, a folder, or a key of 'tundish data list'.")
+]
+
+group = typer.Typer(
+    help="Data sets: the catalogue's and your own.", no_args_is_help=True
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -53,3 +62,22 @@ def fetch(
     )
     for caveat in report.caveats:
         show.line(f"Caveat: {caveat}", show.WARN)
+
+
+@group.command()
+def version(data: Data, mirror: Mirror = None, json: AsJson = False) -> None:
+    """Print the version of a data set: one digest over names and bytes of its files."""
+    from tundish.flows.fetch import locate
+
+    with show.working(f"Reading {data}") as tell:
+        located = locate(data, mirror=mirror, progress=tell)
+        found = located.version
+    if json:
+        show.as_json(found)
+        return
+    show.line(found.digest, "bold")
+    show.line(f"  {located.name}: {len(found.files):,} files, {found.size:,} bytes")
+    for file in found.files[:FILES_SHOWN]:
+        show.line(f"  {short(file.root)}  {file.size:>14,}  {file.name}", "dim")
+    if len(found.files) > FILES_SHOWN:
+        show.line(f"  and {len(found.files) - FILES_SHOWN:,} more", "dim")

@@ -11,7 +11,7 @@ import errno
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from tundish.data.errors import (
     PipMissingError,
     SourceAbsentError,
 )
+from tundish.data.version import DataVersion, version_of_files
 from tundish.kernel import canonical, digest, paths
 from tundish.kernel.digest import Digest
 from tundish.kernel.errors import DiskFullError, TundishError
@@ -57,12 +58,17 @@ class Fetched:
     Attributes:
         folder: Where its files are.
         files: Name in the set -> path.
-        digest: Over the canonical JSON of ``{name: sha256}``: the set's identity.
+        version: Its version; the digest in it is the set's identity.
     """
 
     folder: Path
     files: dict[str, Path]
-    digest: Digest
+    version: DataVersion
+
+    @property
+    def digest(self) -> Digest:
+        """The set's identity; see ``data.version``."""
+        return Digest(self.version.digest)
 
 
 def fetch(
@@ -109,11 +115,6 @@ def fetch(
     return fetched
 
 
-def set_digest(sums: Mapping[str, str]) -> Digest:
-    """Return the digest of a data set from ``{name: sha256 digest}``."""
-    return digest.of_json(dict(sums))
-
-
 def _silent(_: str) -> None:
     return
 
@@ -144,9 +145,10 @@ def _from_cache(entry: DatasetEntry, home: Path) -> Fetched | None:
     for name, path in files.items():
         if wanted[name] not in {None, sums[name]} or not path.is_file():
             return None
-        if digest.of_file(path) != sums[name]:
-            return None
-    return Fetched(folder=home, files=files, digest=set_digest(sums))
+    version = version_of_files(files, sha256=True)
+    if any(file.sha256 != sums[file.name] for file in version.files):
+        return None
+    return Fetched(folder=home, files=files, version=version)
 
 
 def _manifest(home: Path) -> dict[str, str] | None:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from tundish.catalog import library
 from tundish.catalog.datasets import DatasetEntry
 from tundish.data import fetch as fetching
+from tundish.data.version import DataVersion, version_of
 from tundish.flows.workspace import Workspace
-from tundish.kernel import digest as digests
 from tundish.kernel import settings
 from tundish.kernel.digest import Digest
 from tundish.kernel.errors import PathMissingError
 from tundish.kernel.records import Record
-
-MAX_FILES = 10_000
 
 Progress = Callable[[str], None]
 
@@ -41,15 +40,33 @@ class Located:
 
     Attributes:
         root: The folder of the files.
-        digest: Over the names and digests of the files.
+        place: The file or folder that was named.
         name: What people call it: a catalogue key, or the file's or folder's name.
         entry: The catalogue's entry, if it is one of its sets.
+        fetched: Its version, if it was computed while fetching.
+        progress: Told while the version is computed.
     """
 
     root: Path
-    digest: Digest
+    place: Path
     name: str
     entry: DatasetEntry | None = None
+    fetched: DataVersion | None = None
+    progress: Progress | None = None
+
+    @cached_property
+    def version(self) -> DataVersion:
+        """The version of the data set: read once, when first asked for.
+
+        Raises:
+            PathMissingError, UnsafePathError: see ``data.version.version_of``.
+        """
+        return self.fetched or version_of(self.place, progress=self.progress)
+
+    @property
+    def digest(self) -> Digest:
+        """What names the data set in runs, grades, certificates and the ledger."""
+        return Digest(self.version.digest)
 
     @property
     def licence(self) -> str | None:
@@ -110,22 +127,20 @@ def locate(
         got = fetching.fetch(
             entry, cache=settings.cache_dir(), mirror=mirror, progress=progress
         )
-        return Located(root=got.folder, digest=got.digest, name=data, entry=entry)
-    if path.is_dir():
-        return Located(root=path, digest=_digest_of(path), name=path.resolve().name)
-    if path.is_file():
-        found = fetching.set_digest({path.name: digests.of_file(path)})
-        return Located(root=path.parent, digest=found, name=path.name)
+        return Located(
+            root=got.folder,
+            place=got.folder,
+            name=data,
+            entry=entry,
+            fetched=got.version,
+        )
+    if path.is_dir() or path.is_file():
+        return Located(
+            root=path if path.is_dir() else path.parent,
+            place=path,
+            name=path.resolve().name if path.is_dir() else path.name,
+            progress=progress,
+        )
     known = ", ".join(library.names(DatasetEntry))
     msg = f"There is nothing at {data}, and no data set of that name in the catalogue ({known})."
     raise PathMissingError(msg)
-
-
-def _digest_of(folder: Path) -> Digest:
-    files = sorted(item for item in folder.rglob("*") if item.is_file())
-    if not files or len(files) > MAX_FILES:
-        msg = f"The folder {folder} has {len(files)} files; 1 to {MAX_FILES} were expected."
-        raise PathMissingError(msg)
-    return fetching.set_digest(
-        {item.relative_to(folder).as_posix(): digests.of_file(item) for item in files}
-    )
