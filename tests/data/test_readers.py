@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import tomllib
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from tundish.data.errors import TableUnreadableError
 from tundish.data.readers import read_table, read_text
+from tundish.data.readers.reader import BUILT_IN
 from tundish.data.table import Table
 from tundish.kernel.errors import PathMissingError, TundishError
 
@@ -249,12 +251,16 @@ def test_parquet_gzip_and_zip_give_the_same_table(tmp_path: Path) -> None:
         assert read_table(tmp_path / name).frame.equals(want), name
 
 
-def test_a_zip_with_two_files_asks_for_one(tmp_path: Path) -> None:
+def test_a_zip_of_files_of_one_form_is_one_table_with_their_names(
+    tmp_path: Path,
+) -> None:
     with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
         archive.writestr("a.csv", b"a,b\n1,2\n")
-        archive.writestr("b.csv", b"a,b\n1,2\n")
-    with pytest.raises(TableUnreadableError, match="one was expected"):
-        read_table(tmp_path / "t.zip")
+        archive.writestr("b.csv", b"a,b\n3,4\n5,6\n")
+    table = read_table(tmp_path / "t.zip")
+    assert table.frame["file"].to_list() == ["a", "b", "b"]
+    assert table.frame["b"].to_list() == [2.0, 4.0, 6.0]
+    assert table.unit == "file"
 
 
 @pytest.mark.parametrize("cut", [1, 9, 40])
@@ -278,13 +284,20 @@ def test_ten_thousand_columns_are_read() -> None:
 def test_a_reader_can_be_plugged_in(tmp_path: Path) -> None:
     class Backwards:
         name = "backwards"
+        alone_above = None
 
-        def claims(self, path: Path, head: bytes) -> bool:
-            return path.suffix == ".vsc"
+        def claims(self, name: str, head: bytes) -> bool:
+            return name.endswith(".vsc")
 
-        def read(self, path: Path) -> Table:
-            return read_text(path.read_bytes()[::-1], path.name)
+        def read(self, path: Path, name: str) -> list[Table]:
+            return [read_text(path.read_bytes()[::-1], name)]
 
     (tmp_path / "t.vsc").write_bytes(b"a,b\n1,2\n3,4\n"[::-1])
     table = read_table(tmp_path / "t.vsc", readers=(Backwards(),))
     assert table.frame.columns == ["a", "b"]
+
+
+def test_the_built_in_readers_are_the_entry_points_of_the_package() -> None:
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    declared = tomllib.loads(text)["project"]["entry-points"]["tundish.readers"]
+    assert declared == {point.name: point.value for point in BUILT_IN}

@@ -60,7 +60,11 @@ def opened(source: Path, limits: ArchiveLimits) -> Iterator[zipfile.ZipFile]:
 def file_names(archive: zipfile.ZipFile) -> list[str]:
     """Return the names of the regular files in an archive, Mac litter left out."""
     infos = (info for info in archive.infolist() if not _why_not_regular(info))
-    return [info.filename for info in infos if not info.filename.startswith("__MACOSX")]
+    return [info.filename for info in infos if not _litter(info.filename)]
+
+
+def _litter(name: str) -> bool:
+    return name.startswith("__MACOSX") or name.rpartition("/")[2] == ".DS_Store"
 
 
 def extract(
@@ -79,7 +83,14 @@ def extract(
             encrypted, too large or damaged.
         UnsafePathError: if the name is not safe.
     """
-    info = _member(archive, paths.check_name(name), limits)
+    return unpack(archive, paths.check_name(name), target, limits)
+
+
+def unpack(
+    archive: zipfile.ZipFile, name: str, target: Path, limits: ArchiveLimits
+) -> Digest:
+    """Do as ``extract`` for a name of any form: the caller never uses it as a path."""
+    info = _member(archive, name, limits)
     sha = hashlib.sha256()
     origin = Path(archive.filename or "the archive")
     with _said(origin), archive.open(info) as stream, target.open("xb") as out:
@@ -93,6 +104,12 @@ def read_member(archive: zipfile.ZipFile, name: str, limits: ArchiveLimits) -> b
     origin = Path(archive.filename or "the archive")
     with _said(origin), archive.open(info) as stream:
         return stream.read(info.file_size)
+
+
+def why_none(archive: zipfile.ZipFile) -> str:
+    """Return why the first entry that is no folder is not read; empty if there is none."""
+    infos = (info for info in archive.infolist() if not info.is_dir())
+    return next((_why_not_regular(info) for info in infos), "")
 
 
 def _member(

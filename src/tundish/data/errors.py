@@ -109,6 +109,19 @@ class TableTooLargeError(UsageError):
     default_advice = "Split it by time or unit, or keep only the columns you need."
 
 
+class SheetMissingError(UsageError):
+    """A table that was named is not in the file.
+
+    What happened: ``--sheet`` names a sheet of a workbook, a member of an archive or a
+    variable that the file does not have. The message lists those it has.
+
+    What to do: use one of the names listed.
+    """
+
+    code = "sheet-missing"
+    default_advice = "Use one of the names listed."
+
+
 class ColumnMissingError(UsageError):
     """A column that was named is not in the table.
 
@@ -146,3 +159,16 @@ class SamplesEmptyError(UsageError):
 
     code = "samples-empty"
     default_advice = "Widen the stretches under uses in the site profile."
+
+
+class ReaderBrokenError(UsageError):
+    """A reader does not keep what every reader promises.
+
+    What happened: ``tundish.data.readers.check_reader`` found a promise broken; the
+    message names it. Only authors of readers see this.
+
+    What to do: mend the reader; the promises stand in ``Reader``.
+    """
+
+    code = "reader-broken"
+    default_advice = "Mend the reader; the promises stand in its protocol."

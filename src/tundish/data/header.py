@@ -38,10 +38,19 @@ class Header:
 
 def find_header(records: Records) -> Header:
     """Decide which records are names and units and which are values."""
-    top = records.first(60)
+    return header_of(records.first(60), records.fields)
+
+
+def header_of(top: list[list[str]], fields: int) -> Header:
+    """Decide which of the first rows are names and units and which are values.
+
+    Args:
+        top: Cells of the first rows (about 60), white space stripped.
+        fields: Cells in each row.
+    """
     said: list[Assumption] = []
     if not _is_header(top):
-        names = [f"column_{i + 1}" for i in range(records.fields)]
+        names = [f"column_{i + 1}" for i in range(fields)]
         said.append(
             Assumption(
                 what="the file has no header line; columns are numbered from column_1",
@@ -139,11 +148,14 @@ def _is_units_row(top: list[list[str]]) -> bool:
 
 def _distinct(names: list[str]) -> tuple[list[str], int]:
     seen: set[str] = set()
+    tried: dict[str, int] = {}
     made, renamed = [], 0
     for i, name in enumerate(names):
-        free, again = name or f"column_{i + 1}", 2
+        stem = name or "column"
+        free = name or f"column_{i + 1}"
         while free in seen:
-            free, again = f"{name or 'column'}_{again}", again + 1
+            tried[stem] = tried.get(stem, 1) + 1
+            free = f"{stem}_{tried[stem]}"
         renamed += free != name
         seen.add(free)
         made.append(free)

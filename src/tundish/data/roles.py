@@ -84,7 +84,7 @@ def find_roles(table: Table, named: Named) -> Roles:
     times = _named_times(table, named) if named.time else _found_times(table, named)
     if times is not None and (named.time is None or times.kind == "local"):
         said.append(times.assumption)
-    unit = named.unit
+    unit = named.unit or table.unit or None
     if unit is None:
         unit, assumption = _found_unit(table, times)
         said += [assumption] if assumption else []

@@ -27,6 +27,10 @@ class Table:
         name: The file's name.
         frame: Its columns. Numbers are ``Float64`` with nulls for what was empty or no
             number; what could not be read as numbers stays ``String``.
+        part: Which of several tables of the file it is: a sheet, a member of an
+            archive, a variable; empty if it is the only one.
+        unit: Column that names the machine or batch, if known from how the table was
+            put together; empty if not.
         units: Column -> unit, where the header or a units row names one.
         states: Column -> text -> count, for texts that stood in a column of numbers
             ("Bad Input", "Shutdown") and were turned to nulls.
@@ -41,6 +45,8 @@ class Table:
 
     name: str
     frame: pl.DataFrame
+    part: str = ""
+    unit: str = ""
     units: dict[str, str] = field(default_factory=dict)
     states: dict[str, dict[str, int]] = field(default_factory=dict)
     missing_words: dict[str, int] = field(default_factory=dict)
