@@ -12,6 +12,7 @@ from tundish.data.grade import (
     labels,
     limits,
     standing,
+    storage,
     terms,
     timing,
     verdict,
@@ -78,6 +79,7 @@ def graded_sheets(sheets: Sequence[Sheet], brief: Brief) -> Graded:
     tallies: list[Tally] = []
     for sheet in sheets:
         tallies += _one(sheet, brief)
+    tallies = timing.merged(tallies)
     leak = copies.leakage(list(sheets))
     tallies += [leak, labels.outside_fit(list(sheets))]
     tallies.append(terms.licence_known(brief.licence, brief.licence_kind))
@@ -95,6 +97,7 @@ def graded_sheets(sheets: Sequence[Sheet], brief: Brief) -> Graded:
 
 def _one(sheet: Sheet, brief: Brief) -> list[Tally]:
     tags = characters(sheet)
+    kept = storage.storages(sheet, tags)
     return [
         filled.readable(sheet),
         filled.complete(sheet, tags),
@@ -103,7 +106,8 @@ def _one(sheet: Sheet, brief: Brief) -> list[Tally]:
         copies.duplicates(sheet),
         *timing.regular(sheet),
         timing.plausible(sheet, brief.now_us),
-        standing.standing(sheet, tags),
+        storage.informed(sheet, tags, kept),
+        standing.standing(sheet, tags, kept),
         clipping.clipped(sheet, tags),
         terms.units_known(sheet),
         labels.labelled(sheet),

@@ -12,6 +12,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tundish.data import historian, quality
+from tundish.data.errors import ColumnMissingError
 from tundish.data.grade.checks import Brief, Graded, graded_sheets
 from tundish.data.grade.report import GradeReport
 from tundish.data.grade.sheet import Labels, Series, Sheet, Spectrum
@@ -136,18 +138,50 @@ def graded_table(
     licence_kind: str | None = None,
 ) -> Graded:
     """Grade a table and keep its values beside the report; see ``grade_file``."""
-    table = _upright(table)
-    roles = find_roles(table, named)
-    sheet, said = _sheet(table, roles, named, dict(units or {}))
+    sheets: list[Sheet] = []
+    said: list[Assumption] = []
+    parts = historian.unfold(_upright(table), named)
+    _need_target(parts, named)
+    for part in parts:
+        sheet, more = _graded_part(part, named, dict(units or {}))
+        sheets.append(sheet)
+        said += more
     brief = Brief(
         name=table.name,
         task=named.task or "unsaid",
         now_us=round((now - _EPOCH) / timedelta(microseconds=1)),
         licence=licence,
         licence_kind=licence_kind,
-        assumptions=(*table.assumptions, *roles.assumptions, *said),
+        assumptions=tuple(dict.fromkeys(said)),
     )
-    return graded_sheets([sheet], brief)
+    return graded_sheets(sheets, brief)
+
+
+def _need_target(parts: tuple[historian.Part, ...], named: Named) -> None:
+    """Refuse a target that none of the tables of a file has."""
+    have = [name for part in parts for name in part.table.frame.columns]
+    if named.target is not None and named.target not in have:
+        said = ", ".join(have[:10])
+        msg = f"{parts[0].table.name} has no column {named.target!r} (--target); it has {said}."
+        raise ColumnMissingError(msg)
+
+
+def _graded_part(
+    part: historian.Part, named: Named, units: dict[str, str]
+) -> tuple[Sheet, list[Assumption]]:
+    """Make a sheet of one wide table; what was named counts where the column is."""
+    table = quality.judged(part.table)
+    if part.times is not None:
+        target = named.target if named.target in table.frame.columns else None
+        named = replace(named, time=part.times.column, target=target, unit=None)
+    roles = find_roles(table, named)
+    if part.times is not None:
+        roles = replace(roles, times=part.times)
+    sheet, said = _sheet(table, roles, named, units)
+    if part.alone:
+        sheet = replace(sheet, alone=True)
+    clock = () if part.times is None else (part.times.assumption,)
+    return sheet, [*table.assumptions, *clock, *roles.assumptions, *said]
 
 
 def _upright(table: Table) -> Table:

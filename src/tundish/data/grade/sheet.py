@@ -116,6 +116,8 @@ class Sheet:
         texts: Hash of the cells that are no numbers, shape [n], or ``None``.
         dropped: Line numbers that could not be read.
         lines: Records found in the file.
+        alone: True if it holds a part of a file's tags, those stored by one clock; what
+            is said of its rows is said of these tags.
     """
 
     name: str
@@ -139,6 +141,7 @@ class Sheet:
     texts: NDArray[np.uint64] | None = None
     dropped: tuple[int, ...] = ()
     lines: int = 0
+    alone: bool = False
 
     @cached_property
     def units(self) -> list[tuple[str, Ints]]:

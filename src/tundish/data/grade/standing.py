@@ -9,6 +9,7 @@ tags of the same unit go on changing as they usually do.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil, log
 
@@ -18,6 +19,7 @@ from tundish.data.grade.character import Character
 from tundish.data.grade.report import percent
 from tundish.data.grade.scan import LENGTHS
 from tundish.data.grade.sheet import Bools, Floats, Ints, Sheet, Spectrum
+from tundish.data.grade.storage import Storage
 from tundish.data.grade.tally import Notes, Tally
 
 MIN_RUN = 10
@@ -60,13 +62,22 @@ class Stand:
     moving: int
 
 
-def standing(sheet: Sheet, tags: list[Character]) -> Tally:
-    """Count cells of tags that stand still while others move, and of dead spectra."""
+def standing(
+    sheet: Sheet, tags: list[Character], kept: Mapping[str, Storage] | None = None
+) -> Tally:
+    """Count cells of tags that stand still while others move, and of dead spectra.
+
+    Args:
+        sheet: The table.
+        tags: Its tags, scanned.
+        kept: How tags were stored, where they were not stored live: their rows that are
+            copies or computed are no evidence of standing still.
+    """
     notes = Notes(sheet, "Q08")
     live = [tag for tag in tags if tag.role == "measure"]
     found: list[Stand] = []
     for tag in live:
-        found += _stands(tag, live, sheet)
+        found += _stands(tag, live, sheet, _every(tag, kept))
     alone = [s for s in found if s.moving >= s.others - round(MAY_STAND * s.others)]
     alone = [s for s in alone if not _accompanied(s, found)]
     together = [s for s in found if s.others > 0 and s.moving == 0]
@@ -140,14 +151,21 @@ def longest_allowed(tag: Character) -> int:
     return max(MIN_RUN, ceil(doubt * chance), ceil(doubt * habit))
 
 
-def _stands(tag: Character, live: list[Character], sheet: Sheet) -> list[Stand]:
-    limit = longest_allowed(tag)
+def _every(tag: Character, kept: Mapping[str, Storage] | None) -> float:
+    stored = kept.get(tag.series.tag) if kept else None
+    return stored.every if stored else 1.0
+
+
+def _stands(
+    tag: Character, live: list[Character], sheet: Sheet, every: float
+) -> list[Stand]:
+    limit = ceil(every * longest_allowed(tag))
     if sheet.us is None:
         limit = ceil(NO_TIME_FACTOR * limit)  # rows may not be in order of time
-    every = np.flatnonzero(tag.scan.run_length > limit)
-    if len(every) > MOST_LOOKED_AT:
+    longer = np.flatnonzero(tag.scan.run_length > limit)
+    if len(longer) > MOST_LOOKED_AT:
         return []
-    long = [int(i) for i in every if not _at_rest(tag, int(i), limit)]
+    long = [int(i) for i in longer if not _at_rest(tag, int(i), limit)]
     if len(long) > MOST_STANDS + len(sheet.units) - 1:
         return []  # a habit, not a fault
     stands = []

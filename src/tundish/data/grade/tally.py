@@ -111,7 +111,7 @@ class Notes:
                 indicator=self.indicator,
                 kind=kind,
                 table=self.sheet.name,
-                tag=spot.tag,
+                tag=spot.tag or self._only(),
                 unit=spot.unit,
                 first=spot.first,
                 last=spot.last,
@@ -124,6 +124,14 @@ class Notes:
                 worth=KINDS[kind].weight * sqrt(share),
             )
         )
+
+    def _only(self) -> str:
+        """Return the tags that a table holds if it holds a part of a file's."""
+        sheet = self.sheet
+        if not sheet.alone or not sheet.series:
+            return ""
+        more = len(sheet.series) - 1
+        return sheet.series[0].tag + (f" and {more} more" if more else "")
 
     def over(self, tag: str, rows: Ints) -> Spot:
         """Return the place of rows that may lie in several units."""

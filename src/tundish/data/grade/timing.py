@@ -6,24 +6,29 @@ missing around the very moment at which the zone's clocks change. It is named as
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from tundish.data.grade.sheet import Bools, Ints, Sheet
+from tundish.data.grade.report import Finding
+from tundish.data.grade.sheet import Bools, Floats, Ints, Sheet
 from tundish.data.grade.tally import MOST_STRETCHES, Notes, Spot, Tally
 from tundish.data.times import NO_TIME, SECOND
 
 GAP = 1.5
 TOLERANCE = 0.1
 REGULAR_FROM = 0.6
+STORED_OFTEN = 0.05
+DEAD_BAND = 0.25
+MIN_MOVES = 50
 HOUR = 3600 * SECOND
 DAY = 24 * HOUR
 _FIRST_US = 631_152_000 * SECOND  # 1990-01-01
 _MAX_YEARS = 60
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_CLOCK_KINDS = frozenset({"clock-change", "clock-change-gap"})
 _LIKELY_ZONES = ("Europe/Berlin", "America/New_York")
 
 
@@ -59,6 +64,9 @@ def regular(sheet: Sheet) -> list[Tally]:
     if not steps_known:
         why = "times come as events do, not at a fixed rate"
         return [Tally(id="Q07", bad=0, of=0, detail=why)]
+    on_change = _on_change(sheet, period)
+    if on_change:
+        return [Tally(id="Q07", bad=0, of=0, detail=on_change)]
     changes = _changes(sheet)
     bad = of = 0
     for _, rows in sheet.units:
@@ -78,6 +86,64 @@ def regular(sheet: Sheet) -> list[Tally]:
         mends=tuple(notes.mends),
     )
     return [tally, _missing_cells(sheet, notes)]
+
+
+def _on_change(sheet: Sheet, period: int) -> str:
+    """Say why long steps are no gaps, or nothing: values stored only when they change.
+
+    Shown by a dead band (values next to each other almost never differ by little), or by
+    a tag of a historian that was stored at moments of its own.
+    """
+    steps = _steps(sheet)
+    long = steps > GAP * period
+    if sheet.spectra or not sheet.series or long.mean() < STORED_OFTEN:
+        return ""
+    bands = [_dead_band(series.values[sheet.order]) for series in sheet.series]
+    banded = sum(band > 0 for band in bands) > len(bands) / 2
+    own = sheet.alone and len(sheet.series) == 1 and long.mean() >= 2 * STORED_OFTEN
+    if not banded and not own:
+        return ""
+    span = int(steps[steps > 0].sum())
+    return (
+        f"values are stored when they change, {len(steps) * HOUR / max(1, span):.3g} an "
+        "hour: a long step is no gap"
+    )
+
+
+def _dead_band(values: Floats) -> float:
+    """Return the least change that is stored, 0 if small changes are stored too."""
+    known = values[np.isfinite(values)]
+    moves = np.abs(np.diff(known))
+    if len(moves) < MIN_MOVES:
+        return 0.0
+    least, usual = np.quantile(moves, (0.02, 0.5))
+    return float(least) if least > DEAD_BAND * usual else 0.0
+
+
+def merged(tallies: list[Tally]) -> list[Tally]:
+    """Say a change of the clocks once, though many tables of one file show it."""
+    found = [(f, t) for t in tallies for f in t.findings if f.kind in _CLOCK_KINDS]
+    alike: dict[tuple[str, str], list[Finding]] = {}
+    for finding, _ in found:
+        alike.setdefault((finding.kind, finding.first[:10]), []).append(finding)
+    dropped: set[int] = set()
+    said: dict[int, Finding] = {}
+    for same in alike.values():
+        best = max(same, key=lambda f: f.rows)
+        others = len({f.table for f in same}) - 1
+        if others:
+            what = f"{best.what} The same in {others:,} other tables of the file."
+            said[id(best)] = best.model_copy(update={"what": what})
+            dropped |= {id(f) for f in same if f is not best}
+    return [
+        replace(
+            t,
+            findings=tuple(
+                said.get(id(f), f) for f in t.findings if id(f) not in dropped
+            ),
+        )
+        for t in tallies
+    ]
 
 
 def _missing_cells(sheet: Sheet, notes: Notes) -> Tally:
