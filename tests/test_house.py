@@ -17,6 +17,7 @@ LIGHT = [
     "tundish", "tundish.line", "tundish.line.engine", "tundish.model.package",
     "tundish.model.session", "tundish.seal.grant", "tundish.ledger.log",
     "tundish.flows.open_package", "tundish.flows.verify", "tundish.cli.main",
+    "tundish.flows.certificate", "tundish.data.version",
 ]  # fmt: skip
 
 

@@ -18,6 +18,8 @@ from importlib import import_module  # noqa: TID251  (of our own flows only, lis
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tundish.flows.certificate import show_certificate, verify_certificate
+    from tundish.flows.certify import certify
     from tundish.flows.fetch import fetch
     from tundish.flows.grade import grade
     from tundish.flows.grant import grant
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from tundish.flows.workspace import find as find_workspace
 
 _HOME = {
+    "certify": ("certify", "certify"),
     "create_workspace": ("workspace", "create"),
     "fetch": ("fetch", "fetch"),
     "find_workspace": ("workspace", "find"),
@@ -45,12 +48,15 @@ _HOME = {
     "run_line": ("line", "run_line"),
     "score": ("open_package", "score"),
     "seal_run": ("seal", "seal"),
+    "show_certificate": ("certificate", "show_certificate"),
     "train": ("train", "train"),
     "verify": ("verify", "verify"),
+    "verify_certificate": ("certificate", "verify_certificate"),
     "verify_ledger": ("ledger", "verify_ledger"),
 }
 
 __all__ = [
+    "certify",
     "create_workspace",
     "fetch",
     "find_workspace",
@@ -63,8 +69,10 @@ __all__ = [
     "run_line",
     "score",
     "seal_run",
+    "show_certificate",
     "train",
     "verify",
+    "verify_certificate",
     "verify_ledger",
 ]
 

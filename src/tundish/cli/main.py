@@ -9,6 +9,7 @@ import typer
 
 from tundish.cli import (
     catalog,
+    certificate,
     data,
     demo,
     errors,
@@ -43,6 +44,7 @@ for group in (
     workspace,
     grade,
     data,
+    certificate,
     catalog,
     runs,
     package,

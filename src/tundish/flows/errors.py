@@ -122,3 +122,32 @@ class WindowFileError(UsageError):
 
     code = "window-file"
     default_advice = "One row per time step, one column per channel, in the contract's order and units."
+
+
+class TrustMissingError(UsageError):
+    """Nobody is trusted here, so no signature can count.
+
+    What happened: a signed file was to be verified outside any workspace, and no public
+    key was named.
+
+    What to do: get the signer's public key by a way you trust and name it with ``--key
+    FILE``, or work in a workspace and add the key there with ``tundish trust FILE``.
+    """
+
+    code = "trust-missing"
+    default_advice = "Name the signer's public key with --key FILE."
+
+
+class DataMovedError(RefusedError):
+    """The data changed while it was being worked on.
+
+    What happened: the digest before grading is not the digest after it. Nothing was
+    signed or written.
+
+    Why: a grade must speak for one version of the data.
+
+    What to do: give the command again when nothing writes to the data, or copy it first.
+    """
+
+    code = "data-moved"
+    default_advice = "Copy the data first, and give the command for the copy."

@@ -291,3 +291,89 @@ class FreshnessUnreadableError(MachineError):
 
     code = "freshness-unreadable"
     default_advice = "Put back a copy of the file; nothing is opened without it."
+
+
+class CertificateKindError(RefusedError):
+    """A signed file is no certificate of a data set.
+
+    What happened: the signature fits, but the statement under it is of another kind,
+    or of a form that this Tundish does not know.
+
+    Why: a signature under one thing must not count for another.
+
+    What to do: name the certificate itself (``tundish certificate show FILE`` prints
+    what one says), or use the Tundish that made it.
+    """
+
+    code = "certificate-kind"
+    default_advice = "Name the file that 'tundish certificate make' wrote."
+
+
+class CertificateDataChangedError(RefusedError):
+    """The data is not as it was when it was certified.
+
+    What happened: files of the certified names are here, but with other bytes, or some
+    are missing or were added. The message names the first.
+
+    Why: the grade speaks for the bytes that were graded and for no others.
+
+    What to do: get the certified version from its maker, or grade the data that you
+    have and certify it anew.
+    """
+
+    code = "certificate-data-changed"
+    default_advice = "Get the certified version, or grade and certify what is here."
+
+
+class CertificateOtherDataError(RefusedError):
+    """A certificate was given to another data set.
+
+    What happened: the digest of the data here is not the one that was signed, and none
+    of the certified files is among it.
+
+    What to do: name the data set that came with the certificate. Files keep their
+    names: the names are part of the digest.
+    """
+
+    code = "certificate-other-data"
+    default_advice = "Name the data set that came with this certificate."
+
+
+class CertificateExpiredError(RefusedError):
+    """A certificate has expired.
+
+    What happened: its last day has passed by this machine's clock.
+
+    Why: plants change, and so do the rules of grading; a grade speaks for its time.
+
+    What to do: ask its issuer for a new one, or grade the data yourself.
+    """
+
+    code = "certificate-expired"
+    default_advice = "Ask its issuer for a new one, or grade the data yourself."
+
+
+class CertificateNotYetError(RefusedError):
+    """A certificate was issued in the future, by this machine's clock.
+
+    What to do: check this machine's clock; if it is right, ask the issuer.
+    """
+
+    code = "certificate-not-yet"
+    default_advice = "Check this machine's clock."
+
+
+class CertificateOlderError(RefusedError):
+    """A newer certificate for the same data has been seen here already.
+
+    What happened: this one has a lower number than one that was verified before, or the
+    same number and another content.
+
+    Why: a data set may be graded again under a stricter rule; the older letter must not
+    be shown instead.
+
+    What to do: use the newest certificate.
+    """
+
+    code = "certificate-older"
+    default_advice = "Use the newest certificate for this data set."
