@@ -15,6 +15,7 @@ from tundish.data.grade import (
     storage,
     terms,
     timing,
+    trueness,
     verdict,
 )
 from tundish.data.grade.character import characters
@@ -103,12 +104,13 @@ def _one(sheet: Sheet, brief: Brief) -> list[Tally]:
         filled.complete(sheet, tags),
         limits.in_range(sheet, tags),
         limits.outliers(sheet, tags),
-        copies.duplicates(sheet),
+        copies.duplicates(sheet, tags),
         *timing.regular(sheet),
         timing.plausible(sheet, brief.now_us),
         storage.informed(sheet, tags, kept),
         standing.standing(sheet, tags, kept),
         clipping.clipped(sheet, tags),
+        trueness.true_signals(sheet, tags),
         terms.units_known(sheet),
         labels.labelled(sheet),
         labels.label_range(sheet),

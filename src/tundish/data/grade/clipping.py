@@ -39,7 +39,7 @@ def clipped(sheet: Sheet, tags: list[Character]) -> Tally:
         checked += tag.scan.count
         for value, what in _ends(tag, sheet):
             at = tag.series.values == value
-            bad += int(at.sum())
+            bad += 0 if _stop(tag.series, value) else int(at.sum())
             _note(notes, tag.series, at, (value, what))
     return Tally(id="Q09", bad=bad, of=checked, findings=tuple(notes.found))
 
@@ -104,6 +104,15 @@ def _note(
     value, side = end
     unit = f" {series.unit}" if series.unit else ""
     scale = "limit of the instrument" if series.clip is not None else "value"
+    if _stop(series, value):
+        notes.add(
+            "at-stop",
+            notes.over(series.tag, rows),
+            f"{len(rows):,} cells stand at exactly {value:g} %, the end of its scale: a valve or "
+            "controller at its stop no longer controls; a transmitter there hides what lies beyond.",
+            "Nothing, if it is a valve and the plant asked for it; else check the range.",
+        )
+        return
     notes.add(
         "clipped",
         notes.over(series.tag, rows),
@@ -111,3 +120,8 @@ def _note(
         "of a scale, or a limit that was set.",
         "Check the transmitter's range; mark these values as 'at least' or 'at most'.",
     )
+
+
+def _stop(series: Series, value: float) -> bool:
+    """Tell whether a value is the end of a scale in per cent."""
+    return series.clip is None and series.unit.strip() == "%" and value in {0.0, 100.0}

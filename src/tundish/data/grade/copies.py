@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
+
+from tundish.data.grade import copied
+from tundish.data.grade.character import Character
 
 from tundish.data.grade.report import Finding
 from tundish.data.grade.sheet import Bools, Floats, Ints, Sheet
@@ -19,8 +24,8 @@ _SAMPLE = 20_000
 Hashes = NDArray[np.uint64]
 
 
-def duplicates(sheet: Sheet) -> Tally:
-    """Count rows that repeat another row in all their values.
+def duplicates(sheet: Sheet, tags: Sequence[Character]) -> Tally:
+    """Count rows that repeat another row in all their values, and stretches copied in.
 
     In a table with time a copy repeats time and unit too; without time it repeats all
     tags, texts and the target. Copies are claimed only if there are ten times more than chance
@@ -38,8 +43,12 @@ def duplicates(sheet: Sheet) -> Tally:
         copies &= whole | _filled(columns)
     expected = _by_chance(columns, sheet.rows) if sheet.us is None else 0.0
     count = int(copies.sum())
+    moved = copied.stretches(sheet, tags)
+    for stretch in moved:
+        copied.note(notes, stretch)
+    more = sum(stretch.rows for stretch in moved)
     if count <= CHANCE_FACTOR * expected or count == 0:
-        return Tally(id="Q06", bad=0, of=sheet.rows)
+        return Tally(id="Q06", bad=more, of=sheet.rows, findings=tuple(notes.found))
     rows = np.flatnonzero(copies)
     spot = notes.over("", rows)
     what = "time, unit and all values" if sheet.us is not None else "all values"
@@ -52,7 +61,7 @@ def duplicates(sheet: Sheet) -> Tally:
     notes.mendable("duplicate-row", (), rows)
     return Tally(
         id="Q06",
-        bad=count,
+        bad=min(sheet.rows, count + more),
         of=sheet.rows,
         findings=tuple(notes.found),
         mends=tuple(notes.mends),

@@ -1,0 +1,1 @@
+"""Plants with known faults: what the detectors are measured on."""
