@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from tundish.data.grade import copied
 from tundish.data.grade.character import Character
-
 from tundish.data.grade.report import Finding
 from tundish.data.grade.sheet import Bools, Floats, Ints, Sheet
 from tundish.data.grade.tally import Notes, Spot, Tally, spans

@@ -111,10 +111,10 @@ def note_switches(notes: Notes, parts: Blocks) -> int:
     bad = 0
     swapped: set[int] = set()
     for one, two in combinations(jumps, 2):
-        if one.tag != two.tag and not {one.tag, two.tag} & swapped:
-            if _exchanged(parts, one, two):
-                swapped |= {one.tag, two.tag}
-                bad += _note_swap(notes, parts, one, two)
+        pair = {one.tag, two.tag}
+        if len(pair) == 2 and not pair & swapped and _exchanged(parts, one, two):
+            swapped |= pair
+            bad += _note_swap(notes, parts, one, two)
     for tag in sorted(set(range(len(parts.tags))) - swapped):
         own = [jump for jump in jumps if jump.tag == tag]
         bad += _note_own(notes, parts, own) or _note_turned(notes, parts, tag)

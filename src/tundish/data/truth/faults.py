@@ -1,4 +1,9 @@
-"""Known faults, put into a plant at a known place, by size."""
+"""Known faults, put into a plant at a known place, by size.
+
+Every injector takes the plant, the size and a generator, whether it needs them or not.
+"""
+
+# ruff: noqa: ARG001  (one signature for all injectors)
 
 from __future__ import annotations
 
@@ -129,8 +134,7 @@ def _on_tag(
         if tag is None or rows >= plant.rows // 2:
             return None
         at = _place(plant, rows, rng)
-        values = plant.tags[tag].copy()
-        values = change(values, slice(at, at + rows), size, rng)
+        values = change(plant.tags[tag].copy(), slice(at, at + rows), size, rng)
         if values is None:
             return None
         return Faulty(

@@ -125,7 +125,7 @@ def _judge(
 
 
 def _placed(finding: Finding) -> bool:
-    return finding.row_span is not None
+    return bool(finding.stretches)
 
 
 def touches(finding: Finding, faulty: Faulty) -> bool:
@@ -134,10 +134,12 @@ def touches(finding: Finding, faulty: Faulty) -> bool:
     tagged = not about or not finding.tag or bool(about & set(_names(finding.tag)))
     if not tagged:
         return False
-    if finding.row_span is None:
+    if not finding.stretches:
         return True
-    first, last = finding.row_span
-    return first <= faulty.last + 1 and last >= faulty.first - 1
+    return any(
+        first <= faulty.last + 1 and last >= faulty.first - 1
+        for first, last in finding.stretches
+    )
 
 
 def _names(tag: str) -> list[str]:

@@ -102,7 +102,7 @@ def reactor(rng: Generator) -> Plant:
     jacket = 60 + 0.25 * valve + 0.6 * wander(rng, n, 60)
     conversion = 0.7 + 0.01 * (temperature - 82) - 0.003 * (flow - 45)
     quality = conversion + 0.01 * wander(rng, n, 300)
-    tags = {
+    tags: dict[str, Floats] = {
         "FIC1_SP.m3/h": feed_sp,
         "FIC1.m3/h": np.round(flow, 3),
         "TIC2.degC": np.round(temperature, 3),
@@ -131,7 +131,7 @@ def waterworks(rng: Generator) -> Plant:
     head = 5.2 - 0.006 * demand + 0.05 * wander(rng, n, 200)
     cold = 9 + 3 * np.sin(np.arange(n) / n * 3) + 0.3 * season(rng, n, 144)
     rain = np.exp(1.0 * wander(rng, n, 90) - 0.6)
-    tags = {
+    tags: dict[str, Floats] = {
         "FT1.m3/h": np.round(demand + rng.normal(size=n), 2),
         "FT2.m3/h": np.round(peak, 2),
         "PT3.bar": np.round(head, 3),
@@ -157,7 +157,7 @@ def packer(rng: Generator) -> Plant:
     speed = np.where(speed > 1, speed + 0.5 * rng.normal(size=n), 0.0)
     warm = 24 + lag(np.where(on, 31.0, 0.0), 90) + 0.2 * wander(rng, n, 50)
     shake = np.where(on, 1.1 * np.exp(0.35 * wander(rng, n, 3)), 0.02)
-    tags = {
+    tags: dict[str, Floats] = {
         "RUN.1": on.astype(float),
         "SPEED.1/min": np.round(speed, 1),
         "CURRENT.A": np.round(
@@ -263,7 +263,7 @@ def boiler(rng: Generator) -> Plant:
     flue = 130 + 0.9 * load + 0.8 * wander(rng, n, 80)
     blow = (rng.random(n) < 0.004) * rng.uniform(2, 6, n)
     blow = np.where(lag(blow, 4) > 0.05, lag(blow, 4), 0.0)
-    tags = {
+    tags: dict[str, Floats] = {
         "LOAD_SP.t/h": np.round(30 + 25 * hard, 0),
         "FT1.t/h": np.round(load + 0.3 * rng.normal(size=n), 2),
         "FT2.t/h": np.round(load * 1.02 + 0.5 * rng.normal(size=n), 2),
@@ -290,7 +290,7 @@ def press(rng: Generator) -> Plant:
     mould = steps(rng, n, 1400, np.array([48.0, 55.0]))
     melt = 231 - cold + 0.5 * wander(rng, n, 60)
     tough = wander(rng, n, 250)
-    tags = {
+    tags: dict[str, Floats] = {
         "ZONE1.degC": rounded(melt - 16 + 0.2 * rng.normal(size=n), 0.1),
         "ZONE2.degC": rounded(melt - 6 + 0.2 * rng.normal(size=n), 0.1),
         "ZONE3.degC": rounded(melt + 0.2 * rng.normal(size=n), 0.1),
@@ -343,7 +343,7 @@ def fermenter(rng: Generator) -> Plant:
 def historian(rng: Generator) -> Plant:
     """Make what a historian gives back of a column: stored by exception, held."""
     plant = column(rng)
-    tags = {
+    tags: dict[str, Floats] = {
         name: compressed(values, 0.25 * float(np.std(values))) if i % 3 == 0 else values
         for i, (name, values) in enumerate(plant.tags.items())
     }
