@@ -23,6 +23,7 @@ from tundish.data.truth.signals import (
     rounded,
     season,
     shifts,
+    shown,
     steps,
     wander,
 )
@@ -104,17 +105,17 @@ def reactor(rng: Generator) -> Plant:
     quality = conversion + 0.01 * wander(rng, n, 300)
     tags: dict[str, Floats] = {
         "FIC1_SP.m3/h": feed_sp,
-        "FIC1.m3/h": np.round(flow, 3),
-        "TIC2.degC": np.round(temperature, 3),
-        "TIC2_OP.%": np.round(valve, 2),
-        "TI3.degC": np.round(temperature - 1.2 + 0.05 * rng.normal(size=n), 3),
+        "FIC1.m3/h": shown(flow, 3),
+        "TIC2.degC": shown(temperature, 3),
+        "TIC2_OP.%": shown(valve, 2),
+        "TI3.degC": shown(temperature - 1.2 + 0.05 * rng.normal(size=n), 3),
         "TI4.degC": rounded(jacket, 0.1),
-        "PI5.bar": np.round(
+        "PI5.bar": shown(
             2.1 + 0.02 * (temperature - 82) + 0.01 * wander(rng, n, 20), 4
         ),
-        "FI6.m3/h": np.round(lag(flow, 30) * 0.97 + 0.1 * rng.normal(size=n), 3),
-        "AI7.%": held(np.round(100 * quality + 0.1 * rng.normal(size=n), 2), 15),
-        "JI8.kW": np.round(11 + 0.1 * flow + 0.3 * np.abs(wander(rng, n, 8)) ** 1.5, 3),
+        "FI6.m3/h": shown(lag(flow, 30) * 0.97 + 0.1 * rng.normal(size=n), 3),
+        "AI7.%": held(shown(100 * quality + 0.1 * rng.normal(size=n), 2), 15),
+        "JI8.kW": shown(11 + 0.1 * flow + 0.3 * np.abs(wander(rng, n, 8)) ** 1.5, 3),
     }
     return Plant(
         kind="reactor", tags=tags, us=_clock(n, 60), target=quality, known=_AT_STOP
@@ -132,18 +133,16 @@ def waterworks(rng: Generator) -> Plant:
     cold = 9 + 3 * np.sin(np.arange(n) / n * 3) + 0.3 * season(rng, n, 144)
     rain = np.exp(1.0 * wander(rng, n, 90) - 0.6)
     tags: dict[str, Floats] = {
-        "FT1.m3/h": np.round(demand + rng.normal(size=n), 2),
-        "FT2.m3/h": np.round(peak, 2),
-        "PT3.bar": np.round(head, 3),
-        "PT4.bar": np.round(head - 0.4 + 0.004 * rng.normal(size=n), 3),
-        "NT5.NTU": np.round(0.4 + 0.3 * rain + 0.02 * np.abs(rng.normal(size=n)), 3),
+        "FT1.m3/h": shown(demand + rng.normal(size=n), 2),
+        "FT2.m3/h": shown(peak, 2),
+        "PT3.bar": shown(head, 3),
+        "PT4.bar": shown(head - 0.4 + 0.004 * rng.normal(size=n), 3),
+        "NT5.NTU": shown(0.4 + 0.3 * rain + 0.02 * np.abs(rng.normal(size=n)), 3),
         "TT6.degC": rounded(cold + 0.05 * rng.normal(size=n), 0.1),
         "P7_ON.1": pump,
-        "WQ8.kWh": np.round(np.cumsum(6 + 0.05 * demand), 1),
-        "LT9.m": np.round(
-            3 + 0.6 * wander(rng, n, 300) + 0.004 * rng.normal(size=n), 3
-        ),
-        "JT10.kW": np.round(pump * (22 + 0.12 * demand) + 0.2 * rng.normal(size=n), 2),
+        "WQ8.kWh": shown(np.cumsum(6 + 0.05 * demand), 1),
+        "LT9.m": shown(3 + 0.6 * wander(rng, n, 300) + 0.004 * rng.normal(size=n), 3),
+        "JT10.kW": shown(pump * (22 + 0.12 * demand) + 0.2 * rng.normal(size=n), 2),
     }
     return Plant(kind="waterworks", tags=tags, us=_clock(n, 600), period_s=600)
 
@@ -159,17 +158,17 @@ def packer(rng: Generator) -> Plant:
     shake = np.where(on, 1.1 * np.exp(0.35 * wander(rng, n, 3)), 0.02)
     tags: dict[str, Floats] = {
         "RUN.1": on.astype(float),
-        "SPEED.1/min": np.round(speed, 1),
-        "CURRENT.A": np.round(
+        "SPEED.1/min": shown(speed, 1),
+        "CURRENT.A": shown(
             np.where(on, 4 + 0.05 * speed, 0.3) + 0.1 * rng.normal(size=n), 2
         ),
         "GEAR.degC": rounded(warm, 0.1),
-        "BEARING.degC": np.round(
+        "BEARING.degC": shown(
             warm * 0.8 + 6 + 0.1 * wander(rng, n, 30) + 0.03 * rng.normal(size=n), 2
         ),
-        "SHAKE.mm/s": np.round(shake, 3),
-        "PARTS.1": np.cumsum(np.round(speed / 6)),
-        "AIR.bar": np.round(6.1 + 0.08 * wander(rng, n, 40) - 0.1 * on, 3),
+        "SHAKE.mm/s": shown(shake, 3),
+        "PARTS.1": np.cumsum(shown(speed / 6, 0)),
+        "AIR.bar": shown(6.1 + 0.08 * wander(rng, n, 40) - 0.1 * on, 3),
         "SEAL.degC": rounded(
             145 + 1.5 * wander(rng, n, 25) + 0.3 * rng.normal(size=n), 0.5
         ),
@@ -190,15 +189,15 @@ def dryer(rng: Generator) -> Plant:
         core = jacket - 22 * wet + 0.3 * rng.normal(size=n)
         parts.append(
             {
-                "JACKET_SP.degC": np.round(hot, 0),
-                "JACKET.degC": np.round(jacket, 2),
-                "CORE.degC": np.round(core, 2),
-                "VAPOUR.degC": np.round(core - 4 + 0.8 * wander(rng, n, 8), 2),
-                "VACUUM.mbar": np.round(
+                "JACKET_SP.degC": rounded(hot, 1.0),
+                "JACKET.degC": shown(jacket, 2),
+                "CORE.degC": shown(core, 2),
+                "VAPOUR.degC": shown(core - 4 + 0.8 * wander(rng, n, 8), 2),
+                "VACUUM.mbar": shown(
                     18 + 60 * np.exp(-9 * at) + wet * 20 + 0.5 * wander(rng, n, 6), 2
                 ),
-                "TORQUE.Nm": np.round(14 + 9 * wet + 0.7 * wander(rng, n, 4), 2),
-                "POWER.kW": np.round(2.2 + wet + 0.05 * rng.normal(size=n), 3),
+                "TORQUE.Nm": shown(14 + 9 * wet + 0.7 * wander(rng, n, 4), 2),
+                "POWER.kW": shown(2.2 + wet + 0.05 * rng.normal(size=n), 3),
             }
         )
         names += [f"B{batch:02d}"] * n
@@ -221,27 +220,23 @@ def column(rng: Generator) -> Plant:
     base_sp = steps(rng, n, 1500, np.array([118.0, 119.5, 121.0]))
     base, steam_valve = loop(rng, base_sp, 2.5 * wander(rng, n, 150), 6.0)
     split = 0.45 + 0.6 * (light - 0.42)
-    tags: dict[str, Floats] = {
-        "FI100.t/h": np.round(feed + 0.5 * rng.normal(size=n), 2)
-    }
+    tags: dict[str, Floats] = {"FI100.t/h": shown(feed + 0.5 * rng.normal(size=n), 2)}
     for tray, share in ((5, 0.12), (12, 0.35), (20, 0.6), (28, 0.85)):
         heat = top * (1 - share) + base * share - 25 * (light - 0.42)
-        tags[f"TI{tray}.degC"] = np.round(
+        tags[f"TI{tray}.degC"] = shown(
             heat + 0.25 * wander(rng, n, 30) + 0.08 * rng.normal(size=n), 2
         )
     pressure = 1.3 + 0.04 * wander(rng, n, 80)
     tags |= {
-        "TIC1.degC": np.round(top, 2),
-        "TIC30.degC": np.round(base, 2),
-        "TIC30_OP.%": np.round(steam_valve, 1),
-        "FI2.t/h": np.round(
-            60 + 0.5 * (reflux_valve - 50) + 0.4 * rng.normal(size=n), 2
-        ),
-        "FI3.t/h": np.round(lag(feed * split, 40) + 0.3 * rng.normal(size=n), 2),
-        "PI4.bar": np.round(pressure, 4),
-        "PDI5.mbar": np.round(85 + 0.9 * (feed - 100) + 1.5 * wander(rng, n, 6), 1),
-        "LI6.%": np.round(50 + 6 * wander(rng, n, 45) + 0.3 * rng.normal(size=n), 1),
-        "AI7.ppm": held(np.round(300 * np.exp(0.5 * wander(rng, n, 120)), 0), 20),
+        "TIC1.degC": shown(top, 2),
+        "TIC30.degC": shown(base, 2),
+        "TIC30_OP.%": shown(steam_valve, 1),
+        "FI2.t/h": shown(60 + 0.5 * (reflux_valve - 50) + 0.4 * rng.normal(size=n), 2),
+        "FI3.t/h": shown(lag(feed * split, 40) + 0.3 * rng.normal(size=n), 2),
+        "PI4.bar": shown(pressure, 4),
+        "PDI5.mbar": shown(85 + 0.9 * (feed - 100) + 1.5 * wander(rng, n, 6), 1),
+        "LI6.%": shown(50 + 6 * wander(rng, n, 45) + 0.3 * rng.normal(size=n), 1),
+        "AI7.ppm": held(rounded(300 * np.exp(0.5 * wander(rng, n, 120)), 1.0), 20),
     }
     target = 4 + 0.6 * (base - 119) - 0.3 * (top - 64) + 0.1 * rng.normal(size=n)
     return Plant(
@@ -264,20 +259,18 @@ def boiler(rng: Generator) -> Plant:
     blow = (rng.random(n) < 0.004) * rng.uniform(2, 6, n)
     blow = np.where(lag(blow, 4) > 0.05, lag(blow, 4), 0.0)
     tags: dict[str, Floats] = {
-        "LOAD_SP.t/h": np.round(30 + 25 * hard, 0),
-        "FT1.t/h": np.round(load + 0.3 * rng.normal(size=n), 2),
-        "FT2.t/h": np.round(load * 1.02 + 0.5 * rng.normal(size=n), 2),
-        "FT3.Nm3/h": np.round(78 * lag(load, 4) + 20 * rng.normal(size=n), 0),
-        "PT4.bar": np.round(40 + 0.35 * wander(rng, n, 15), 2),
-        "LT5.mm": np.round(6 * wander(rng, n, 9) + 2 * rng.normal(size=n), 0),
-        "AT6.%": np.round(oxygen, 2),
+        "LOAD_SP.t/h": rounded(30 + 25 * hard, 1.0),
+        "FT1.t/h": shown(load + 0.3 * rng.normal(size=n), 2),
+        "FT2.t/h": shown(load * 1.02 + 0.5 * rng.normal(size=n), 2),
+        "FT3.Nm3/h": rounded(78 * lag(load, 4) + 20 * rng.normal(size=n), 1.0),
+        "PT4.bar": shown(40 + 0.35 * wander(rng, n, 15), 2),
+        "LT5.mm": rounded(6 * wander(rng, n, 9) + 2 * rng.normal(size=n), 1.0),
+        "AT6.%": shown(oxygen, 2),
         "TT7.degC": rounded(flue, 0.5),
-        "TT8.degC": np.round(flue * 0.55 + 20 + 0.5 * wander(rng, n, 60), 1),
-        "BLOW9.t/h": np.round(blow, 2),
-        "AMBIENT.degC": np.round(
-            8 + 6 * season(rng, n, 288) + 4 * wander(rng, n, 900), 1
-        ),
-        "GAS10.Nm3": np.round(np.cumsum(6.5 * load), 0),
+        "TT8.degC": shown(flue * 0.55 + 20 + 0.5 * wander(rng, n, 60), 1),
+        "BLOW9.t/h": shown(blow, 2),
+        "AMBIENT.degC": shown(8 + 6 * season(rng, n, 288) + 4 * wander(rng, n, 900), 1),
+        "GAS10.Nm3": rounded(np.cumsum(6.5 * load), 1.0),
     }
     return Plant(kind="boiler", tags=tags, us=_clock(n, 300), period_s=300)
 
@@ -295,12 +288,12 @@ def press(rng: Generator) -> Plant:
         "ZONE2.degC": rounded(melt - 6 + 0.2 * rng.normal(size=n), 0.1),
         "ZONE3.degC": rounded(melt + 0.2 * rng.normal(size=n), 0.1),
         "MOULD.degC": rounded(lag(mould, 25) + 0.15 * wander(rng, n, 10), 0.1),
-        "PEAK.bar": np.round(
-            860 + 22 * tough - 3 * (melt - 231) + 3 * rng.normal(size=n), 0
+        "PEAK.bar": rounded(
+            860 + 22 * tough - 3 * (melt - 231) + 3 * rng.normal(size=n), 1.0
         ),
-        "CUSHION.mm": np.round(5.4 - 0.1 * tough + 0.03 * rng.normal(size=n), 2),
-        "DOSING.s": np.round(7.9 + 0.2 * tough + 0.12 * rng.gamma(2.0, 1.0, n), 2),
-        "CYCLE.s": np.round(31 + 0.1 * rng.gamma(1.5, 1.0, n), 2),
+        "CUSHION.mm": shown(5.4 - 0.1 * tough + 0.03 * rng.normal(size=n), 2),
+        "DOSING.s": shown(7.9 + 0.2 * tough + 0.12 * rng.gamma(2.0, 1.0, n), 2),
+        "CYCLE.s": shown(31 + 0.1 * rng.gamma(1.5, 1.0, n), 2),
         "SHOT.1": np.arange(n, dtype=float),
     }
     return Plant(kind="press", tags=tags, us=_clock(n, 31), period_s=31)
@@ -317,16 +310,14 @@ def fermenter(rng: Generator) -> Plant:
         uptake = mass * (1 + 0.05 * wander(rng, n, 20))
         parts.append(
             {
-                "TEMP.degC": np.round(37 + 0.08 * wander(rng, n, 7), 2),
-                "PH.1": np.round(7 + 0.03 * wander(rng, n, 10) - 0.05 * mass, 3),
-                "DO.%": np.round(95 - 55 * uptake + 1.2 * rng.normal(size=n), 1),
-                "STIR.1/min": np.round(300 + 420 * mass, 0),
-                "OFFGAS.%": np.round(0.1 + 4.2 * uptake + 0.03 * rng.normal(size=n), 3),
-                "FEED.l/h": np.where(at > 0.3, np.round(2 + 6 * (at - 0.3), 2), 0.0),
-                "WEIGHT.kg": np.round(800 + 90 * at**2 + 0.3 * rng.normal(size=n), 1),
-                "RPM_POWER.kW": np.round(
-                    3 + 6 * mass**2 + 0.08 * rng.normal(size=n), 2
-                ),
+                "TEMP.degC": shown(37 + 0.08 * wander(rng, n, 7), 2),
+                "PH.1": shown(7 + 0.03 * wander(rng, n, 10) - 0.05 * mass, 3),
+                "DO.%": shown(95 - 55 * uptake + 1.2 * rng.normal(size=n), 1),
+                "STIR.1/min": rounded(300 + 420 * mass, 1.0),
+                "OFFGAS.%": shown(0.1 + 4.2 * uptake + 0.03 * rng.normal(size=n), 3),
+                "FEED.l/h": np.where(at > 0.3, shown(2 + 6 * (at - 0.3), 2), 0.0),
+                "WEIGHT.kg": shown(800 + 90 * at**2 + 0.3 * rng.normal(size=n), 1),
+                "RPM_POWER.kW": shown(3 + 6 * mass**2 + 0.08 * rng.normal(size=n), 2),
             }
         )
         names += [f"F{batch:02d}"] * n

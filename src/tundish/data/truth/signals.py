@@ -75,6 +75,11 @@ def rounded(values: Floats, step: float) -> Floats:
     return np.asarray(np.round(np.round(values / step) * step, 9))
 
 
+def shown(values: Floats, digits: int) -> Floats:
+    """Return what is stored with some digits behind the point."""
+    return np.asarray(np.round(np.asarray(values, dtype=np.float64), digits))
+
+
 def held(values: Floats, every: int) -> Floats:
     """Return what a slow analyser shows: a new value every few rows."""
     return np.asarray(np.repeat(values[::every], every)[: len(values)])
