@@ -12,6 +12,7 @@ from tundish.cli.exits import NOT_GOOD_ENOUGH
 from tundish.cli.options import AsJson, Mirror, nearby
 
 if TYPE_CHECKING:
+    from tundish.data.card.card import Use
     from tundish.data.grade.report import GradeReport
     from tundish.flows.report.grade_words import Language
 
@@ -44,6 +45,12 @@ def grade(  # noqa: PLR0913  (a command's options)
     licence: Annotated[
         str | None, typer.Option(help="The data's licence or terms, if you know them.")
     ] = None,
+    use: Annotated[
+        str | None,
+        typer.Option(
+            help="What for: product, research or internal; decides on licences."
+        ),
+    ] = None,
     at_least: Annotated[
         str | None, typer.Option(help="End with exit code 1 below this letter.")
     ] = None,
@@ -60,7 +67,7 @@ def grade(  # noqa: PLR0913  (a command's options)
 
     options = GradeOptions(
         scenario=scenario, site=site, time=time, unit=unit, target=target,
-        time_zone=time_zone, licence=licence,
+        time_zone=time_zone, licence=licence, use=chosen_use(use),
     )  # fmt: skip
     page = PageWish(file=html, language=language(lang)) if html else None
     with show.working(f"Grading {data}") as tell:
@@ -120,6 +127,19 @@ def show_grade(report: GradeReport) -> None:
             f"Assumed: {assumption.what} ({assumption.why}). Otherwise: {assumption.otherwise}",
             "dim",
         )
+
+
+def chosen_use(text: str | None) -> Use | None:
+    """Return a use that terms may allow."""
+    uses: dict[str, Use] = {
+        "product": "product",
+        "research": "research",
+        "internal": "internal",
+    }
+    if text is not None and text not in uses:
+        msg = f"'{text}' is no use that terms speak of: product, research or internal."
+        raise typer.BadParameter(msg)
+    return uses[text] if text else None
 
 
 def language(text: str) -> Language:

@@ -7,6 +7,9 @@ from pathlib import Path
 from tundish.catalog import library
 from tundish.catalog.scenario import Task
 from tundish.data.binding import bind
+from tundish.data.card.beside import Known, of_folder
+from tundish.data.card.card import Use
+from tundish.data.card.catalogued import card_of
 from tundish.data.grade.bound import graded_bound
 from tundish.data.grade.checks import Graded
 from tundish.data.grade.file import graded_file
@@ -32,6 +35,7 @@ class GradeOptions(Record):
         task: ``regress`` or ``anomaly``.
         time_zone: Zone of local times.
         licence: The data's licence or terms.
+        use: What is meant to be done with the data: ``product``, ``research``, ``internal``.
     """
 
     scenario: str | None = None
@@ -42,6 +46,7 @@ class GradeOptions(Record):
     task: Task | None = None
     time_zone: str | None = None
     licence: str | None = None
+    use: Use | None = None
 
 
 class PageWish(Record):
@@ -105,6 +110,8 @@ def _bound(located: Located, options: GradeOptions, name: str) -> Graded:
         licence=options.licence or located.licence,
         licence_kind=located.entry.licence.kind if located.entry else None,
         name=located.name,
+        known=_known(located),
+        use=options.use,
     )
 
 
@@ -124,7 +131,16 @@ def _file(located: Located, data: str, options: GradeOptions) -> Graded:
         task=options.task,
         time_zone=options.time_zone,
         licence=options.licence or located.licence,
+        use=options.use,
     )
+
+
+def _known(located: Located) -> Known | None:
+    """Return the card of a set of the catalogue, or the one in a folder."""
+    if located.entry is None:
+        return of_folder(located.root)
+    where = "the entry of the catalogue"
+    return Known(card=card_of(located.entry), where=where, own=False, fits=True)
 
 
 def _write_page(graded: Graded, wish: PageWish) -> None:

@@ -11,10 +11,13 @@ from tundish.catalog.scenario import Scenario, Signal
 from tundish.catalog.site import SiteProfile
 from tundish.data import conform
 from tundish.data.binding import BoundData, BoundTable
+from tundish.data.card.beside import Known
+from tundish.data.card.card import Use
 from tundish.data.grade.checks import Brief, Graded, graded_sheets
 from tundish.data.grade.report import GradeReport
 from tundish.data.grade.sheet import Labels, Series, Sheet, Spectrum
 from tundish.data.parts import Labelled, assign_parts
+from tundish.data.privacy.look import crowd, look
 from tundish.data.table import Assumption
 from tundish.data.times import NO_TIME, SECOND
 
@@ -30,6 +33,8 @@ def grade_bound(  # noqa: PLR0913  (the set and what stands beside it)
     licence: str | None = None,
     licence_kind: str | None = None,
     name: str | None = None,
+    known: Known | None = None,
+    use: Use | None = None,
 ) -> GradeReport:
     """Grade a data set against its contract, with the split that the site declares.
 
@@ -41,6 +46,8 @@ def grade_bound(  # noqa: PLR0913  (the set and what stands beside it)
         licence: The terms as stated, or ``None`` if nobody said.
         licence_kind: Their class in the catalogue (``A`` ... ``U``), if it has one.
         name: What the report calls the set; the site's name if absent.
+        known: The set's card, if it has one.
+        use: What is meant to be done with the set; decides the licence gate.
     """
     return graded_bound(
         bound,
@@ -50,6 +57,8 @@ def grade_bound(  # noqa: PLR0913  (the set and what stands beside it)
         licence=licence,
         licence_kind=licence_kind,
         name=name,
+        known=known,
+        use=use,
     ).report
 
 
@@ -62,6 +71,8 @@ def graded_bound(  # noqa: PLR0913  (as above)
     licence: str | None = None,
     licence_kind: str | None = None,
     name: str | None = None,
+    known: Known | None = None,
+    use: Use | None = None,
 ) -> Graded:
     """Grade a data set and keep its values beside the report; see ``grade_bound``."""
     sheets = [_sheet(table, bound, scenario, site) for table in bound.tables.values()]
@@ -71,6 +82,8 @@ def graded_bound(  # noqa: PLR0913  (as above)
         now_us=round((now - _EPOCH) / timedelta(microseconds=1)),
         licence=licence,
         licence_kind=licence_kind,
+        known=known,
+        use=use,
         contract=scenario.key,
         split=True,
         assumptions=_said(bound, site),
@@ -107,6 +120,8 @@ def _sheet(
     series, spectra = _signals(table, scenario, site)
     broken = ~conform.sound_rows(scenario, table.channels)
     labels = _labels(table, scenario, site, ~broken)
+    time = (table.times.column,) if table.times else ()
+    found = look(table.table.frame, passed_over=time, states=table.table.states)
     return Sheet(
         name=table.name,
         rows=table.rows,
@@ -125,6 +140,9 @@ def _sheet(
         running=table.running,
         marked=_marked(table, bound),
         broken=broken,
+        exposures=found,
+        crowd=crowd(table.table.frame, found),
+        columns=table.table.frame.width,
         dropped=table.table.dropped,
         lines=table.table.lines,
     )

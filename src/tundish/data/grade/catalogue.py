@@ -314,13 +314,13 @@ SPECS: tuple[IndicatorSpec, ...] = (
         name_zh="来源可追溯性",
         unit="facts",
         threshold=1.0,
-        floor=0.5,
-        why="source, digest, licence, time and method: a set whose origin nobody knows cannot be defended in an audit",
+        floor=0.0,
+        why="source, digest, licence, time and method: a set whose origin nobody knows cannot be defended in an audit; paper alone never costs more than letter A",
         codes=(
             "TC609-04 0205",
             "ISO 5259-2 Aud-ML-1",
         ),
-        raise_by="give a card: tundish data card",
+        raise_by="write a card: tundish data card FILE --template",
     ),
     IndicatorSpec(
         id="Q25",
@@ -343,7 +343,7 @@ SPECS: tuple[IndicatorSpec, ...] = (
         unit="columns",
         threshold=1.0,
         floor=0.9,
-        why="one name, key or recipe is one too many; this is a hard gate as well",
+        why="one name or key is one too many; this is a hard gate as well",
         codes=(
             "TC609-04 0202",
             "ISO 5259-2 Idn-ML",
@@ -367,13 +367,13 @@ SPECS: tuple[IndicatorSpec, ...] = (
         name_zh="文档完整性",
         unit="fields",
         threshold=0.9,
-        floor=0.5,
-        why="whoever gets the set in two years has only the card; nine in ten of the fields it must have is the usual rule",
+        floor=0.0,
+        why="whoever gets the set in two years has only the card; nine in ten of the fields it must have is the usual rule; paper alone never costs more than letter A",
         codes=(
             "TC609-04 0101-0104",
             "ISO 5259-2 Und-ML",
         ),
-        raise_by="fill in the card: tundish data card",
+        raise_by="fill in the card: tundish data card FILE --template writes it with every key explained",
     ),
     IndicatorSpec(
         id="Q29",

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from tundish.data.card.beside import Known
+from tundish.data.card.card import Use
+from tundish.data.card.licences import Judged
 from tundish.data.grade import (
     clipping,
     copies,
+    documented,
+    exposed,
     filled,
     labels,
     limits,
@@ -39,6 +44,8 @@ class Brief:
         now_us: The present, microseconds since 1970 UTC.
         licence: As stated, or ``None``.
         licence_kind: Class ``A`` ... ``U`` of the catalogue, or ``None``.
+        known: What a card says of the set, or ``None`` if there is no card.
+        use: What is meant to be done with the set, or ``None`` if nobody said.
         contract: Key of the scenario, or ``None``.
         split: True if the parts were declared by a site, false if there are none.
     """
@@ -48,6 +55,8 @@ class Brief:
     now_us: int
     licence: str | None = None
     licence_kind: str | None = None
+    known: Known | None = None
+    use: Use | None = None
     contract: str | None = None
     split: bool = False
     assumptions: tuple[Assumption, ...] = field(default=())
@@ -83,13 +92,21 @@ def graded_sheets(sheets: Sequence[Sheet], brief: Brief) -> Graded:
     tallies = timing.merged(tallies)
     leak = copies.leakage(list(sheets))
     tallies += [leak, labels.outside_fit(list(sheets))]
-    tallies.append(terms.licence_known(brief.licence, brief.licence_kind))
+    judged = terms.licences(
+        brief.licence,
+        brief.licence_kind,
+        brief.known,
+        use=brief.use,
+        now_us=brief.now_us,
+    )
+    tallies.append(terms.licences_known(judged))
+    tallies += _documents(sheets, brief)
     report = verdict.report(
         brief.name,
         brief.task,
         {sheet.name: sheet.rows for sheet in sheets},
         tallies,
-        _gates(sheets, brief, tallies, leak),
+        _gates(sheets, brief, tallies, (leak, judged)),
         brief.assumptions,
     )
     mends = tuple(mend for tally in tallies for mend in tally.mends)
@@ -112,21 +129,38 @@ def _one(sheet: Sheet, brief: Brief) -> list[Tally]:
         clipping.clipped(sheet, tags),
         trueness.true_signals(sheet, tags),
         terms.units_known(sheet),
+        exposed.exposed(sheet),
         labels.labelled(sheet),
         labels.label_range(sheet),
         labels.label_clipping(sheet),
     ]
 
 
+def _documents(sheets: Sequence[Sheet], brief: Brief) -> list[Tally]:
+    return [
+        documented.provenance(brief.known, sheets),
+        *documented.generated(brief.known, sheets),
+        documented.complete(brief.known, sheets),
+        documented.security_grade(brief.known),
+    ]
+
+
 def _gates(
-    sheets: Sequence[Sheet], brief: Brief, tallies: list[Tally], leak: Tally
+    sheets: Sequence[Sheet],
+    brief: Brief,
+    tallies: list[Tally],
+    decided: tuple[Tally, Judged],
 ) -> list[Gate]:
+    leak, judged = decided
+    told = next(tally for tally in tallies if tally.id == "Q28")
     return [
         _leakage_gate(brief, leak),
-        _licence_gate(brief),
+        verdict.gate("licence", held=judged.held, detail=judged.detail),
+        exposed.secrets_gate(sheets),
         _unreadable_gate(sheets, tallies),
         _label_gate(sheets, brief),
         _contract_gate(sheets, brief),
+        documented.card_gate(brief.known, told),
     ]
 
 
@@ -143,19 +177,6 @@ def _leakage_gate(brief: Brief, leak: Tally) -> Gate:
             f"none of {leak.of:,} judged rows was fitted; parts are stretches of time"
         )
     return verdict.gate("leakage", held=leak.bad == 0, detail=detail)
-
-
-def _licence_gate(brief: Brief) -> Gate:
-    if brief.licence_kind == terms.UNKNOWN_CLASS:
-        return verdict.gate(
-            "licence", held=False, detail="the set's maker states no terms"
-        )
-    if not brief.licence:
-        return verdict.gate(
-            "licence", held=None, detail="nobody said; state it with --licence"
-        )
-    detail = terms.licence_known(brief.licence, brief.licence_kind).detail
-    return verdict.gate("licence", held=True, detail=detail)
 
 
 def _unreadable_gate(sheets: Sequence[Sheet], tallies: list[Tally]) -> Gate:

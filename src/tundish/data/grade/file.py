@@ -13,11 +13,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tundish.data import historian, quality
+from tundish.data.card.beside import Known, beside
+from tundish.data.card.card import Use
 from tundish.data.errors import ColumnMissingError
+from tundish.data.grade.carded import Told, told_by
 from tundish.data.grade.checks import Brief, Graded, graded_sheets
 from tundish.data.grade.report import GradeReport
 from tundish.data.grade.sheet import Labels, Series, Sheet, Spectrum
 from tundish.data.header import axis_values
+from tundish.data.privacy.look import crowd, look
 from tundish.data.readers import read_table
 from tundish.data.roles import Named, Roles, find_roles, unit_names
 from tundish.data.table import Assumption, Table
@@ -43,6 +47,8 @@ def grade_file(  # noqa: PLR0913  (what a user may say about a file)
     units: Mapping[str, str] | None = None,
     licence: str | None = None,
     licence_kind: str | None = None,
+    known: Known | None = None,
+    use: Use | None = None,
 ) -> GradeReport:
     """Grade one file; columns that are not named are found, and the report says how.
 
@@ -57,6 +63,8 @@ def grade_file(  # noqa: PLR0913  (what a user may say about a file)
         units: Column -> unit of measurement, added to those in the header.
         licence: The terms, if known.
         licence_kind: Their class in the catalogue, if the file belongs to a set.
+        known: The set's card; if absent, one that lies beside the file is taken.
+        use: What is meant to be done with the set; decides the licence gate.
 
     Raises:
         PathMissingError, TableUnreadableError, TableTooLargeError, ArchiveUnsafeError:
@@ -74,6 +82,8 @@ def grade_file(  # noqa: PLR0913  (what a user may say about a file)
         units=units,
         licence=licence,
         licence_kind=licence_kind,
+        known=known,
+        use=use,
     ).report
 
 
@@ -89,6 +99,8 @@ def graded_file(  # noqa: PLR0913  (what a user may say about a file)
     units: Mapping[str, str] | None = None,
     licence: str | None = None,
     licence_kind: str | None = None,
+    known: Known | None = None,
+    use: Use | None = None,
 ) -> Graded:
     """Grade one file and keep its values beside the report; see ``grade_file``."""
     named = Named(
@@ -98,17 +110,23 @@ def graded_file(  # noqa: PLR0913  (what a user may say about a file)
         time_zone=time_zone,
         task="regress" if target else task,
     )
+    table = read_table(path)
+    if known is None:
+        known, said = beside(path)
+        table = replace(table, assumptions=(*table.assumptions, *said))
     return graded_table(
-        read_table(path),
+        table,
         named,
         now=now,
         units=units,
         licence=licence,
         licence_kind=licence_kind,
+        known=known,
+        use=use,
     )
 
 
-def grade_table(
+def grade_table(  # noqa: PLR0913  (as above)
     table: Table,
     named: Named,
     *,
@@ -116,6 +134,8 @@ def grade_table(
     units: Mapping[str, str] | None = None,
     licence: str | None = None,
     licence_kind: str | None = None,
+    known: Known | None = None,
+    use: Use | None = None,
 ) -> GradeReport:
     """Grade a table that was read; arguments as in ``grade_file``."""
     return graded_table(
@@ -125,10 +145,12 @@ def grade_table(
         units=units,
         licence=licence,
         licence_kind=licence_kind,
+        known=known,
+        use=use,
     ).report
 
 
-def graded_table(
+def graded_table(  # noqa: PLR0913  (as above)
     table: Table,
     named: Named,
     *,
@@ -136,14 +158,20 @@ def graded_table(
     units: Mapping[str, str] | None = None,
     licence: str | None = None,
     licence_kind: str | None = None,
+    known: Known | None = None,
+    use: Use | None = None,
 ) -> Graded:
     """Grade a table and keep its values beside the report; see ``grade_file``."""
     sheets: list[Sheet] = []
     said: list[Assumption] = []
-    parts = historian.unfold(_upright(table), named)
+    table = _upright(table)
+    named = told_by(known, table.name, table.frame.columns, named).named
+    parts = historian.unfold(table, named)
+    columns = [name for part in parts for name in part.table.frame.columns]
+    told = told_by(known, table.name, columns, named, table.units)
     _need_target(parts, named)
     for part in parts:
-        sheet, more = _graded_part(part, named, dict(units or {}))
+        sheet, more = _graded_part(part, named, told, dict(units or {}))
         sheets.append(sheet)
         said += more
     brief = Brief(
@@ -152,7 +180,9 @@ def graded_table(
         now_us=round((now - _EPOCH) / timedelta(microseconds=1)),
         licence=licence,
         licence_kind=licence_kind,
-        assumptions=tuple(dict.fromkeys(said)),
+        known=known,
+        use=use,
+        assumptions=tuple(dict.fromkeys([*told.said, *said])),
     )
     return graded_sheets(sheets, brief)
 
@@ -167,7 +197,7 @@ def _need_target(parts: tuple[historian.Part, ...], named: Named) -> None:
 
 
 def _graded_part(
-    part: historian.Part, named: Named, units: dict[str, str]
+    part: historian.Part, named: Named, told: Told, units: dict[str, str]
 ) -> tuple[Sheet, list[Assumption]]:
     """Make a sheet of one wide table; what was named counts where the column is."""
     table = quality.judged(part.table)
@@ -177,7 +207,8 @@ def _graded_part(
     roles = find_roles(table, named)
     if part.times is not None:
         roles = replace(roles, times=part.times)
-    sheet, said = _sheet(table, roles, named, units)
+    sheet, said = _sheet(table, roles, named, told.units | units)
+    sheet = _looked_through(sheet, table, roles, told)
     if part.alone:
         sheet = replace(sheet, alone=True)
     clock = () if part.times is None else (part.times.assumption,)
@@ -258,6 +289,20 @@ def _sheet(
         lines=table.lines,
     )
     return sheet, said
+
+
+def _looked_through(sheet: Sheet, table: Table, roles: Roles, told: Told) -> Sheet:
+    """Add what stands in the table of persons and secrets."""
+    time = roles.times.column if roles.times else ""
+    found = look(
+        table.frame, marked=told.recipe, passed_over=(time,), states=table.states
+    )
+    return replace(
+        sheet,
+        exposures=found,
+        crowd=crowd(table.frame, found),
+        columns=table.frame.width,
+    )
 
 
 def _texts(table: Table, roles: Roles) -> NDArray[np.uint64] | None:

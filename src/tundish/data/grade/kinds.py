@@ -18,6 +18,10 @@ class Kind(NamedTuple):
 
 KINDS: dict[str, Kind] = {
     "leak": Kind(20.0, certain=True),
+    "secret": Kind(20.0, certain=True),
+    "person": Kind(15.0, certain=True),
+    "person-code": Kind(2.0),
+    "undeclared-synthetic": Kind(6.0, certain=True),
     "label-constant": Kind(8.0),
     "outside-fit": Kind(6.0),
     "dead-spectrum": Kind(8.0, certain=True),

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from tundish.data.privacy.look import Crowd, Exposure
 from tundish.data.times import NO_TIME, SECOND
 
 Floats = NDArray[np.float64]
@@ -114,6 +115,9 @@ class Sheet:
         marked: Rows inside events that the site marks, shape [n], or ``None``.
         broken: Rows that break the contract, or ``None`` if there is none.
         texts: Hash of the cells that are no numbers, shape [n], or ``None``.
+        exposures: Columns that hold persons or secrets.
+        crowd: How well persons hide among each other, or ``None`` if there are none.
+        columns: Columns that were looked through for them.
         dropped: Line numbers that could not be read.
         lines: Records found in the file.
         alone: True if it holds a part of a file's tags, those stored by one clock; what
@@ -139,6 +143,9 @@ class Sheet:
     marked: Bools | None = None
     broken: Bools | None = None
     texts: NDArray[np.uint64] | None = None
+    exposures: tuple[Exposure, ...] = ()
+    crowd: Crowd | None = None
+    columns: int = 0
     dropped: tuple[int, ...] = ()
     lines: int = 0
     alone: bool = False

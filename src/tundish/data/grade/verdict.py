@@ -21,9 +21,12 @@ RULE = (
     "D if a hard gate failed. Otherwise the worst indicator decides: A if every indicator "
     "keeps its threshold, no gate is open and no certain fault was found (an impossible "
     "value, a stuck or dead sensor, a copied row, a wrong clock); B if every indicator keeps at least its "
-    "floor; C if one is below its floor. Nothing is averaged."
+    "floor; C if one is below its floor. What stands on paper (units, origin, licence, "
+    "card, security grade) has no floor: it costs letter A at most. Nothing is averaged."
 )
 SHOWN = 5
+ON_PAPER = frozenset(("Q12", "Q24", "Q27", "Q28", "Q30"))
+"""What is said about the data and not by it: named last among what decided."""
 
 
 def indicators(tallies: Iterable[Tally]) -> tuple[list[Indicator], list[NotMeasured]]:
@@ -110,7 +113,9 @@ def letter_of(
     if failed:
         return "D", f"the gate {failed[0]} failed"
     for letter, limit in _STEPS:
-        below = [f"{i.name_en} ({_said(i)})" for i in measured if i.letter == letter]
+        short = [i for i in measured if i.letter == letter]
+        short.sort(key=lambda i: i.id in ON_PAPER)
+        below = [f"{i.name_en} ({_said(i)})" for i in short]
         if below:
             return letter, f"below the {limit}: {', '.join(below[:3])}"
     still_open = [g.name for g in gates if g.state == "open"]

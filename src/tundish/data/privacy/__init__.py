@@ -1,0 +1,1 @@
+"""Persons and secrets in cells: found by form and check digit, never printed."""
