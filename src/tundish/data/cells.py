@@ -34,6 +34,7 @@ MISSING_WORDS = (
     "-infinity",
 )
 MAX_STATES = 50
+_LONG = 10_000
 _TRUTH = {"true", "false"}
 
 
@@ -74,6 +75,8 @@ def to_column(texts: pl.Series, *, comma: bool) -> Column:
         texts: ``String`` series. Untrusted.
         comma: Numbers have a decimal comma (and perhaps points between thousands).
     """
+    if len(texts) > _LONG and _only_texts(texts, comma=comma):
+        return Column(values=texts, states={}, missing_words=0)
     text = texts.str.strip_chars(" \t\u00a0\u202f")
     word = text.str.to_lowercase().is_in(list(MISSING_WORDS))
     plain = text.set(word.fill_null(value=True), None)
@@ -100,6 +103,19 @@ def to_column(texts: pl.Series, *, comma: bool) -> Column:
         truth = (low == "true").cast(pl.Float64)
         return Column(values=truth, states={}, missing_words=words)
     return Column(values=plain, states={}, missing_words=0)
+
+
+def _only_texts(texts: pl.Series, *, comma: bool) -> bool:
+    """Tell whether a long column repeats few texts, none of them a number or a word."""
+    levels = texts.drop_nulls().unique()
+    if not 0 < len(levels) <= _LONG:
+        return False
+    found = to_column(levels, comma=comma).values
+    return (
+        found.dtype == pl.String
+        and bool((found == levels).all())
+        and (found.null_count() == 0 and _parsed(levels, comma=comma).count() == 0)
+    )
 
 
 def places_of(

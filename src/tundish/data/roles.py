@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tundish.data.columns import floats
 from tundish.data.errors import ColumnMissingError, TimeUnreadableError
 from tundish.data.table import Assumption, Table
 from tundish.data.times import NO_TIME, Times, parse_elapsed, parse_times
@@ -33,6 +34,7 @@ _TARGET_NAME = re.compile(
 _MOST_TEXTS = 40
 _MIN_BLOCK = 5.0
 _MIN_BLOCKS = 3
+_HEAD = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,14 +196,17 @@ def _found_unit(
 
 def _could_be_unit(series: pl.Series) -> bool:
     if series.dtype == pl.Float64:
-        filled = series.drop_nulls()
-        whole = filled.len() > 0 and bool((filled == filled.round(0)).all())
-        if not whole:
+        whole = _whole_numbers(series.head(_HEAD)) and _whole_numbers(series)
+        if not whole or not series.count():
             return False
     elif series.dtype != pl.String:
         return False
     levels = series.n_unique()
     return 2 <= levels <= max(2, len(series) // 5) and series.null_count() == 0
+
+
+def _whole_numbers(series: pl.Series) -> bool:
+    return bool((series == series.round(0)).all())
 
 
 def _unit_by_time(
@@ -287,9 +292,14 @@ def _positions(
         starts = (series != series.shift(1)).fill_null(value=True).to_numpy()[1:]
     if (~starts).sum() < rows / 2:
         return ()  # units take turns: nothing counts rows here
-    found = []
-    for series in free:
-        steps = np.diff(series.to_numpy())
-        if bool((steps[~starts] == 1).all()):
-            found.append(series.name)
-    return tuple(found)
+    return tuple(
+        series.name
+        for series in free
+        if _by_one(series.head(_HEAD), starts) and _by_one(series, starts)
+    )
+
+
+def _by_one(series: pl.Series, starts: NDArray[np.bool_]) -> bool:
+    """Tell whether a column rises by one in every step that starts no unit."""
+    steps = np.diff(floats(series))
+    return bool((steps[~starts[: len(steps)]] == 1).all())

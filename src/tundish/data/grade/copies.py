@@ -9,18 +9,16 @@ from numpy.typing import NDArray
 
 from tundish.data.grade import copied
 from tundish.data.grade.character import Character
+from tundish.data.grade.kernels import Hashes, kernels
 from tundish.data.grade.report import Finding
 from tundish.data.grade.sheet import Bools, Floats, Ints, Sheet
 from tundish.data.grade.tally import Notes, Spot, Tally, spans
 
 CHANCE_FACTOR = 10.0
 MIN_COLUMNS = 2
-_MIX = np.uint64(0x9E3779B97F4A7C15)
 MIN_PAIRS = 10
 SAME = 1 - 1e-9
 _SAMPLE = 20_000
-
-Hashes = NDArray[np.uint64]
 
 
 def duplicates(sheet: Sheet, tags: Sequence[Character]) -> Tally:
@@ -34,21 +32,15 @@ def duplicates(sheet: Sheet, tags: Sequence[Character]) -> Tally:
     columns = _columns(sheet)
     if len(columns) < MIN_COLUMNS and sheet.us is None:
         return Tally(id="Q06", bad=0, of=0, detail="too few columns to tell copies")
-    whole = (
-        np.logical_and.reduce([np.isfinite(c) for c in columns]) if columns else None
-    )
-    copies = _copies(_hashes(columns, sheet.rows, _identity(sheet)))
-    if whole is not None:
-        copies &= whole | _filled(columns)
+    rows = _copied(sheet, columns)
     expected = _by_chance(columns, sheet.rows) if sheet.us is None else 0.0
-    count = int(copies.sum())
+    count = len(rows)
     moved = copied.stretches(sheet, tags)
     for stretch in moved:
         copied.note(notes, stretch)
     more = sum(stretch.rows for stretch in moved)
     if count <= CHANCE_FACTOR * expected or count == 0:
         return Tally(id="Q06", bad=more, of=sheet.rows, findings=tuple(notes.found))
-    rows = np.flatnonzero(copies)
     spot = notes.over("", rows)
     what = "time, unit and all values" if sheet.us is not None else "all values"
     notes.add(
@@ -217,10 +209,37 @@ def _identity(sheet: Sheet) -> list[Hashes]:
     return keys
 
 
-def _filled(columns: list[Floats]) -> Bools:
-    """Mark rows with at least half of their values: empty rows are no copies."""
-    count = np.sum([np.isfinite(column) for column in columns], axis=0)
-    return np.asarray(count >= max(1, len(columns) / 2))
+def _copied(sheet: Sheet, columns: list[Floats]) -> Ints:
+    """Return rows that repeat an earlier one and are at least half filled."""
+    keys = _identity(sheet)
+    rows = _same_time(sheet)
+    if rows is None:
+        rows = _copies(_hashes(columns, sheet.rows, keys))
+    elif len(rows):
+        some = [column[rows] for column in columns]
+        rows = rows[_copies(_hashes(some, len(rows), [key[rows] for key in keys]))]
+    if not columns:
+        return rows
+    filled = np.zeros(len(rows), dtype=np.int64)
+    for column in columns:
+        filled += np.isfinite(column[rows])
+    return rows[filled >= max(1, len(columns) / 2)]
+
+
+def _same_time(sheet: Sheet) -> Ints | None:
+    """Return the rows whose time stands twice: only these can be copies.
+
+    ``None`` if there is no time, or if a good part of the rows share their time.
+    """
+    if sheet.us is None:
+        return None
+    stamps = sheet.us if sheet.in_order else np.sort(sheet.us)
+    again = np.flatnonzero(stamps[1:] == stamps[:-1])
+    if len(again) > sheet.rows // 8:
+        return None
+    if sheet.in_order:
+        return np.union1d(again, again + 1)
+    return np.flatnonzero(np.isin(sheet.us, stamps[again]))
 
 
 def _hashes(
@@ -228,21 +247,22 @@ def _hashes(
 ) -> Hashes:
     """Return a 64-bit hash of each row (multiply and rotate over the bits of its cells)."""
     state = np.zeros(rows, dtype=np.uint64)
-    bits = ((np.ascontiguousarray(column) + 0.0).view(np.uint64) for column in columns)
-    for word in (*(keys or ()), *bits):
-        state ^= word * _MIX
-        state = (state << np.uint64(13)) | (state >> np.uint64(51))
-        state *= _MIX
-        state ^= state >> np.uint64(29)
+    for key in keys or ():
+        kernels().mix(np.ascontiguousarray(key), state)
+    for column in columns:
+        kernels().mix_numbers(np.ascontiguousarray(column).view(np.uint64), state)
     return state
 
 
-def _copies(hashes: Hashes) -> Bools:
-    """Mark every row whose hash stood in an earlier row."""
-    _, first = np.unique(hashes, return_index=True)
-    copies = np.ones(len(hashes), dtype=bool)
-    copies[first] = False
-    return copies
+def _copies(hashes: Hashes) -> Ints:
+    """Return the places at which a hash stands that stood earlier."""
+    ordered = np.sort(hashes)
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(twice):
+        return np.zeros(0, dtype=np.int64)
+    at = np.flatnonzero(np.isin(hashes, twice))
+    _, first = np.unique(hashes[at], return_index=True)
+    return np.delete(at, first)
 
 
 def _by_chance(columns: list[Floats], rows: int) -> float:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tundish.data import historian, quality
 from tundish.data.card.beside import Known, beside
 from tundish.data.card.card import Use
+from tundish.data.columns import floats
 from tundish.data.errors import ColumnMissingError
 from tundish.data.grade.carded import Told, told_by
 from tundish.data.grade.checks import Brief, Graded, graded_sheets
@@ -261,7 +262,7 @@ def _sheet(
     series = [
         Series(
             tag=name,
-            values=_values(table.frame[name]),
+            values=floats(table.frame[name]),
             unit=known.get(name, ""),
             states=table.states.get(name, {}),
             places=table.places.get(name, {}),
@@ -318,19 +319,15 @@ def _texts(table: Table, roles: Roles) -> NDArray[np.uint64] | None:
     return table.frame.select(names).hash_rows().to_numpy().astype(np.uint64)
 
 
-def _values(series: pl.Series) -> NDArray[np.float64]:
-    return np.array(series.to_numpy(), dtype=np.float64)
-
-
 def _labels(table: Table, target: str | None, units: dict[str, str]) -> Labels | None:
     if target is None:
         return None
     series = table.frame[target]
     if series.dtype == pl.Float64:
-        values = _values(series)
+        values = floats(series)
     else:
         codes = series.cast(pl.String).cast(pl.Categorical).to_physical()
-        values = _values(codes.cast(pl.Float64))
+        values = floats(codes.cast(pl.Float64))
     return Labels(
         name=target,
         values=values,

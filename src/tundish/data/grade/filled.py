@@ -108,7 +108,7 @@ def _when(sheet: Sheet, rows: Ints | None) -> str:
     first, last = sheet.where(int(ordered[0])), sheet.where(int(ordered[-1]))
     if len(rows) == 1:
         return f" ({first})"
-    runs = len(stretches(sheet, rows))
+    runs = count_stretches(sheet, rows)
     apart = f" in {runs:,} stretches" if runs > 1 else ""
     return f"{apart} ({first} to {last})"
 
@@ -139,13 +139,21 @@ def _tags(tags: list[Character]) -> str:
 
 
 def _silent_rows(sheet: Sheet) -> NDArray[np.bool_]:
-    silent = np.ones(sheet.rows, dtype=bool)
+    silent = np.zeros(sheet.rows, dtype=bool)
     if len(sheet.series) + len(sheet.spectra) < 2:
-        return ~silent
+        return silent
+    left: Ints | None = None
     for series in sheet.series:
-        silent &= np.isnan(series.values)
+        if left is None:
+            left = np.flatnonzero(np.isnan(series.values))
+        else:
+            left = left[np.isnan(series.values[left])]
+        if not len(left):
+            return silent
+    left = np.arange(sheet.rows) if left is None else left
     for spectrum in sheet.spectra:
-        silent &= np.isnan(spectrum.values).all(axis=1)
+        left = left[np.isnan(spectrum.values[left]).all(axis=1)]
+    silent[left] = True
     return silent
 
 
@@ -153,7 +161,7 @@ def _note_silent(notes: Notes, unit: str, rows: Ints, total: int) -> None:
     if not len(rows):
         return
     first, last, length = _longest(notes.sheet, rows)
-    count = len(stretches(notes.sheet, rows))
+    count = count_stretches(notes.sheet, rows)
     spot = notes.spot("", int(rows[0]), int(rows[-1]), len(rows), rows)
     tags = len(notes.sheet.series) + len(notes.sheet.spectra)
     notes.add(
@@ -173,9 +181,12 @@ def _note_missing(
     rows = notes.sheet.rows
     few: list[tuple[str, int]] = []
     alike: dict[bytes, list[str]] = {}
+    spoken = ~silent
     for tag in tags:
         series = tag.series
-        empty = np.isnan(series.values) & ~silent
+        if not tag.scan.nulls:
+            continue
+        empty = np.isnan(series.values) & spoken
         count = int(empty.sum())
         texts = sum(series.states.values()) + sum(map(len, series.flags.values()))
         if count == 0 or count - texts < MISSING_SAID_FROM * rows:
@@ -233,20 +244,30 @@ def _note_rows(notes: Notes, names: list[str], rows: Ints) -> None:
     notes.add(
         "missing",
         spot,
-        f"{who}{len(rows):,} rows are empty, in {len(stretches(notes.sheet, rows)):,} "
+        f"{who}{len(rows):,} rows are empty, in {count_stretches(notes.sheet, rows):,} "
         f"stretches; the longest has {length:,} rows.",
         "Close the longest stretch from the historian, or leave the tag out.",
     )
 
 
-def stretches(sheet: Sheet, rows: Ints) -> list[Ints]:
-    """Return stretches of rows that follow each other within their unit."""
+def stretches(sheet: Sheet, rows: Ints) -> tuple[Ints, Ints]:
+    """Return first and last row of each stretch of rows that follow each other in a unit."""
     place = sheet.place[rows]
-    ordered = rows[np.argsort(place, kind="stable")]
-    cuts = np.flatnonzero(np.diff(np.sort(place)) > 1) + 1
-    return list(np.split(ordered, cuts))
+    order = np.argsort(place, kind="stable")
+    cuts = np.flatnonzero(np.diff(place[order]) > 1)
+    ordered = rows[order]
+    firsts = np.concatenate(([0], cuts + 1))
+    lasts = np.concatenate((cuts, [len(rows) - 1]))
+    return ordered[firsts], ordered[lasts]
+
+
+def count_stretches(sheet: Sheet, rows: Ints) -> int:
+    """Return how many stretches rows make; at least one."""
+    return len(stretches(sheet, rows)[0])
 
 
 def _longest(sheet: Sheet, rows: Ints) -> tuple[int, int, int]:
-    run = max(stretches(sheet, rows), key=len)
-    return int(run[0]), int(run[-1]), len(run)
+    firsts, lasts = stretches(sheet, rows)
+    lengths = sheet.place[lasts] - sheet.place[firsts] + 1
+    at = int(lengths.argmax())
+    return int(firsts[at]), int(lasts[at]), int(lengths[at])

@@ -6,9 +6,10 @@ import re
 
 import numpy as np
 
+from tundish.data.columns import side_by_side
 from tundish.data.grade import filled
 from tundish.data.grade.character import Character
-from tundish.data.grade.scan import Quantiles, deviations, quantiles
+from tundish.data.grade.scan import Quantiles, off_quantiles, quantiles, spikes
 from tundish.data.grade.sheet import Bools, Floats, Ints, Range, Series, Sheet
 from tundish.data.grade.tally import Notes, Tally
 
@@ -37,6 +38,7 @@ FENCE = 6.0
 FAR_CLUSTER = 8.0
 SPIKE_FENCE = 4.5
 SWING = 0.7
+AGREE = 0.3
 MIN_ROWS = 30
 _ZERO_NEAR = 1.0
 _TEMPERATURE = re.compile(r"temp|°c|degc", re.IGNORECASE)
@@ -81,25 +83,20 @@ def in_range(sheet: Sheet, tags: list[Character]) -> Tally:
 
 def _outside(series: Series, tag: Character) -> Bools | None:
     """Return which cells cannot be, or ``None`` if nothing is known and nothing odd."""
-    if not tag.scan.count:
+    zero, codes = _absolute_zero(series), _codes(tag)
+    if not tag.scan.count or (series.range is None and zero is None and not codes):
         return None
     outside = np.zeros(len(series.values), dtype=bool)
-    known = False
     with np.errstate(invalid="ignore"):
         if series.range is not None:
-            known = True
             outside |= (series.values < series.range[0]) | (
                 series.values > series.range[1]
             )
-        zero = _absolute_zero(series)
         if zero is not None:
-            known = True
             outside |= series.values < zero
-        codes = _codes(tag)
         if codes:
-            known = True
             outside |= np.isin(series.values, codes)
-    return outside if known else None
+    return outside
 
 
 def _absolute_zero(series: Series) -> float | None:
@@ -196,22 +193,14 @@ def outliers(sheet: Sheet, tags: list[Character]) -> Tally:
     rows inside events that the site marks.
     """
     notes = Notes(sheet, "Q05")
-    bad = checked = 0
-    for tag in tags:
-        usable = tag.role == "measure" and not _angle(tag)
-        if not usable or tag.scan.count < MIN_ROWS or tag.quantiles is None:
-            continue
-        checked += tag.scan.count
-        rows = sheet.order
-        values = tag.ordered.copy()
-        for known in (_outside(tag.series, tag), sheet.marked):
-            if known is not None:
-                values[known[rows]] = np.nan
-        far = _beyond(values, tag.quantiles, clusters=sheet.us is not None)
-        spikes = _spikes(values, sheet.starts, tag.quantiles) & ~far
-        bad += int(far.sum() + spikes.sum())
-        _note_far(notes, tag, rows[far])
-        _note_spikes(notes, tag, rows[spikes])
+    usable = [tag for tag in tags if _usable(tag)]
+    found = side_by_side(lambda tag: _odd(tag, sheet), usable, sheet.rows)
+    checked = sum(tag.scan.count for tag in usable if tag.quantiles is not None)
+    bad = 0
+    for tag, (far, alone) in zip(usable, found, strict=True):
+        bad += len(far) + len(alone)
+        _note_far(notes, tag, sheet.order[far])
+        _note_spikes(notes, tag, sheet.order[alone])
     for spectrum in sheet.spectra:
         odd = odd_spectra(spectrum.values)
         checked += sheet.rows
@@ -231,6 +220,28 @@ def outliers(sheet: Sheet, tags: list[Character]) -> Tally:
         findings=tuple(notes.found),
         mends=tuple(notes.mends),
     )
+
+
+def _usable(tag: Character) -> bool:
+    return tag.role == "measure" and not _angle(tag) and tag.scan.count >= MIN_ROWS
+
+
+def _odd(tag: Character, sheet: Sheet) -> tuple[Ints, Ints]:
+    """Return the places of values far outside the usual spread, and of other spikes."""
+    none = np.zeros(0, dtype=np.int64)
+    q = tag.quantiles
+    if q is None:
+        return none, none
+    values, largest = tag.ordered, tag.scan.largest_off
+    for known in (_outside(tag.series, tag), sheet.marked):
+        if known is not None and known.any():
+            values = np.where(known[sheet.order], np.nan, values)
+    limits = fences(q, clusters=sheet.us is not None)
+    far = none
+    if limits and (tag.scan.low < limits[0] or tag.scan.high > limits[1]):
+        far = np.flatnonzero((values < limits[0]) | (values > limits[1]))
+    alone = _spikes(values, sheet.starts, q, largest)
+    return far, alone[~np.isin(alone, far)]
 
 
 def _angle(tag: Character) -> bool:
@@ -274,16 +285,15 @@ def _beyond(values: Floats, q: Quantiles, *, clusters: bool) -> Bools:
         return np.asarray((values < limits[0]) | (values > limits[1]))
 
 
-def _spikes(values: Floats, starts: Bools, q: Quantiles) -> Bools:
+def _spikes(values: Floats, starts: Bools, q: Quantiles, largest: float) -> Ints:
     """Mark single rows that jump away from both neighbours and back.
 
     The jump must be 4.5 times larger than 99 of 100 others (6.8 times 95 of 100 in
     series below 5,000 rows) and larger than the whole usual spread of the tag; the neighbours must agree,
     and no other jump of that size may be near (a signal that swings).
     """
-    off, largest = deviations(values, starts)
-    none = np.zeros(len(values), dtype=bool)
-    usual = quantiles(off, 0.0, largest)
+    none = np.zeros(0, dtype=np.int64)
+    usual = off_quantiles(values, starts, largest)
     if usual is None:
         return none
     short = len(values) < 5000
@@ -291,15 +301,7 @@ def _spikes(values: Floats, starts: Bools, q: Quantiles) -> Bools:
     least = max(q.q99 - q.q01, 0.0)
     if usual.q95 <= usual.width or least <= 0:
         return none
-    with np.errstate(invalid="ignore"):
-        high = off > max(fence, least)
-    alone = none.copy()
-    for i in np.flatnonzero(high):
-        around = np.concatenate((off[max(0, i - 3) : i], off[i + 1 : i + 4]))
-        swings = bool((around > SWING * off[i]).any())
-        agree = abs(values[i + 1] - values[i - 1]) <= 0.3 * off[i]
-        alone[i] = agree and not swings
-    return alone
+    return spikes(values, starts, (max(fence, least), SWING, AGREE))
 
 
 def _note_far(notes: Notes, tag: Character, rows: Ints) -> None:
@@ -310,7 +312,7 @@ def _note_far(notes: Notes, tag: Character, rows: Ints) -> None:
     low, high = float(values.min()), float(values.max())
     shown = f"{low:g}" if low == high else f"{low:g} to {high:g}"
     spot = notes.over(tag.series.tag, rows)
-    stretches = len(filled.stretches(notes.sheet, rows))
+    stretches = filled.count_stretches(notes.sheet, rows)
     often = f" in {stretches:,} stretches" if stretches > 1 else ""
     notes.add(
         "outlier",

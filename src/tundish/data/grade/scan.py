@@ -1,22 +1,18 @@
 """The fused pass over one column: compiled, null-aware, in row order of each unit.
 
-One pass finds moments, extremes, repetition and long constant runs; a second fills a
-histogram for quantiles; a third looks for single-row spikes. Runs skip nulls: a sensor
-that stands still with one cell in a hundred missing is one run, not many.
+One pass finds moments, extremes, repetition, long constant runs and the largest jumps;
+a second fills a histogram for quantiles; a third looks for single-row spikes. Runs skip
+nulls: a sensor that stands still with one cell in a hundred missing is one run, not many.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
+from tundish.data.grade.kernels import Bools, Floats, Ints, kernels
 
 LENGTHS = 256
 BINS = 4096
@@ -39,6 +35,8 @@ class Scan:
             ``LONG_RUN`` filled cells.
         run_length: Their filled cells.
         run_value: Their value.
+        largest_step: Largest difference of two neighbouring cells.
+        largest_off: Largest distance of a cell from the middle of its two neighbours.
     """
 
     count: int
@@ -56,6 +54,8 @@ class Scan:
     run_last: Ints
     run_length: Ints
     run_value: Floats
+    largest_step: float
+    largest_off: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,13 +72,6 @@ class Quantiles:
     width: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Kernels:
-    fused: Callable[..., tuple[float, ...]]
-    histogram: Callable[..., None]
-    deviations: Callable[..., float]
-
-
 def scan(values: Floats, starts: Bools) -> Scan:
     """Scan a column.
 
@@ -89,12 +82,14 @@ def scan(values: Floats, starts: Bools) -> Scan:
     lengths = np.zeros(LENGTHS, dtype=np.int64)
     room = min(_MAX_RUNS, len(values) // LONG_RUN + 1)
     runs = np.zeros((room, 3), dtype=np.int64)
-    found = _kernels().fused(values, starts, lengths, runs)
-    count, nulls, low, high, at_low, at_high, mean, square, steps, changes, kept = found
-    held = runs[: int(kept)]
+    out = np.zeros(12)
+    kernels().fused(values, starts, lengths, runs, out)
+    count, low, high, at_low, at_high, mean, square = out[:7].tolist()
+    steps, changes, kept, largest_step, largest_off = out[7:].tolist()
+    held = runs[: int(kept)].copy()
     return Scan(
         count=int(count),
-        nulls=int(nulls),
+        nulls=len(values) - int(count),
         low=low,
         high=high,
         at_low=int(at_low),
@@ -108,6 +103,8 @@ def scan(values: Floats, starts: Bools) -> Scan:
         run_last=held[:, 1],
         run_length=held[:, 2],
         run_value=values[held[:, 0]],
+        largest_step=largest_step,
+        largest_off=largest_off,
     )
 
 
@@ -117,9 +114,58 @@ def quantiles(values: Floats, low: float, high: float) -> Quantiles | None:
     A histogram over the whole range; if far outliers squeeze the body into few bins, a
     second one over the body. ``None`` if there is nothing to divide.
     """
+    steady = np.ascontiguousarray(values)
+    return _quantiles(
+        lambda first, last, counts: kernels().histogram(steady, first, last, counts),
+        low,
+        high,
+    )
+
+
+def off_quantiles(values: Floats, starts: Bools, largest: float) -> Quantiles | None:
+    """Return quantiles of the distance of cells from the middle of their neighbours."""
+    return _quantiles(
+        lambda first, last, counts: kernels().off_histogram(
+            values, starts, (first, last), counts
+        ),
+        0.0,
+        largest,
+    )
+
+
+def step_quantiles(values: Floats, largest: float) -> Quantiles | None:
+    """Return quantiles of the sizes of the steps that are not zero."""
+    return _quantiles(
+        lambda first, last, counts: kernels().step_histogram(
+            values, (first, last), counts
+        ),
+        0.0,
+        largest,
+    )
+
+
+def spikes(values: Floats, starts: Bools, terms: tuple[float, float, float]) -> Ints:
+    """Return the places of cells that jump off both neighbours and back, alone.
+
+    Args:
+        values: Shape [n].
+        starts: Shape [n].
+        terms: See ``kernels.spikes``.
+    """
+    found = np.zeros(1024, dtype=np.int64)
+    count = kernels().spikes(values, starts, terms, found)
+    if count > len(found):
+        found = np.zeros(count, dtype=np.int64)
+        kernels().spikes(values, starts, terms, found)
+    return found[:count]
+
+
+def _quantiles(
+    fill: Callable[[float, float, Ints], None], low: float, high: float
+) -> Quantiles | None:
     if not high > low:
         return None
-    counts, width = _histogram(values, low, high)
+    counts, width = _counted(fill, low, high)
     total = int(counts.sum())
     if not total:
         return None
@@ -133,7 +179,7 @@ def quantiles(values: Floats, low: float, high: float) -> Quantiles | None:
         body_low, body_high = low + first * width, low + (last + 1) * width
         below = int(cumulated[first - 1]) if first else below
         low, high = body_low, body_high
-        counts, width = _histogram(values, low, high)
+        counts, width = _counted(fill, low, high)
         if width <= abs(high) * 1e-13:
             break
     cumulated = below + np.cumsum(counts)
@@ -146,103 +192,11 @@ def quantiles(values: Floats, low: float, high: float) -> Quantiles | None:
     return Quantiles(**dict(zip(names, at, strict=True)), width=width)
 
 
-def deviations(values: Floats, starts: Bools) -> tuple[Floats, float]:
-    """Return how far each cell stands off the middle of its two neighbours.
-
-    Returns:
-        Absolute deviations, shape [n] (NaN at edges and beside nulls), and the largest.
-    """
-    out = np.full(len(values), np.nan)
-    return out, float(_kernels().deviations(values, starts, out))
-
-
-def _histogram(values: Floats, low: float, high: float) -> tuple[Ints, float]:
+def _counted(
+    fill: Callable[[float, float, Ints], None], low: float, high: float
+) -> tuple[Ints, float]:
     counts = np.zeros(BINS, dtype=np.int64)
     width = (high - low) / BINS
     if width > 0:
-        _kernels().histogram(values, low, high, counts)
+        fill(low, high, counts)
     return counts, width
-
-
-def _fused(
-    values: Floats, starts: Bools, lengths: Ints, runs: Ints
-) -> tuple[float, ...]:
-    """See ``Scan``; ``lengths`` and ``runs`` are filled in place."""
-    count = nulls = at_low = at_high = steps = changes = kept = 0
-    low, high = np.inf, -np.inf
-    mean = square = previous = 0.0
-    first = last = length = 0
-    for i in range(len(values) + 1):
-        fresh = i == len(values) or starts[i]
-        x = np.nan if i == len(values) else values[i]
-        if length and (fresh or (x == x and x != previous)):
-            lengths[min(length, LENGTHS) - 1] += 1
-            if length >= LONG_RUN and kept < len(runs):
-                runs[kept, 0], runs[kept, 1], runs[kept, 2] = first, last, length
-                kept += 1
-            steps += not fresh
-            changes += not fresh
-            length = 0
-        if x != x:
-            nulls += 1
-            continue
-        count += 1
-        delta = x - mean
-        mean += delta / count
-        square += delta * (x - mean)
-        at_low = at_low * (x >= low) + (x <= low)
-        at_high = at_high * (x <= high) + (x >= high)
-        low, high = min(low, x), max(high, x)
-        steps += length > 0
-        if not length:
-            previous, first = x, i
-        length += 1
-        last = i
-    if not count:
-        low = high = mean = np.nan
-    return (
-        float(count),
-        float(nulls - 1),
-        low,
-        high,
-        float(at_low),
-        float(at_high),
-        mean,
-        square,
-        float(steps),
-        float(changes),
-        float(kept),
-    )
-
-
-def _fill(values: Floats, low: float, high: float, counts: Ints) -> None:
-    scale = len(counts) / (high - low)
-    for i in range(len(values)):
-        x = values[i]
-        if x >= low and x <= high:
-            counts[min(int((x - low) * scale), len(counts) - 1)] += 1
-
-
-def _stand_off(values: Floats, starts: Bools, out: Floats) -> float:
-    largest = 0.0
-    for i in range(1, len(values) - 1):
-        if starts[i] or starts[i + 1]:
-            continue
-        off = abs(values[i] - 0.5 * (values[i - 1] + values[i + 1]))
-        if off == off:
-            out[i] = off
-            largest = max(largest, off)
-    return largest
-
-
-@cache
-def _kernels() -> _Kernels:
-    """Compile on first use; later processes take the machine code from the cache."""
-    from numba import njit  # noqa: PLC0415  (half a second to load)
-
-    compiled = njit(cache=True, nogil=True)
-    return _Kernels(
-        fused=compiled(_fused),
-        histogram=compiled(_fill),
-        deviations=compiled(_stand_off),
-    )

@@ -162,8 +162,17 @@ class Sheet:
         return [(str(self.group[run[0]]), run) for run in np.split(order, cuts)]
 
     @cached_property
+    def in_order(self) -> bool:
+        """Whether the rows stand by time already, in one unit."""
+        if self.group is not None:
+            return False
+        return self.us is None or bool((self.us[1:] >= self.us[:-1]).all())
+
+    @cached_property
     def order(self) -> Ints:
         """Rows by unit and time."""
+        if self.in_order:
+            return np.arange(self.rows)
         return np.concatenate([self._in_time(rows) for _, rows in self.units])
 
     @cached_property

@@ -15,6 +15,7 @@ from math import ceil, log
 
 import numpy as np
 
+from tundish.data.columns import side_by_side
 from tundish.data.grade.character import Character
 from tundish.data.grade.report import percent
 from tundish.data.grade.scan import LENGTHS
@@ -75,9 +76,10 @@ def standing(
     """
     notes = Notes(sheet, "Q08")
     live = [tag for tag in tags if tag.role == "measure"]
-    found: list[Stand] = []
-    for tag in live:
-        found += _stands(tag, live, sheet, _every(tag, kept))
+    per_tag = side_by_side(
+        lambda tag: _stands(tag, live, sheet, _every(tag, kept)), live, sheet.rows
+    )
+    found = [stand for stands in per_tag for stand in stands]
     alone = [s for s in found if s.moving >= s.others - round(MAY_STAND * s.others)]
     alone = [s for s in alone if not _accompanied(s, found)]
     together = [s for s in found if s.others > 0 and s.moving == 0]
@@ -216,10 +218,7 @@ def _before(tag: Character, sheet: Sheet, first: int) -> Floats:
 
 def _began_alive(tag: Character, first: int, before: Floats) -> bool:
     """Tell whether a stretch begins near the last live value: no step out of the usual."""
-    steps = np.abs(np.diff(tag.ordered))
-    steps = steps[np.isfinite(steps) & (steps > 0)]
-    usual = float(np.quantile(steps, 0.95)) if len(steps) else 0.0
-    return abs(float(tag.ordered[first]) - float(before[-1])) <= JUMP * usual
+    return abs(float(tag.ordered[first]) - float(before[-1])) <= JUMP * tag.usual_step
 
 
 def _at_rest(tag: Character, i: int, limit: int) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from tundish.data.columns import read_parquet
 from tundish.data.errors import TableUnreadableError
 from tundish.data.readers.size import limit_cells
 from tundish.data.readers.values import from_frame
@@ -30,7 +31,7 @@ class ParquetReader:
             rows = size.select(pl.len()).collect().item()
             columns = len(size.collect_schema())
             limit_cells(name, rows, columns)
-            frame = pl.read_parquet(path, glob=False)
+            frame = read_parquet(path)
         except (pl.exceptions.PolarsError, OSError) as error:
             msg = f"{name} is no whole Parquet file."
             raise TableUnreadableError(msg) from error

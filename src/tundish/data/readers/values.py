@@ -8,6 +8,8 @@ from tundish.data import cells
 from tundish.data.header import unit_in_name
 from tundish.data.table import Assumption, Table
 
+_HEAD = 200
+
 
 def valued(name: str, frame: pl.DataFrame, *, comma: bool) -> Table:
     """Turn texts into numbers where they are; numbers lose NaN and infinities."""
@@ -32,6 +34,7 @@ def valued(name: str, frame: pl.DataFrame, *, comma: bool) -> Table:
 
 def _castable(frame: pl.DataFrame, *, comma: bool) -> dict[str, cells.Column]:
     """Return the columns that are plain numbers, found with two whole-frame passes."""
+    frame = frame.drop(_hopeless(frame))
     if not frame.width:
         return {}
     texts = [s.name for s in frame.get_columns() if s.dtype == pl.String]
@@ -52,6 +55,14 @@ def _castable(frame: pl.DataFrame, *, comma: bool) -> dict[str, cells.Column]:
     return done
 
 
+def _hopeless(frame: pl.DataFrame) -> list[str]:
+    """Return the columns of texts that hold something else among their first cells."""
+    texts = [s.name for s in frame.get_columns() if s.dtype == pl.String]
+    head = frame.head(_HEAD).select(texts)
+    tried = head.select(pl.all().str.strip_chars().cast(pl.Float64, strict=False))
+    return [name for name in texts if tried[name].count() < head[name].count()]
+
+
 def from_frame(
     name: str, frame: pl.DataFrame, said: tuple[Assumption, ...] = ()
 ) -> Table:
@@ -60,7 +71,9 @@ def from_frame(
     for series in frame.get_columns():
         if series.dtype.is_numeric() or series.dtype == pl.Boolean:
             number = series.cast(pl.Float64, strict=False)
-            kept.append(number.set(~number.is_finite().fill_null(value=True), None))
+            if not number.is_finite().all():
+                number = number.set(~number.is_finite().fill_null(value=True), None)
+            kept.append(number)
         elif series.dtype.is_temporal():
             kept.append(series)
         else:

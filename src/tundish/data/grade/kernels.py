@@ -1,0 +1,280 @@
+"""The compiled loops over one column: each value is touched once per loop, nothing is copied.
+
+Values come in the order of units and time, NaN where missing; ``starts`` marks where a
+unit begins. The loops release the interpreter's lock, so columns run side by side in
+threads. They have one signature each, which takes arrays that are read-only: what a
+first process compiled, later ones load from the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Hashes = NDArray[np.uint64]
+
+Loop = TypeVar("Loop", bound=Callable[..., object])
+
+BLOCK = 512
+AROUND = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kernels:
+    """The loops, compiled; see the functions of the same names."""
+
+    fused: Callable[[Floats, Bools, Ints, Ints, Floats], None]
+    histogram: Callable[[Floats, float, float, Ints], None]
+    off_histogram: Callable[[Floats, Bools, tuple[float, float], Ints], None]
+    step_histogram: Callable[[Floats, tuple[float, float], Ints], None]
+    spikes: Callable[[Floats, Bools, tuple[float, float, float], Ints], int]
+    every: Callable[[Floats, int, Floats], int]
+    mix: Callable[[Hashes, Hashes], None]
+    mix_numbers: Callable[[Hashes, Hashes], None]
+
+
+def fused(  # noqa: C901, PLR0912, PLR0915  (one loop touches each value once)
+    values: Floats, starts: Bools, lengths: Ints, runs: Ints, out: Floats
+) -> None:
+    """Count, take moments and extremes, follow constant runs, find the largest jumps.
+
+    Args:
+        values: Shape [n].
+        starts: Shape [n].
+        lengths: Filled with the number of runs by length (the last: longer), [L].
+        runs: Filled with first place, last place and cells of runs of at least five
+            cells, [R, 3].
+        out: Filled with count, low, high, cells at low, cells at high, mean, sum of
+            squares about it, steps, changes, runs kept, largest step, largest
+            deviation from the middle of two neighbours, [12].
+    """
+    n = len(values)
+    count = kept = at_low = at_high = steps = changes = first = last = length = 0
+    low, high = np.inf, -np.inf
+    mean = square = previous = largest_step = largest_off = 0.0
+    for begin in range(0, n, BLOCK):
+        end = min(begin + BLOCK, n)
+        taken, total, squares = 0, 0.0, 0.0
+        for i in range(begin, end):
+            x = values[i]
+            if starts[i] and length:
+                lengths[min(length, len(lengths)) - 1] += 1
+                if length >= 5 and kept < len(runs):
+                    runs[kept, 0], runs[kept, 1], runs[kept, 2] = first, last, length
+                    kept += 1
+                length = 0
+            if x != x:
+                continue
+            taken += 1
+            shifted = x - mean
+            total += shifted
+            squares += shifted * shifted
+            if length:
+                steps += 1
+                if x == previous:
+                    length += 1
+                    last = i
+                    at_low += x == low
+                    at_high += x == high
+                    continue
+                changes += 1
+                if length == 1:
+                    lengths[0] += 1
+                else:
+                    lengths[min(length, len(lengths)) - 1] += 1
+                    if length >= 5 and kept < len(runs):
+                        runs[kept, 0], runs[kept, 1], runs[kept, 2] = (
+                            first,
+                            last,
+                            length,
+                        )
+                        kept += 1
+            if x <= low:
+                at_low = at_low * (x == low) + 1
+                low = x
+            if x >= high:
+                at_high = at_high * (x == high) + 1
+                high = x
+            previous = x
+            first = last = i
+            length = 1
+        if taken:
+            part = total / taken
+            within = max(squares - total * part, 0.0)
+            both = count + taken
+            square += within + part * part * (count * (taken / both))
+            mean += total / both
+            count = both
+    if length:
+        lengths[min(length, len(lengths)) - 1] += 1
+        if length >= 5 and kept < len(runs):
+            runs[kept, 0], runs[kept, 1], runs[kept, 2] = first, last, length
+            kept += 1
+    for i in range(1, n):
+        largest_step = max(largest_step, abs(values[i] - values[i - 1]))
+    for i in range(1, n - 1):
+        off = abs(values[i] - 0.5 * (values[i - 1] + values[i + 1]))
+        if off > largest_off and not starts[i] and not starts[i + 1]:
+            largest_off = off
+    if not count:
+        low = high = mean = np.nan
+    out[0], out[1], out[2] = count, low, high
+    out[3], out[4], out[5], out[6] = at_low, at_high, mean, square
+    out[7], out[8], out[9] = steps, changes, kept
+    out[10], out[11] = largest_step, largest_off
+
+
+def histogram(values: Floats, low: float, high: float, counts: Ints) -> None:
+    """Count values from ``low`` to ``high`` in equal bins."""
+    scale = len(counts) / (high - low)
+    top = len(counts) - 1
+    for i in range(len(values)):
+        x = values[i]
+        if x >= low and x <= high:
+            counts[min(int((x - low) * scale), top)] += 1
+
+
+def off_histogram(
+    values: Floats, starts: Bools, span: tuple[float, float], counts: Ints
+) -> None:
+    """Count how far cells stand off the middle of their two neighbours, in equal bins."""
+    low, high = span
+    scale = len(counts) / (high - low)
+    top = len(counts) - 1
+    for i in range(1, len(values) - 1):
+        off = abs(values[i] - 0.5 * (values[i - 1] + values[i + 1]))
+        if off >= low and off <= high and not starts[i] and not starts[i + 1]:
+            counts[min(int((off - low) * scale), top)] += 1
+
+
+def step_histogram(values: Floats, span: tuple[float, float], counts: Ints) -> None:
+    """Count the sizes of steps between neighbouring cells, zero left out."""
+    low, high = span
+    scale = len(counts) / (high - low)
+    top = len(counts) - 1
+    for i in range(1, len(values)):
+        step = abs(values[i] - values[i - 1])
+        if step > 0 and step >= low and step <= high:
+            counts[min(int((step - low) * scale), top)] += 1
+
+
+def spikes(
+    values: Floats, starts: Bools, terms: tuple[float, float, float], found: Ints
+) -> int:
+    """Find cells that stand off both neighbours, which agree, and off alone.
+
+    Args:
+        values: Shape [n].
+        starts: Shape [n].
+        terms: Least deviation; least share of it that another one within three rows
+            must not exceed; largest share by which the neighbours may differ.
+        found: Filled with their places, shape [m].
+
+    Returns:
+        How many there are; more than m if ``found`` was too short.
+    """
+    least, swing, agree = terms
+    n = len(values)
+    count = 0
+    for i in range(1, n - 1):
+        off = abs(values[i] - 0.5 * (values[i - 1] + values[i + 1]))
+        if not off > least or starts[i] or starts[i + 1]:
+            continue
+        if not abs(values[i + 1] - values[i - 1]) <= agree * off:
+            continue
+        alone = True
+        for j in range(max(1, i - AROUND), min(n - 1, i + AROUND + 1)):
+            if j == i or starts[j] or starts[j + 1]:
+                continue
+            near = abs(values[j] - 0.5 * (values[j - 1] + values[j + 1]))
+            if near > swing * off:
+                alone = False
+        if alone:
+            if count < len(found):
+                found[count] = i
+            count += 1
+    return count
+
+
+def every(values: Floats, stride: int, out: Floats) -> int:
+    """Take each ``stride``-th filled cell; return how many were taken."""
+    taken = filled = 0
+    for i in range(len(values)):
+        x = values[i]
+        if x != x:
+            continue
+        if filled % stride == 0:
+            if taken == len(out):
+                break
+            out[taken] = x
+            taken += 1
+        filled += 1
+    return taken
+
+
+def mix(words: Hashes, state: Hashes) -> None:
+    """Mix one column's words into the hash of each row (multiply and rotate)."""
+    factor = np.uint64(0x9E3779B97F4A7C15)
+    for i in range(len(words)):
+        h = state[i] ^ (words[i] * factor)
+        h = (h << np.uint64(13)) | (h >> np.uint64(51))
+        h *= factor
+        state[i] = h ^ (h >> np.uint64(29))
+
+
+def mix_numbers(words: Hashes, state: Hashes) -> None:
+    """Mix the bits of one column of doubles; zeros are alike, and so are missing cells."""
+    factor = np.uint64(0x9E3779B97F4A7C15)
+    nothing = np.uint64(0x7FF8000000000000)
+    endless = np.uint64(0x7FF0000000000000)
+    unsigned = np.uint64(0x7FFFFFFFFFFFFFFF)
+    for i in range(len(words)):
+        word = words[i]
+        size = word & unsigned
+        if size > endless:
+            word = nothing
+        elif size == np.uint64(0):
+            word = size
+        h = state[i] ^ (word * factor)
+        h = (h << np.uint64(13)) | (h >> np.uint64(51))
+        h *= factor
+        state[i] = h ^ (h >> np.uint64(29))
+
+
+@cache
+def kernels() -> Kernels:
+    """Compile on first use; later processes take the machine code from the cache."""
+    from numba import types  # noqa: PLC0415  (half a second to load)
+
+    void, real, whole = types.void, types.float64, types.int64
+    numbers, fixed = types.Array(real, 1, "C"), types.Array(real, 1, "C", readonly=True)
+    starts = types.Array(types.boolean, 1, "C", readonly=True)
+    words = types.Array(types.uint64, 1, "C", readonly=True)
+    state = types.Array(types.uint64, 1, "C")
+    ints, runs = types.Array(whole, 1, "C"), types.Array(whole, 2, "C")
+    tuples = types.UniTuple
+    pair, triple = tuples(real, 2), tuples(real, 3)  # type: ignore[no-untyped-call]
+    return Kernels(
+        fused=_compiled(fused, void(fixed, starts, ints, runs, numbers)),
+        histogram=_compiled(histogram, void(fixed, real, real, ints)),
+        off_histogram=_compiled(off_histogram, void(fixed, starts, pair, ints)),
+        step_histogram=_compiled(step_histogram, void(fixed, pair, ints)),
+        spikes=_compiled(spikes, whole(fixed, starts, triple, ints)),
+        every=_compiled(every, whole(fixed, whole, numbers)),
+        mix=_compiled(mix, void(words, state)),
+        mix_numbers=_compiled(mix_numbers, void(words, state)),
+    )
+
+
+def _compiled(loop: Loop, signature: object) -> Loop:
+    from numba import njit  # noqa: PLC0415  (half a second to load)
+
+    return cast("Loop", njit(cast("str", signature), cache=True, nogil=True)(loop))
