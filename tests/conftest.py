@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,3 +38,37 @@ def fermentation() -> Path:
 @pytest.fixture(scope="session")
 def water_flow() -> Path:
     return fetched("water-flow")
+
+
+REGISTRY = """version: 0.1
+log: {{level: error}}
+storage: {{filesystem: {{rootdirectory: {root}}}}}
+http: {{addr: "{address}"}}
+"""
+
+
+@pytest.fixture(scope="session")
+def oci_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start the OCI distribution project's own registry on loopback; its address."""
+    server = shutil.which("docker-registry") or shutil.which("registry")
+    if server is None:
+        pytest.skip("no OCI registry is installed here (Debian: docker-registry)")
+    folder = tmp_path_factory.mktemp("registry")
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{one.getsockname()[1]}"
+    config = folder / "config.yml"
+    config.write_text(REGISTRY.format(root=folder / "store", address=address))
+    with subprocess.Popen(
+        [server, "serve", str(config)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as running:
+        for _ in range(100):
+            try:
+                urllib.request.urlopen(f"http://{address}/v2/").close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield address
+        running.terminate()

@@ -23,6 +23,7 @@ from tundish.flows.grant import GrantOrder, grant
 from tundish.flows.judge import judge
 from tundish.flows.ledger import latest_checkpoint, list_ledger, reach, verify_ledger
 from tundish.flows.open_package import open_package, read_windows, score
+from tundish.flows.registry import pull, push
 from tundish.flows.repeat import repeat
 from tundish.flows.seal import SealOrder, seal
 from tundish.flows.train import Order, TrainReport, train
@@ -32,6 +33,7 @@ from tundish.kernel.clock import ManualClock
 from tundish.kernel.errors import RefusedError
 from tundish.learn.verdict import Verdict
 from tundish.ledger.errors import LedgerTamperedError
+from tundish.model.registry import Registry
 
 pytestmark = pytest.mark.e2e
 GLUCOSE = "C25.21.fermentation-glucose"
@@ -261,6 +263,35 @@ def test_a_clear_package_opens_without_a_grant(shop: Shop, edge: Workspace) -> N
     model = open_package(edge, Path(clear.file))
     assert model.grant is None
     assert model.warning == ""
+
+
+def test_a_package_travels_through_a_registry(
+    shop: Shop, edge: Workspace, oci_registry: str
+) -> None:
+    place = Registry(reference=f"{oci_registry}/plant/glucose:1", plain_http=True)
+    pushed = push(shop.plant, shop.package, place)
+    pulled = pull(edge, place)
+    assert pulled.manifest == pushed.manifest
+    assert (pulled.spared, pulled.sent) == (0, pushed.sent)
+    assert Path(pulled.file).read_bytes() == shop.package.read_bytes()
+    again = pull(edge, place)
+    assert again.sent < 0.2 * pulled.sent  # the manifest only
+    model = open_package(edge, Path(pulled.file), granted(shop, edge))
+    assert model.package.statement.version == 1
+    acts = [entry.act for _, entry in list_ledger(edge)]
+    assert acts.count("package-pulled") == 2
+
+
+def test_a_stranger_pulls_and_writes_nothing(
+    shop: Shop, tmp_path: Path, oci_registry: str
+) -> None:
+    place = Registry(reference=f"{oci_registry}/plant/glucose:1", plain_http=True)
+    push(shop.plant, shop.package, place)
+    box = workspaces.create(tmp_path / "box", clock=ManualClock(shop.clock.now()))
+    with pytest.raises(RefusedError, match="sign"):
+        pull(box, place)
+    assert list(box.packages.glob("*")) == []
+    assert codes(box) == ["signer-untrusted"]
 
 
 def test_the_data_set_reaches_the_package_and_its_grants(

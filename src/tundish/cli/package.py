@@ -3,23 +3,46 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tundish.cli import show
 from tundish.cli.options import AsJson, In, open_workspace
 from tundish.kernel.digest import short
+from tundish.kernel.paths import existing_file
+
+if TYPE_CHECKING:
+    from tundish.flows.registry import TransferReport
+    from tundish.model.registry import Registry
 
 DAY_S = 86_400.0
 
 Package = Annotated[Path, typer.Argument(help="The package: a .tar or its folder.")]
 
 
+group = typer.Typer(
+    help="Packages: look at them, push them to a registry, pull them.",
+    no_args_is_help=True,
+)
+
+Reference = Annotated[
+    str, typer.Argument(help="host[:port]/repository:tag, or @sha256:... to pin one.")
+]
+PlainHttp = Annotated[
+    bool, typer.Option("--plain-http", help="No TLS: a registry on this machine only.")
+]
+Authority = Annotated[
+    Path | None,
+    typer.Option("--ca", help="Certificate authority of the plant (PEM)."),
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
     for command in (seal, grant, verify, score):
         app.command()(command)
+    app.add_typer(group, name="package")
 
 
 def seal(  # noqa: PLR0913  (a command's options)
@@ -153,4 +176,81 @@ def score(
         f"{report.product} version {report.version}",
         ["window", *names, "abstained"],
         rows,
+    )
+
+
+@group.command("show")
+def show_package(
+    package: Package, workspace: In = Path(), json: AsJson = False
+) -> None:
+    """Show what a package says of itself, after verifying every byte of it."""
+    from tundish.flows.verify import verify as verify_package
+
+    report = verify_package(open_workspace(workspace), package)
+    if json:
+        show.as_json(report)
+        return
+    show.line(f"{report.product} version {report.version}: {report.title}", show.GOOD)
+    for name in ("purpose", "target", "licence", "contact"):
+        show.line(f"  {name}: {report.card.get(name, '')}")
+    show.line(f"  valid until {report.not_after}, signed by {report.signer[:19]}...")
+    show.table("Files", ["file"], [(name,) for name in report.files])
+
+
+@group.command()
+def push(
+    package: Package,
+    reference: Reference,
+    plain_http: PlainHttp = False,
+    ca: Authority = None,
+    workspace: In = Path(),
+    json: AsJson = False,
+) -> None:
+    """Push a package to an OCI registry; what is there already is not sent again."""
+    from tundish.flows.registry import push as push_package
+
+    report = push_package(
+        open_workspace(workspace), package, _registry(reference, plain_http, ca)
+    )
+    _show_transfer(report, "Pushed", json=json)
+
+
+@group.command()
+def pull(
+    reference: Reference,
+    to: Annotated[
+        Path | None, typer.Option(help="The file to write; default: .tundish/packages.")
+    ] = None,
+    plain_http: PlainHttp = False,
+    ca: Authority = None,
+    workspace: In = Path(),
+    json: AsJson = False,
+) -> None:
+    """Pull a package from an OCI registry; it is written only after it was verified."""
+    from tundish.flows.registry import pull as pull_package
+
+    report = pull_package(
+        open_workspace(workspace), _registry(reference, plain_http, ca), to
+    )
+    _show_transfer(report, "Pulled", json=json)
+
+
+def _registry(reference: str, plain_http: bool, ca: Path | None) -> Registry:
+    from tundish.model.registry import Registry
+
+    authority = str(existing_file(ca)) if ca else None
+    return Registry(reference=reference, plain_http=plain_http, ca_file=authority)
+
+
+def _show_transfer(report: TransferReport, act: str, *, json: bool) -> None:
+    if json:
+        show.as_json(report)
+        return
+    said = report.package
+    show.line(f"{act} {said.product} version {said.version}", show.GOOD)
+    show.line(f"  registry {report.reference}")
+    show.line(f"  manifest {report.manifest}")
+    show.line(f"  file     {report.file}")
+    show.line(
+        f"  {report.sent:,} bytes travelled, {report.spared:,} were there already"
     )

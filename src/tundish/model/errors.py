@@ -252,3 +252,47 @@ class WindowShapeError(UsageError):
 
     code = "window-shape"
     default_advice = "Give float32 of shape (windows, rows, channels)."
+
+
+class RegistryNameError(UsageError):
+    """A text names no repository of a registry.
+
+    What happened: a reference has the form ``host[:port]/repository[:tag]`` or
+    ``host[:port]/repository@sha256:...``, and this one has not.
+
+    What to do: write it so; a tag is most often the package's version.
+    """
+
+    code = "registry-name"
+    default_advice = (
+        "Write host[:port]/repository:tag, such as registry.plant:5000/pumps/flow:3."
+    )
+
+
+class RegistryUnreachableError(MachineError):
+    """The registry does not answer.
+
+    What happened: no connection, a broken one, or a certificate that this machine does
+    not trust; the message names the kind.
+
+    What to do: look at the address and the network. A plant's own certificate authority
+    is named with ``--ca FILE``; a registry on this machine without TLS with
+    ``--plain-http``.
+    """
+
+    code = "registry-unreachable"
+    default_advice = "Look at the address; name a plant's own authority with --ca FILE."
+
+
+class RegistryRefusedError(RefusedError):
+    """The registry refused, or gave other bytes than it was asked for.
+
+    What happened: the registry wants a login, has no such package, or a blob that it
+    sent does not have its digest.
+
+    What to do: log in, or look at repository and tag. Bytes with another digest are
+    never used: tell whoever runs the registry.
+    """
+
+    code = "registry-refused"
+    default_advice = "Look at repository and tag, or ask whoever runs the registry."

@@ -9,7 +9,7 @@ compares. Sources: OCI image-spec v1.1 (image layout, manifest); CNCF model-spec
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from tundish.kernel import canonical, digest
 from tundish.kernel.canonical import Json
@@ -26,8 +26,9 @@ WEIGHT_TYPE = "application/vnd.cncf.model.weight.v1.raw"
 WEIGHT_CONFIG_TYPE = "application/vnd.cncf.model.weight.config.v1.raw"
 DOC_TYPE = "application/vnd.cncf.model.doc.v1.raw"
 FILEPATH = "org.cncf.model.filepath"
+VERSION = "org.opencontainers.image.version"
+BLOBS = "blobs/sha256/"
 
-_BLOBS = "blobs/sha256/"
 _WEIGHT_CONFIGS = frozenset({"scenario.yaml", "golden.json", "envelope.json"})
 
 
@@ -46,13 +47,37 @@ def pack(files: Mapping[str, bytes], statement: PackageStatement) -> dict[str, b
             "annotations": {
                 "org.opencontainers.image.created": statement.created_at,
                 "org.opencontainers.image.title": statement.product,
-                "org.opencontainers.image.version": str(statement.version),
+                VERSION: str(statement.version),
             },
         }
     )
+    _add_index(entries, manifest, str(statement.version))
+    return entries
+
+
+def around(manifest: bytes, blobs: Iterable[bytes]) -> dict[str, bytes]:
+    """Return the layout of a manifest and its blobs, as ``pack`` would write it.
+
+    Nothing in it is trusted by this; ``check`` compares once the signature holds.
+
+    Raises:
+        PackageMalformedError: if the manifest names no version.
+    """
+    value = _object(manifest, "manifest")
+    notes = value.get("annotations")
+    version = notes.get(VERSION) if isinstance(notes, dict) else None
+    if not isinstance(version, str):
+        msg = "A package's manifest names no version."
+        raise PackageMalformedError(msg)
+    entries = {BLOBS + hex_part(digest.of_bytes(blob)): blob for blob in blobs}
+    _add_index(entries, manifest, version)
+    return entries
+
+
+def _add_index(entries: dict[str, bytes], manifest: bytes, version: str) -> None:
     entry = _blob(entries, manifest, MANIFEST_TYPE)
     entry["artifactType"] = ARTIFACT_TYPE
-    entry["annotations"] = {"org.opencontainers.image.ref.name": str(statement.version)}
+    entry["annotations"] = {"org.opencontainers.image.ref.name": version}
     index: dict[str, Json] = {
         "schemaVersion": 2,
         "mediaType": INDEX_TYPE,
@@ -60,7 +85,6 @@ def pack(files: Mapping[str, bytes], statement: PackageStatement) -> dict[str, b
     }
     entries["index.json"] = canonical.dumps(index)
     entries["oci-layout"] = canonical.dumps({"imageLayoutVersion": "1.0.0"})
-    return entries
 
 
 def unpack(entries: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -73,15 +97,10 @@ def unpack(entries: Mapping[str, bytes]) -> dict[str, bytes]:
         PackageMalformedError: if it is no layout with one manifest.
     """
     for name, body in entries.items():
-        if name.startswith(_BLOBS) and hex_part(digest.of_bytes(body)) != name[13:]:
+        if name.startswith(BLOBS) and hex_part(digest.of_bytes(body)) != name[13:]:
             msg = f"The blob {name[13:25]} of a package does not have its digest."
             raise PackageMalformedError(msg)
-    index = _object(entries.get("index.json"), "index.json")
-    manifests = index.get("manifests")
-    if not isinstance(manifests, list) or len(manifests) != 1:
-        msg = "A package's index has not exactly one manifest."
-        raise PackageMalformedError(msg)
-    manifest = _object(_find(entries, manifests[0]), "manifest")
+    manifest = _object(manifest_of(entries), "manifest")
     layers = manifest.get("layers")
     files: dict[str, bytes] = {}
     for layer in layers if isinstance(layers, list) else []:
@@ -92,6 +111,20 @@ def unpack(entries: Mapping[str, bytes]) -> dict[str, bytes]:
             raise PackageMalformedError(msg)
         files[path] = _find(entries, layer)
     return files
+
+
+def manifest_of(entries: Mapping[str, bytes]) -> bytes:
+    """Return the bytes of a layout's only manifest.
+
+    Raises:
+        PackageMalformedError: if it has none, or several.
+    """
+    index = _object(entries.get("index.json"), "index.json")
+    manifests = index.get("manifests")
+    if not isinstance(manifests, list) or len(manifests) != 1:
+        msg = "A package's index has not exactly one manifest."
+        raise PackageMalformedError(msg)
+    return _find(entries, manifests[0])
 
 
 def check(
@@ -121,7 +154,7 @@ def _layer(entries: dict[str, bytes], name: str, body: bytes) -> dict[str, Json]
 
 def _blob(entries: dict[str, bytes], body: bytes, media: str) -> dict[str, Json]:
     name = digest.of_bytes(body)
-    entries[_BLOBS + hex_part(name)] = body
+    entries[BLOBS + hex_part(name)] = body
     return {"mediaType": media, "digest": name, "size": len(body)}
 
 
@@ -141,7 +174,7 @@ def _config(
 
 def _find(entries: Mapping[str, bytes], entry: Json) -> bytes:
     name = entry.get("digest") if isinstance(entry, dict) else None
-    body = entries.get(_BLOBS + hex_part(name)) if isinstance(name, str) else None
+    body = entries.get(BLOBS + hex_part(name)) if isinstance(name, str) else None
     if body is None:
         msg = "A package's manifest names a blob that is not there."
         raise PackageMalformedError(msg)

@@ -214,8 +214,13 @@ def write_tar(package: Package, path: Path) -> None:
 
 def to_tar(package: Package) -> bytes:
     """Return the bytes that ``write_tar`` writes."""
+    return tarball.write(to_layout(package))
+
+
+def to_layout(package: Package) -> dict[str, bytes]:
+    """Return the entries of the package's OCI image layout."""
     files = {**package.files, SIGNATURE: package.signature}
-    return tarball.write(layout.pack(files, package.statement))
+    return layout.pack(files, package.statement)
 
 
 def read(
@@ -250,7 +255,17 @@ def read_tar(
     data: bytes, *, trusted: Sequence[VerifyKey], now: datetime, seen: Freshness
 ) -> Package:
     """Verify a package from the bytes of its tar; see ``read``."""
-    entries = tarball.read(data)
+    return read_layout(tarball.read(data), trusted=trusted, now=now, seen=seen)
+
+
+def read_layout(
+    entries: Mapping[str, bytes],
+    *,
+    trusted: Sequence[VerifyKey],
+    now: datetime,
+    seen: Freshness,
+) -> Package:
+    """Verify a package from the entries of its OCI image layout; see ``read``."""
     files = layout.unpack(entries)
     package = _verified(files, trusted)
     layout.check(entries, files, package.statement)

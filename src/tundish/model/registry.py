@@ -1,0 +1,282 @@
+"""Push packages to an OCI registry, and pull them.
+
+The registry is not trusted: what comes back is checked blob by blob against its digest,
+and the whole against the signature by whoever reads the package. Layers that are there
+already travel in neither direction. Source: OCI distribution-spec v1.1; ``oras`` speaks
+HTTP and the registry's authentication (it reads the login that ``docker login`` or
+``oras login`` left).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MethodType
+from typing import TYPE_CHECKING
+
+from tundish.kernel import canonical, digest
+from tundish.kernel.canonical import Json
+from tundish.kernel.digest import Digest, hex_part
+from tundish.kernel.errors import DocumentMalformedError, NotCanonicalError
+from tundish.model import layout, tarball
+from tundish.model.errors import (
+    PackageMalformedError,
+    PackageTooLargeError,
+    RegistryNameError,
+    RegistryRefusedError,
+    RegistryUnreachableError,
+)
+
+if TYPE_CHECKING:
+    import requests
+    from oras.container import Container
+    from oras.provider import Registry as OrasRegistry
+
+_REFERENCE = re.compile(
+    r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d{1,5})?"  # host and port
+    r"(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)+"  # repository
+    r"(?::[\w][\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
+)
+MAX_MANIFEST = 4 * 1024**2
+_BLOCK = 1024**2
+_FOUND, _MADE, _TAKEN, _ABSENT = 200, 201, 202, 404
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transfer:
+    """What travelled.
+
+    Attributes:
+        manifest: Digest of the manifest in the registry.
+        sent: Bytes that travelled.
+        spared: Bytes that were there already.
+    """
+
+    manifest: Digest
+    sent: int
+    spared: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registry:
+    """One repository of a registry, and a tag or digest in it.
+
+    Attributes:
+        reference: ``host[:port]/repository[:tag|@digest]``.
+        plain_http: Speak HTTP without TLS; for a registry on this machine only.
+        ca_file: The plant's own certificate authority, or ``None`` for the system's.
+    """
+
+    reference: str
+    plain_http: bool = False
+    ca_file: str | None = None
+
+    def push(self, entries: Mapping[str, bytes]) -> Transfer:
+        """Push the entries of a layout; blobs that the registry has are not sent.
+
+        Args:
+            entries: From ``layout.pack``: one manifest and its blobs.
+
+        Raises:
+            RegistryNameError, RegistryUnreachableError, RegistryRefusedError.
+        """
+        client, place = self._client()
+        body = layout.manifest_of(entries)
+        name = digest.of_bytes(body)
+        sent = spared = 0
+        for entry, blob in sorted(entries.items()):
+            if not entry.startswith(layout.BLOBS) or entry.endswith(hex_part(name)):
+                continue
+            known = Digest(f"sha256:{entry.removeprefix(layout.BLOBS)}")
+            if self._has(client, place, known):
+                spared += len(blob)
+                continue
+            self._send_blob(client, place, known, blob)
+            sent += len(blob)
+        answer = self._ask(
+            lambda: client.do_request(
+                f"{client.prefix}://{place.manifest_url()}",
+                "PUT",
+                data=body,
+                headers={"Content-Type": layout.MANIFEST_TYPE},
+            )
+        )
+        self._require(answer, {_FOUND, _MADE}, "the manifest")
+        return Transfer(manifest=name, sent=sent + len(body), spared=spared)
+
+    def pull(
+        self, have: Callable[[Digest], bytes | None] = lambda _: None
+    ) -> tuple[dict[str, bytes], Transfer]:
+        """Pull the layout that a tag or digest names.
+
+        Args:
+            have: Returns a blob that is on this machine already, or ``None``.
+
+        Returns:
+            The entries as ``layout.pack`` would make them, unverified but for their
+            digests, and what travelled.
+
+        Raises:
+            RegistryNameError, RegistryUnreachableError, RegistryRefusedError,
+            PackageMalformedError, PackageTooLargeError.
+        """
+        client, place = self._client()
+        body = self._body(
+            self._ask(
+                lambda: client.do_request(
+                    f"{client.prefix}://{place.manifest_url()}",
+                    "GET",
+                    headers={"Accept": layout.MANIFEST_TYPE},
+                    stream=True,
+                )
+            ),
+            MAX_MANIFEST,
+            f"the package {self.reference}",
+        )
+        name = digest.of_bytes(body)
+        if place.digest and place.digest != name:
+            msg = f"The registry gave another manifest than {place.digest[:19]}."
+            raise RegistryRefusedError(msg)
+        blobs: list[bytes] = []
+        sent, spared = len(body), 0
+        for known, size in _blobs_of(body):
+            kept = have(known)
+            if kept is not None and digest.of_bytes(kept) == known:
+                blobs.append(kept)
+                spared += len(kept)
+                continue
+            blobs.append(self._fetch_blob(client, place, known, size))
+            sent += len(blobs[-1])
+        entries = layout.around(body, blobs)
+        return entries, Transfer(manifest=name, sent=sent, spared=spared)
+
+    def _client(self) -> tuple[OrasRegistry, Container]:
+        # Late: only whoever pushes or pulls needs an HTTP client.
+        from oras.container import Container as Place  # noqa: PLC0415
+        from oras.provider import Registry as Client  # noqa: PLC0415
+
+        host, _, name = self.reference.partition("/")
+        if not _REFERENCE.fullmatch(self.reference):
+            msg = f"{self.reference[:80]!r} names no repository of a registry."
+            raise RegistryNameError(msg)
+        client = Client(insecure=self.plain_http, tls_verify=self.ca_file or True)
+        # oras tries five times and waits two minutes in all: people want to know now
+        once = getattr(Client.do_request, "__wrapped__", Client.do_request)
+        client.do_request = MethodType(once, client)
+        place = Place(name, registry=host)
+        place.registry = host  # oras takes a host without a dot for a namespace
+        client.auth.load_configs(place)
+        return client, place
+
+    def _has(self, client: OrasRegistry, place: Container, name: Digest) -> bool:
+        answer = self._ask(lambda: client.get_blob(place, name, head=True))
+        return int(answer.status_code) == _FOUND
+
+    def _send_blob(
+        self, client: OrasRegistry, place: Container, name: Digest, blob: bytes
+    ) -> None:
+        start = self._ask(
+            lambda: client.do_request(
+                f"{client.prefix}://{place.upload_blob_url()}", "POST"
+            )
+        )
+        self._require(start, {_TAKEN}, "the start of an upload")
+        where = start.headers.get("location", "")
+        if where.startswith("/"):
+            where = f"{client.prefix}://{place.registry}{where}"
+        joint = "&" if "?" in where else "?"
+        answer = self._ask(
+            lambda: client.do_request(
+                f"{where}{joint}digest={name}",
+                "PUT",
+                data=blob,
+                headers={"Content-Type": "application/octet-stream"},
+            )
+        )
+        self._require(answer, {_MADE}, f"the blob {name[7:19]}")
+
+    def _fetch_blob(
+        self, client: OrasRegistry, place: Container, name: Digest, size: int
+    ) -> bytes:
+        answer = self._ask(lambda: client.get_blob(place, name, stream=True))
+        body = self._body(answer, size, f"the blob {name[7:19]}")
+        if digest.of_bytes(body) != name:
+            msg = f"The registry gave other bytes than the blob {name[7:19]}."
+            raise RegistryRefusedError(msg)
+        return body
+
+    def _ask(self, request: Callable[[], requests.Response]) -> requests.Response:
+        import requests  # noqa: PLC0415  (as above)
+
+        host = self.reference.partition("/")[0]
+        try:
+            return request()
+        except requests.RequestException as error:
+            msg = f"The registry {host} cannot be reached ({type(error).__name__})."
+            raise RegistryUnreachableError(msg) from error
+        except ValueError as error:  # oras: no answer to a demand for a login
+            msg = f"The registry {host} wants a login, and there is none."
+            raise RegistryRefusedError(msg, advice=_LOGIN) from error
+
+    def _body(self, answer: requests.Response, limit: int, what: str) -> bytes:
+        import requests  # noqa: PLC0415  (as above)
+
+        self._require(answer, {_FOUND}, what)
+        parts, size = [], 0
+        try:
+            for part in answer.iter_content(_BLOCK):
+                size += len(part)
+                if size > limit:
+                    msg = f"The registry sends more than {limit} bytes for {what}."
+                    raise PackageTooLargeError(msg)
+                parts.append(part)
+        except requests.RequestException as error:
+            msg = f"The registry broke off while sending {what}."
+            raise RegistryUnreachableError(msg) from error
+        return b"".join(parts)
+
+    def _require(self, answer: requests.Response, right: set[int], what: str) -> None:
+        code = int(answer.status_code)
+        if code in right:
+            return
+        if code == _ABSENT:
+            msg = f"The registry does not have {what}."
+        else:
+            msg = f"The registry answered {code} to {what}."
+        advice = _LOGIN if code in {401, 403} else None
+        raise RegistryRefusedError(msg, advice=advice)
+
+
+_LOGIN = "Log in first: the login that 'docker login' or 'oras login' keeps is used."
+
+
+def _blobs_of(manifest: bytes) -> list[tuple[Digest, int]]:
+    """Return digest and size of the config and the layers that a manifest names."""
+    try:
+        value = canonical.loads_canonical(manifest)
+    except (DocumentMalformedError, NotCanonicalError) as error:
+        msg = f"The manifest is no package's: {error.message}"
+        raise PackageMalformedError(msg) from error
+    named: list[Json] = []
+    if isinstance(value, dict):
+        layers = value.get("layers")
+        named = [value.get("config"), *(layers if isinstance(layers, list) else [])]
+    found = []
+    for entry in named:
+        size = entry.get("size") if isinstance(entry, dict) else None
+        name = entry.get("digest") if isinstance(entry, dict) else None
+        sound = isinstance(size, int) and size >= 0 and isinstance(name, str)
+        if not (sound and digest.is_digest(str(name))):
+            msg = "The manifest names a blob without digest or size."
+            raise PackageMalformedError(msg)
+        found.append((Digest(str(name)), int(str(size))))
+    if not named or len(found) > tarball.MAX_FILES:
+        msg = (
+            f"The manifest names {len(found)} blobs; 1 to {tarball.MAX_FILES} are read."
+        )
+        raise PackageMalformedError(msg)
+    if sum(size for _, size in found) > tarball.MAX_BYTES:
+        msg = f"The package is larger than {tarball.MAX_BYTES} bytes."
+        raise PackageTooLargeError(msg)
+    return found
