@@ -29,7 +29,14 @@ from tundish.data.truth.signals import (
 )
 
 START_US = 1_767_225_600 * SECOND
-_AT_STOP = frozenset({("at-stop", "TIC2_OP.%"), ("at-stop", "TIC30_OP.%")})
+_KNOWN = frozenset(
+    {
+        ("at-stop", "TIC2_OP.%"),  # valves saturate, analysers hold
+        ("at-stop", "TIC30_OP.%"),
+        ("interpolated", "AI7.%"),
+        ("interpolated", "AI7.ppm"),
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +125,7 @@ def reactor(rng: Generator) -> Plant:
         "JI8.kW": shown(11 + 0.1 * flow + 0.3 * np.abs(wander(rng, n, 8)) ** 1.5, 3),
     }
     return Plant(
-        kind="reactor", tags=tags, us=_clock(n, 60), target=quality, known=_AT_STOP
+        kind="reactor", tags=tags, us=_clock(n, 60), target=quality, known=_KNOWN
     )
 
 
@@ -245,7 +252,7 @@ def column(rng: Generator) -> Plant:
         us=_clock(n, 30),
         period_s=30,
         target=target,
-        known=_AT_STOP,
+        known=_KNOWN,
     )
 
 
@@ -338,7 +345,7 @@ def historian(rng: Generator) -> Plant:
         name: compressed(values, 0.25 * float(np.std(values))) if i % 3 == 0 else values
         for i, (name, values) in enumerate(plant.tags.items())
     }
-    return Plant(kind="historian", tags=tags, us=plant.us, period_s=30, known=_AT_STOP)
+    return Plant(kind="historian", tags=tags, us=plant.us, period_s=30, known=_KNOWN)
 
 
 Make = Callable[[Generator], Plant]

@@ -49,7 +49,7 @@ def loop(
     values, valves = np.empty(len(load)), np.empty(len(load))
     noise = rng.normal(size=len(load)) * 0.02
     for i in range(len(load)):
-        error = set_point[i] - value
+        error = set_point[i] - value - noise[i]
         valve = gain * (error + integral)
         if 0 < valve < 100:
             integral += error / 12
