@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import sqrt
 from typing import Literal
 
@@ -88,6 +88,100 @@ class Spot:
     stretches: tuple[tuple[int, int], ...] = ()
 
 
+def finding(
+    indicator: str, kind: str, table: str, spot: Spot, *, what: str, mend: str
+) -> Finding:
+    """Return a finding; its worth is the kind's weight times the root of its share."""
+    share = min(1.0, spot.rows / max(1, spot.total))
+    return Finding(
+        indicator=indicator,
+        kind=kind,
+        table=table,
+        tag=spot.tag,
+        unit=spot.unit,
+        first=spot.first,
+        last=spot.last,
+        rows=spot.rows,
+        what=what,
+        mend=mend,
+        cost=f"{spot.rows:,} of {spot.total:,} {spot.counted} ({percent(share)}).",
+        cost_share=share,
+        stretches=spot.stretches,
+        worth=KINDS[kind].weight * sqrt(share),
+    )
+
+
+@dataclass
+class Remarks:
+    """Collects the findings of one indicator about things that are no rows of values.
+
+    Attributes:
+        table: The folder or file they are about.
+        indicator: The indicator.
+        counted: What is counted: pictures, questions, events.
+    """
+
+    table: str
+    indicator: str
+    counted: str
+    found: list[Finding] = field(default_factory=list)
+
+    def add(  # noqa: PLR0913  (what a finding says)
+        self,
+        kind: str,
+        what: str,
+        mend: str,
+        *,
+        names: Sequence[str] = (),
+        bad: int | None = None,
+        of: int,
+        tag: str = "",
+    ) -> None:
+        """Write down a finding.
+
+        Args:
+            kind: Key of ``KINDS``.
+            what: What was found.
+            mend: What to do.
+            names: The things concerned; the first and the last are shown.
+            bad: How many they are, if not all are named.
+            of: How many were looked at.
+            tag: A class, a field or an activity it is about.
+        """
+        spot = Spot(
+            tag=tag,
+            unit="",
+            first=names[0] if names else "all",
+            last=names[-1] if names else "all",
+            rows=len(names) if bad is None else bad,
+            total=of,
+            counted=self.counted,
+        )
+        self.found.append(
+            finding(self.indicator, kind, self.table, spot, what=what, mend=mend)
+        )
+
+    def tally(
+        self,
+        bad: int,
+        of: int,
+        detail: str = "",
+        *,
+        scope: Scope = "signals",
+        value: float | None = None,
+    ) -> Tally:
+        """Return the indicator's tally with what was found."""
+        return Tally(
+            id=self.indicator,
+            bad=bad,
+            of=of,
+            scope=scope,
+            detail=detail,
+            value=value,
+            findings=tuple(self.found),
+        )
+
+
 @dataclass
 class Notes:
     """Collects the findings of one indicator in one table."""
@@ -105,24 +199,9 @@ class Notes:
 
     def add(self, kind: str, spot: Spot, what: str, mend: str) -> None:
         """Write down a finding."""
-        share = min(1.0, spot.rows / max(1, spot.total))
+        placed = replace(spot, tag=spot.tag or self._only())
         self.found.append(
-            Finding(
-                indicator=self.indicator,
-                kind=kind,
-                table=self.sheet.name,
-                tag=spot.tag or self._only(),
-                unit=spot.unit,
-                first=spot.first,
-                last=spot.last,
-                rows=spot.rows,
-                what=what,
-                mend=mend,
-                cost=f"{spot.rows:,} of {spot.total:,} {spot.counted} ({percent(share)}).",
-                cost_share=share,
-                stretches=spot.stretches,
-                worth=KINDS[kind].weight * sqrt(share),
-            )
+            finding(self.indicator, kind, self.sheet.name, placed, what=what, mend=mend)
         )
 
     def _only(self) -> str:

@@ -29,7 +29,9 @@ ON_PAPER = frozenset(("Q12", "Q24", "Q27", "Q28", "Q30"))
 """What is said about the data and not by it: named last among what decided."""
 
 
-def indicators(tallies: Iterable[Tally]) -> tuple[list[Indicator], list[NotMeasured]]:
+def indicators(
+    tallies: Iterable[Tally], specs: Sequence[IndicatorSpec] = SPECS
+) -> tuple[list[Indicator], list[NotMeasured]]:
     """Add up the tallies and hold each indicator against its threshold.
 
     Signals and labels are added up apart and the lower share counts: thirty labels must
@@ -38,7 +40,7 @@ def indicators(tallies: Iterable[Tally]) -> tuple[list[Indicator], list[NotMeasu
     every = list(tallies)
     measured: list[Indicator] = []
     absent: list[NotMeasured] = []
-    for spec in SPECS:
+    for spec in specs:
         mine = [tally for tally in every if tally.id == spec.id]
         scopes = [[t for t in mine if t.scope == s] for s in ("signals", "labels")]
         counted = [scope for scope in scopes if sum(t.of for t in scope) > 0]
@@ -150,16 +152,17 @@ def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return (*top, *(f for f in ranked if id(f) not in chosen))
 
 
-def report(
+def report(  # noqa: PLR0913  (what a grade is made of)
     name: str,
     task: str,
     tables: dict[str, int],
     tallies: Sequence[Tally],
     gates: Sequence[Gate],
     assumptions: Sequence[Assumption],
+    specs: Sequence[IndicatorSpec] = SPECS,
 ) -> GradeReport:
-    """Put a grade together."""
-    measured, absent = indicators(tallies)
+    """Put a grade together; ``specs`` are those of the kind of data."""
+    measured, absent = indicators(tallies, specs)
     findings = in_order(f for tally in tallies for f in tally.findings)
     letter, why = letter_of(gates, measured, findings)
     return GradeReport(

@@ -1,0 +1,1 @@
+"""Grading folders of pictures: each module answers a few indicators."""
