@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tundish.cli import main
 
@@ -48,3 +49,23 @@ def test_a_letter_can_be_asked_for(
 ) -> None:
     assert main.status(["grade", "mix.csv", "--at-least", letter]) == code
     assert "Grade B" in capsys.readouterr().out
+
+
+def test_a_folder_of_pictures_is_graded_as_one(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(1)
+    for name in ("good", "bad"):
+        (here / "parts" / name).mkdir(parents=True)
+        for i in range(4):
+            pixels = rng.integers(0, 256, (40, 40), dtype=np.uint8)
+            Image.fromarray(pixels).save(here / "parts" / name / f"{i}.png")
+    assert main.status(["grade", "parts"]) == 0
+    shown = capsys.readouterr().out
+    assert "pictures that can be read" in shown
+    assert "--kind table" in " ".join(shown.split())
+
+
+def test_an_unknown_kind_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.status(["grade", "mix.csv", "--kind", "sound"]) == 2
+    assert "table, images, texts" in capsys.readouterr().err

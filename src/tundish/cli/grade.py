@@ -13,6 +13,7 @@ from tundish.cli.options import AsJson, Mirror, nearby
 
 if TYPE_CHECKING:
     from tundish.data.card.card import Use
+    from tundish.data.grade.kind import DataKind
     from tundish.data.grade.report import GradeReport
     from tundish.flows.report.grade_words import Language
 
@@ -42,6 +43,10 @@ def grade(  # noqa: PLR0913  (a command's options)
     time_zone: Annotated[
         str | None, typer.Option(help="Zone of local times, e.g. Asia/Shanghai.")
     ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(help="What the data is: table, images, texts or events."),
+    ] = None,
     licence: Annotated[
         str | None, typer.Option(help="The data's licence or terms, if you know them.")
     ] = None,
@@ -67,7 +72,8 @@ def grade(  # noqa: PLR0913  (a command's options)
 
     options = GradeOptions(
         scenario=scenario, site=site, time=time, unit=unit, target=target,
-        time_zone=time_zone, licence=licence, use=chosen_use(use),
+        time_zone=time_zone, kind=chosen_kind(kind), licence=licence,
+        use=chosen_use(use),
     )  # fmt: skip
     page = PageWish(file=html, language=language(lang)) if html else None
     with show.working(f"Grading {data}") as tell:
@@ -87,6 +93,16 @@ def grade(  # noqa: PLR0913  (a command's options)
             show.line(f"Page: {html}")
     if at_least and report.letter > at_least.upper():
         raise typer.Exit(NOT_GOOD_ENOUGH)
+
+
+def chosen_kind(said: str | None) -> DataKind | None:
+    for kind in ("table", "images", "texts", "events"):
+        if said == kind:
+            return kind
+    if said is None:
+        return None
+    msg = f"--kind is one of table, images, texts and events, not {said}."
+    raise typer.BadParameter(msg)
 
 
 def show_grade(report: GradeReport) -> None:

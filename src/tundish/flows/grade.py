@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tundish.catalog import library
@@ -11,8 +12,10 @@ from tundish.data.card.beside import Known, of_folder
 from tundish.data.card.card import Use
 from tundish.data.card.catalogued import card_of
 from tundish.data.grade.bound import graded_bound
-from tundish.data.grade.checks import Graded
+from tundish.data.grade.checks import Brief, Graded
 from tundish.data.grade.file import graded_file
+from tundish.data.grade.images.grading import grade_images
+from tundish.data.grade.kind import DataKind, kind_of
 from tundish.data.grade.pictures import draw
 from tundish.data.grade.report import GradeReport
 from tundish.flows.fetch import Located, Progress, locate
@@ -24,6 +27,8 @@ from tundish.kernel.clock import SystemClock
 from tundish.kernel.errors import PathMissingError
 from tundish.kernel.records import Record
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 class GradeOptions(Record):
     """What is known of the data beside its bytes; all of it may be left out.
@@ -34,6 +39,7 @@ class GradeOptions(Record):
         time, unit, target: Names of columns.
         task: ``regress`` or ``anomaly``.
         time_zone: Zone of local times.
+        kind: ``table``, ``images``, ``texts`` or ``events``; found from the data if absent.
         licence: The data's licence or terms.
         use: What is meant to be done with the data: ``product``, ``research``, ``internal``.
     """
@@ -45,6 +51,7 @@ class GradeOptions(Record):
     target: str | None = None
     task: Task | None = None
     time_zone: str | None = None
+    kind: DataKind | None = None
     licence: str | None = None
     use: Use | None = None
 
@@ -83,7 +90,10 @@ def grade(
     located = locate(data, mirror=mirror, progress=progress)
     tell("reading and grading")
     site = chosen.site or (located.entry.grade.site if located.entry else None)
-    graded = _bound(located, chosen, site) if site else _file(located, data, chosen)
+    if site:
+        graded = _bound(located, chosen, site)
+    else:
+        graded = _own(located, Path(data), chosen, tell)
     report = graded.report
     if page is not None:
         _write_page(graded, page)
@@ -115,10 +125,31 @@ def _bound(located: Located, options: GradeOptions, name: str) -> Graded:
     )
 
 
-def _file(located: Located, data: str, options: GradeOptions) -> Graded:
-    path = Path(data)
+def _own(located: Located, path: Path, options: GradeOptions, tell: Progress) -> Graded:
+    """Grade data of one's own as the kind it is."""
+    kind = options.kind or kind_of(path)
+    if kind == "images":
+        brief = _brief(located, options)
+        report = grade_images(path, brief, target=options.target, progress=tell)
+        return Graded(report=report)
+    return _table(located, path, options)
+
+
+def _brief(located: Located, options: GradeOptions) -> Brief:
+    return Brief(
+        name=located.name,
+        task=options.task or "unsaid",
+        now_us=round((SystemClock().now() - _EPOCH) / timedelta(microseconds=1)),
+        licence=options.licence or located.licence,
+        licence_kind=located.entry.licence.kind if located.entry else None,
+        known=_known(located),
+        use=options.use,
+    )
+
+
+def _table(located: Located, path: Path, options: GradeOptions) -> Graded:
     if path.is_dir():
-        msg = f"{data} is a folder, and no site profile says what its files are."
+        msg = f"{path} is a folder, and no site profile says what its files are."
         raise PathMissingError(
             msg, advice="Name a file, or bind the folder with --site FILE."
         )

@@ -35,6 +35,7 @@ DRAFT_PIXELS = 4_000_000
 THUMB = 32
 COMPARED = 768
 PATCHES = 16
+STANDARD_TABLE = 3_688  # sum of the luminance table in ITU-T T.81, annex K
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
 _SOFTWARE, _ARTIST, _GPS, _OWNER = 0x0131, 0x013B, 0x8825, 0xA430
 _TINY = 1e-9
@@ -136,9 +137,12 @@ def header(picture: Image.Image, data: bytes) -> dict[str, Json]:
 
 
 def _tables(picture: Image.Image) -> str:
+    """Return the JPEG quality that the tables come nearest to, and their digest."""
     tables = getattr(picture, "quantization", {})
     text = ";".join(f"{k}:{list(tables[k])}" for k in sorted(tables))
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    scale = 100 * sum(tables.get(0, ())) / STANDARD_TABLE
+    quality = (200 - scale) / 2 if scale <= 100 else 5000 / scale
+    return f"quality {quality:.0f} ({hashlib.sha256(text.encode()).hexdigest()[:6]})"
 
 
 def _software(picture: Image.Image) -> str:

@@ -23,6 +23,14 @@ SERIAL_SHARE = 0.8
 SHARED_MOST = 0.5
 DENSE = 0.5
 PER_SERIAL = 12
+FIRST = (
+    "file format",
+    "quantisation tables",
+    "compression mark",
+    "software tag",
+    "size",
+    "colour mode",
+)  # fmt: skip  (what people understand, and what shows in the pixels)
 _TOKEN = re.compile(r"[A-Za-z]*\d{3,}[A-Za-z]?")
 _SERIAL_WORD = re.compile(
     r"^(sn|ser|serial|id|uid|part|dmc|panel|board|wafer|vin)", re.IGNORECASE
@@ -120,7 +128,11 @@ def _telling(some: list[Seen], mine: list[bool]) -> list[tuple[str, float]]:
         skill = _skill([one.look.header.get(field, "absent") for one in some], mine)
         if skill >= DIFFERS:
             found.append((field, skill))
-    return sorted(found, key=lambda pair: (-round(pair[1], 3), pair[0]))
+    return sorted(found, key=lambda pair: (-round(pair[1], 1), _rank(pair[0]), pair[0]))
+
+
+def _rank(field: str) -> int:
+    return FIRST.index(field) if field in FIRST else len(FIRST)
 
 
 def _skill(values: list[str], mine: list[bool]) -> float:
@@ -181,13 +193,13 @@ def _shared_shots(scene: Scene, twins: Twins, remarks: Remarks) -> list[str]:
         (
             "label-conflict",
             "label",
-            "the same shot stands in two classes",
+            "two classes",
             "Decide which class is true, and remove the other copy.",
         ),
         (
             "leak",
             "part",
-            "the same shot stands in two parts of the split",
+            "two parts of the split",
             "Remove it from the fitted part; split by part number, not by picture.",
         ),
     ):
@@ -201,13 +213,17 @@ def _shared_shots(scene: Scene, twins: Twins, remarks: Remarks) -> list[str]:
         concerned = [one for group in found for one in group]
         remarks.add(
             kind,
-            f"{len(found):,} times {what}: {' and '.join(names(list(found[0]))[:3])}.",
+            f"{_shots(len(found))} in {what}: {' and '.join(names(list(found[0]))[:3])}.",
             mend,
             names=names(concerned),
             of=len(scene.sound),
         )
         bad += names(concerned)
     return bad
+
+
+def _shots(count: int) -> str:
+    return "one shot stands" if count == 1 else f"{count:,} shots stand"
 
 
 def _serials(scene: Scene, remarks: Remarks, field: str) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tundish.data.grade.images.scene import Scene, Seen, examples, names
+from tundish.data.grade.images.shown import BLANK_STD
 from tundish.data.grade.tally import Tally
 from tundish.data.images.looking import compare
 
@@ -16,6 +17,7 @@ ALIKE = 0.93
 LOCAL = 20.0
 NEAR = 0.85
 DIMENSIONS = 64
+MANY = 512
 MOST_PAIRS = 4_000
 NEIGHBOURS = 3
 _BLOCK = 1_024
@@ -47,16 +49,15 @@ def find_twins(scene: Scene) -> Twins:
     """Find pictures of one and the same shot.
 
     Equal pixels are found by digest. Others are looked for among nearest neighbours of
-    small copies (whitened principal components, so that what all parts of a type share
-    does not count) and are claimed only if their fine detail agrees: two shots of one
+    small copies (among many also by whitened principal components, so that what all
+    parts of a type share does not count) and are claimed only if their fine detail agrees: two shots of one
     part, or of two parts on one place, differ in noise and fractions of a pixel.
     """
     by_digest: dict[str, list[Seen]] = defaultdict(list)
-    for one in scene.sound:
+    for one in (one for one in scene.sound if one.look.std >= BLANK_STD):
         by_digest[one.look.digest].append(one)
     exact = tuple(tuple(g) for g in by_digest.values() if len(g) > 1)
-    single = [group[0] for group in by_digest.values() if group[0].look.std > 1.5]
-    pairs = _candidates(single)
+    pairs = _candidates([group[0] for group in by_digest.values()])
     kept = pairs[:MOST_PAIRS]
     found = compare([(a.shot.path, b.shot.path) for a, b in kept])
     near = tuple(
@@ -107,7 +108,15 @@ def _candidates(some: list[Seen]) -> list[Pair]:
     thumbs = np.array([one.look.thumb for one in some], dtype=np.float32)
     thumbs -= thumbs.mean(axis=1, keepdims=True)
     thumbs /= np.maximum(thumbs.std(axis=1, keepdims=True), 1e-3)
-    points = _whitened(thumbs)
+    found = _neighbours(_unit(thumbs - thumbs.mean(axis=0)))
+    if len(some) >= MANY:
+        found |= _neighbours(_whitened(thumbs))
+    ranked = sorted(found, key=lambda pair: (-found[pair], pair))
+    return [(some[a], some[b]) for a, b in ranked if _agree(thumbs[a], thumbs[b])]
+
+
+def _neighbours(points: NDArray[np.float32]) -> dict[tuple[int, int], float]:
+    """Return the nearest neighbours among unit vectors: pair -> cosine."""
     found: dict[tuple[int, int], float] = {}
     for start in range(0, len(points), _BLOCK):
         close = points[start : start + _BLOCK] @ points.T
@@ -120,8 +129,7 @@ def _candidates(some: list[Seen]) -> list[Pair]:
                 a, b = sorted((int(row) + start, int(best[row])))
                 found[a, b] = float(value[row])
             close[rows, best] = -1.0
-    ranked = sorted(found, key=lambda pair: (-found[pair], pair))
-    return [(some[a], some[b]) for a, b in ranked if _agree(thumbs[a], thumbs[b])]
+    return found
 
 
 def _agree(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
@@ -131,11 +139,9 @@ def _agree(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
 def _whitened(thumbs: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return unit vectors in which what all pictures share has no weight."""
     centred = thumbs - thumbs.mean(axis=0)
-    if len(centred) <= 3:
-        return _unit(thumbs)
     moments = (centred.T @ centred) / len(centred)
     levels, axes = np.linalg.eigh(moments.astype(np.float64))
-    keep = min(DIMENSIONS, len(centred) - 1)
+    keep = DIMENSIONS
     floor = max(float(levels[-1]) * 1e-4, 1e-9)
     scales = np.sqrt(np.maximum(levels[-keep:], floor))
     return _unit((centred @ (axes[:, -keep:] / scales)).astype(np.float32))
