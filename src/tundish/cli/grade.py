@@ -96,6 +96,7 @@ def grade(  # noqa: PLR0913  (a command's options)
 
 
 def chosen_kind(said: str | None) -> DataKind | None:
+    """Return the kind of data that was asked for; refuse an unknown one."""
     for kind in ("table", "images", "texts", "events"):
         if said == kind:
             return kind

@@ -78,7 +78,6 @@ KINDS: dict[str, Kind] = {
     "mask-size": Kind(6.0, certain=True),
     "mask-empty": Kind(3.0),
     "imbalance": Kind(4.0),
-    "person": Kind(10.0, certain=True),
     # texts
     "empty-text": Kind(4.0, certain=True),
     "garbled": Kind(5.0, certain=True),
