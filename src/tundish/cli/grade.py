@@ -56,6 +56,10 @@ def grade(  # noqa: PLR0913  (a command's options)
             help="What for: product, research or internal; decides on licences."
         ),
     ] = None,
+    sheet: Annotated[
+        str | None,
+        typer.Option(help="Which sheet, member or variable of a file with several."),
+    ] = None,
     at_least: Annotated[
         str | None, typer.Option(help="End with exit code 1 below this letter.")
     ] = None,
@@ -73,7 +77,7 @@ def grade(  # noqa: PLR0913  (a command's options)
     options = GradeOptions(
         scenario=scenario, site=site, time=time, unit=unit, target=target,
         time_zone=time_zone, kind=chosen_kind(kind), licence=licence,
-        use=chosen_use(use),
+        use=chosen_use(use), sheet=sheet,
     )  # fmt: skip
     page = PageWish(file=html, language=language(lang)) if html else None
     with show.working(f"Grading {data}") as tell:

@@ -11,20 +11,22 @@ from tundish.data.binding import bind
 from tundish.data.card.beside import Known, of_folder
 from tundish.data.card.card import Use
 from tundish.data.card.catalogued import card_of
+from tundish.data.folder import read_folder
 from tundish.data.grade.bound import graded_bound
 from tundish.data.grade.checks import Brief, Graded
 from tundish.data.grade.file import graded_file
+from tundish.data.grade.folder import graded_folder
 from tundish.data.grade.images.grading import grade_images
 from tundish.data.grade.kind import DataKind, kind_of
 from tundish.data.grade.pictures import draw
 from tundish.data.grade.report import GradeReport
+from tundish.data.roles import Named
 from tundish.flows.fetch import Located, Progress, locate
 from tundish.flows.report.grade_words import Language
 from tundish.flows.workspace import Workspace
 from tundish.kernel import digest as digests
 from tundish.kernel import paths
 from tundish.kernel.clock import SystemClock
-from tundish.kernel.errors import PathMissingError
 from tundish.kernel.records import Record
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -42,6 +44,7 @@ class GradeOptions(Record):
         kind: ``table``, ``images``, ``texts`` or ``events``; found from the data if absent.
         licence: The data's licence or terms.
         use: What is meant to be done with the data: ``product``, ``research``, ``internal``.
+        sheet: Which of several tables in a file.
     """
 
     scenario: str | None = None
@@ -54,6 +57,7 @@ class GradeOptions(Record):
     kind: DataKind | None = None
     licence: str | None = None
     use: Use | None = None
+    sheet: str | None = None
 
 
 class PageWish(Record):
@@ -149,10 +153,7 @@ def _brief(located: Located, options: GradeOptions) -> Brief:
 
 def _table(located: Located, path: Path, options: GradeOptions) -> Graded:
     if path.is_dir():
-        msg = f"{path} is a folder, and no site profile says what its files are."
-        raise PathMissingError(
-            msg, advice="Name a file, or bind the folder with --site FILE."
-        )
+        return _folder(located, path, options)
     return graded_file(
         path,
         now=SystemClock().now(),
@@ -162,6 +163,25 @@ def _table(located: Located, path: Path, options: GradeOptions) -> Graded:
         task=options.task,
         time_zone=options.time_zone,
         licence=options.licence or located.licence,
+        use=options.use,
+        sheet=options.sheet,
+    )
+
+
+def _folder(located: Located, path: Path, options: GradeOptions) -> Graded:
+    return graded_folder(
+        read_folder(path, sheet=options.sheet),
+        Named(
+            time=options.time,
+            unit=options.unit,
+            target=options.target,
+            time_zone=options.time_zone,
+            task="regress" if options.target else options.task,
+        ),
+        now=SystemClock().now(),
+        licence=options.licence or located.licence,
+        licence_kind=located.entry.licence.kind if located.entry else None,
+        known=_known(located),
         use=options.use,
     )
 
