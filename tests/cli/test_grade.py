@@ -69,3 +69,14 @@ def test_a_folder_of_pictures_is_graded_as_one(
 def test_an_unknown_kind_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.status(["grade", "mix.csv", "--kind", "sound"]) == 2
     assert "table, images, texts" in capsys.readouterr().err
+
+
+def test_a_task_is_named_or_refused(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.status(["grade", "mix.csv", "--task", "guess"]) == 2
+    assert "regress, diagnose and anomaly" in capsys.readouterr().err
+    assert main.status(["grade", "mix.csv", "--target", "c"]) == 0
+    assert "model gain over the plain baseline" in capsys.readouterr().out
+    assert main.status(["grade", "mix.csv", "--target", "c", "--quick"]) == 0
+    assert "model gain over the plain baseline:" not in capsys.readouterr().out

@@ -13,6 +13,7 @@ from tundish.cli.options import AsJson, Mirror, nearby
 
 if TYPE_CHECKING:
     from tundish.data.card.card import Use
+    from tundish.data.grade.file import Task
     from tundish.data.grade.kind import DataKind
     from tundish.data.grade.report import GradeReport
     from tundish.flows.report.grade_words import Language
@@ -40,6 +41,10 @@ def grade(  # noqa: PLR0913  (a command's options)
     target: Annotated[
         str | None, typer.Option(help="Name of the column to be estimated.")
     ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="regress (a number), diagnose (a class) or anomaly."),
+    ] = None,
     time_zone: Annotated[
         str | None, typer.Option(help="Zone of local times, e.g. Asia/Shanghai.")
     ] = None,
@@ -56,10 +61,9 @@ def grade(  # noqa: PLR0913  (a command's options)
             help="What for: product, research or internal; decides on licences."
         ),
     ] = None,
-    sheet: Annotated[
-        str | None,
-        typer.Option(help="Which sheet, member or variable of a file with several."),
-    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Leave out what fits models.")
+    ] = False,
     at_least: Annotated[
         str | None, typer.Option(help="End with exit code 1 below this letter.")
     ] = None,
@@ -76,8 +80,8 @@ def grade(  # noqa: PLR0913  (a command's options)
 
     options = GradeOptions(
         scenario=scenario, site=site, time=time, unit=unit, target=target,
-        time_zone=time_zone, kind=chosen_kind(kind), licence=licence,
-        use=chosen_use(use), sheet=sheet,
+        task=task_of(task), time_zone=time_zone, kind=chosen_kind(kind),
+        licence=licence, use=chosen_use(use), quick=quick,
     )  # fmt: skip
     page = PageWish(file=html, language=language(lang)) if html else None
     with show.working(f"Grading {data}") as tell:
@@ -143,6 +147,9 @@ def show_grade(report: GradeReport) -> None:
         ["id", "indicator", "指标", "value", "limit", "", "why this limit"],
         rows,
     )
+    for indicator in report.indicators:
+        if indicator.unit == "score":
+            show.line(f"{indicator.name_en}: {indicator.detail}.", "dim")
     for assumption in report.assumptions:
         show.line(
             f"Assumed: {assumption.what} ({assumption.why}). Otherwise: {assumption.otherwise}",
@@ -169,3 +176,14 @@ def language(text: str) -> Language:
         msg = f"'{text}' is no language of the pages; they are written in en and zh."
         raise typer.BadParameter(msg)
     return "zh" if text == "zh" else "en"
+
+
+def task_of(text: str | None) -> Task | None:
+    """Return a task that data can be graded for."""
+    tasks: dict[str | None, Task | None] = {
+        None: None, "regress": "regress", "diagnose": "diagnose", "anomaly": "anomaly",
+    }  # fmt: skip
+    if text not in tasks:
+        msg = f"'{text}' is no task; there are regress, diagnose and anomaly."
+        raise typer.BadParameter(msg)
+    return tasks[text]

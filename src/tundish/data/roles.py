@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tundish.data.columns import floats
 from tundish.data.errors import ColumnMissingError, TimeUnreadableError
 from tundish.data.table import Assumption, Table
+from tundish.data.target import find_target
 from tundish.data.times import NO_TIME, Times, parse_elapsed, parse_times
 
 _TIME_NAME = re.compile(
@@ -28,9 +29,6 @@ _UNIT_NAME = re.compile(
     r"设备|批",
     re.IGNORECASE,
 )
-_TARGET_NAME = re.compile(
-    r"^(y|target|label|quality|class|output|taste)$", re.IGNORECASE
-)
 _MOST_TEXTS = 40
 _MIN_BLOCK = 5.0
 _MIN_BLOCKS = 3
@@ -45,6 +43,7 @@ class Roles:
         times: The times of the rows, or ``None``.
         unit: Column of the machine or batch, or ``None``.
         target: Column of the target, or ``None``.
+        task: The task as named, or as the target says; ``None`` if nobody said.
         numbers: Columns of numbers that are signals.
         set_aside: Columns of numbers that are none: row numbers, positions in a batch.
         assumptions: What was assumed.
@@ -53,6 +52,7 @@ class Roles:
     times: Times | None
     unit: str | None
     target: str | None
+    task: str | None
     numbers: tuple[str, ...]
     set_aside: tuple[str, ...]
     assumptions: tuple[Assumption, ...]
@@ -90,10 +90,11 @@ def find_roles(table: Table, named: Named) -> Roles:
     if unit is None:
         unit, assumption = _found_unit(table, times)
         said += [assumption] if assumption else []
-    target = named.target
-    if target is None and named.task == "regress":
-        target, assumption = _found_target(table)
-        said += [assumption] if assumption else []
+    found = find_target(
+        table, named.target, named.task, {times.column if times else None, unit}
+    )
+    target = found.column
+    said += found.assumptions
     taken = {times.column if times else None, unit, target}
     free = [s for s in _numeric(table) if s.name not in taken]
     aside = _positions(free, table, unit)
@@ -111,6 +112,7 @@ def find_roles(table: Table, named: Named) -> Roles:
         target=target,
         numbers=tuple(s.name for s in free if s.name not in aside),
         set_aside=aside,
+        task=found.task,
         assumptions=tuple(said),
     )
 
@@ -265,18 +267,6 @@ def _restarts(table: Table, times: Times | None, changes: NDArray[np.bool_]) -> 
         if bool((back == starts).all() and (on | back).all()):
             return True
     return False
-
-
-def _found_target(table: Table) -> tuple[str | None, Assumption | None]:
-    for series in _numeric(table):
-        if _TARGET_NAME.match(series.name):
-            said = Assumption(
-                what=f"{series.name} is the target",
-                why="its name says so and the task needs one",
-                otherwise="name another column with --target",
-            )
-            return series.name, said
-    return None, None
 
 
 def _positions(

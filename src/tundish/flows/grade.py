@@ -6,27 +6,24 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tundish.catalog import library
-from tundish.catalog.scenario import Task
 from tundish.data.binding import bind
 from tundish.data.card.beside import Known, of_folder
 from tundish.data.card.card import Use
 from tundish.data.card.catalogued import card_of
-from tundish.data.folder import read_folder
 from tundish.data.grade.bound import graded_bound
 from tundish.data.grade.checks import Brief, Graded
-from tundish.data.grade.file import graded_file
-from tundish.data.grade.folder import graded_folder
+from tundish.data.grade.file import Task, graded_file
 from tundish.data.grade.images.grading import grade_images
 from tundish.data.grade.kind import DataKind, kind_of
 from tundish.data.grade.pictures import draw
 from tundish.data.grade.report import GradeReport
-from tundish.data.roles import Named
 from tundish.flows.fetch import Located, Progress, locate
 from tundish.flows.report.grade_words import Language
 from tundish.flows.workspace import Workspace
 from tundish.kernel import digest as digests
 from tundish.kernel import paths
 from tundish.kernel.clock import SystemClock
+from tundish.kernel.errors import PathMissingError
 from tundish.kernel.records import Record
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -39,12 +36,12 @@ class GradeOptions(Record):
         scenario: A contract to grade against; found from the site if not named.
         site: The site profile that binds the data.
         time, unit, target: Names of columns.
-        task: ``regress`` or ``anomaly``.
+        task: ``regress`` (a number), ``diagnose`` (a class) or ``anomaly``.
         time_zone: Zone of local times.
         kind: ``table``, ``images``, ``texts`` or ``events``; found from the data if absent.
         licence: The data's licence or terms.
         use: What is meant to be done with the data: ``product``, ``research``, ``internal``.
-        sheet: Which of several tables in a file.
+        quick: True leaves out the indicators that fit models.
     """
 
     scenario: str | None = None
@@ -57,7 +54,7 @@ class GradeOptions(Record):
     kind: DataKind | None = None
     licence: str | None = None
     use: Use | None = None
-    sheet: str | None = None
+    quick: bool = False
 
 
 class PageWish(Record):
@@ -126,6 +123,7 @@ def _bound(located: Located, options: GradeOptions, name: str) -> Graded:
         name=located.name,
         known=_known(located),
         use=options.use,
+        deep=not options.quick,
     )
 
 
@@ -153,7 +151,10 @@ def _brief(located: Located, options: GradeOptions) -> Brief:
 
 def _table(located: Located, path: Path, options: GradeOptions) -> Graded:
     if path.is_dir():
-        return _folder(located, path, options)
+        msg = f"{path} is a folder, and no site profile says what its files are."
+        raise PathMissingError(
+            msg, advice="Name a file, or bind the folder with --site FILE."
+        )
     return graded_file(
         path,
         now=SystemClock().now(),
@@ -164,25 +165,7 @@ def _table(located: Located, path: Path, options: GradeOptions) -> Graded:
         time_zone=options.time_zone,
         licence=options.licence or located.licence,
         use=options.use,
-        sheet=options.sheet,
-    )
-
-
-def _folder(located: Located, path: Path, options: GradeOptions) -> Graded:
-    return graded_folder(
-        read_folder(path, sheet=options.sheet),
-        Named(
-            time=options.time,
-            unit=options.unit,
-            target=options.target,
-            time_zone=options.time_zone,
-            task="regress" if options.target else options.task,
-        ),
-        now=SystemClock().now(),
-        licence=options.licence or located.licence,
-        licence_kind=located.entry.licence.kind if located.entry else None,
-        known=_known(located),
-        use=options.use,
+        deep=not options.quick,
     )
 
 

@@ -35,6 +35,7 @@ def grade_bound(  # noqa: PLR0913  (the set and what stands beside it)
     name: str | None = None,
     known: Known | None = None,
     use: Use | None = None,
+    deep: bool = True,
 ) -> GradeReport:
     """Grade a data set against its contract, with the split that the site declares.
 
@@ -48,6 +49,7 @@ def grade_bound(  # noqa: PLR0913  (the set and what stands beside it)
         name: What the report calls the set; the site's name if absent.
         known: The set's card, if it has one.
         use: What is meant to be done with the set; decides the licence gate.
+        deep: False leaves out the indicators that fit models.
     """
     return graded_bound(
         bound,
@@ -59,6 +61,7 @@ def grade_bound(  # noqa: PLR0913  (the set and what stands beside it)
         name=name,
         known=known,
         use=use,
+        deep=deep,
     ).report
 
 
@@ -73,6 +76,7 @@ def graded_bound(  # noqa: PLR0913  (as above)
     name: str | None = None,
     known: Known | None = None,
     use: Use | None = None,
+    deep: bool = True,
 ) -> Graded:
     """Grade a data set and keep its values beside the report; see ``grade_bound``."""
     sheets = [_sheet(table, bound, scenario, site) for table in bound.tables.values()]
@@ -84,6 +88,7 @@ def graded_bound(  # noqa: PLR0913  (as above)
         licence_kind=licence_kind,
         known=known,
         use=use,
+        deep=deep,
         contract=scenario.key,
         split=True,
         assumptions=_said(bound, site),

@@ -8,10 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tundish.data.grade.report import Letter
+
 
 @dataclass(frozen=True, kw_only=True)
 class IndicatorSpec:
-    """What is fixed about an indicator; fields as in ``report.Indicator``."""
+    """What is fixed about an indicator; fields as in ``report.Indicator``.
+
+    Attributes:
+        least: The worst letter it can cause: ``B`` if it advises only.
+        sure: True if the lower end of the interval must be above the floor.
+    """
 
     id: str
     name_en: str
@@ -22,6 +29,8 @@ class IndicatorSpec:
     why: str
     codes: tuple[str, ...]
     raise_by: str
+    least: Letter = "C"
+    sure: bool = False
 
 
 SPECS: tuple[IndicatorSpec, ...] = (
@@ -195,12 +204,13 @@ SPECS: tuple[IndicatorSpec, ...] = (
         unit="classes",
         threshold=0.5,
         floor=0.2,
-        why="normalised entropy of the class counts; below one half a model that always names the commonest class looks good",
+        why="normalised entropy of the class counts; below one half a model that always names the commonest class looks good; faults are rare by nature, so this advises and the model gain decides",
         codes=(
             "TC609-04 0102",
             "ISO 5259-2 Bal-ML",
         ),
         raise_by="collect more of the rare classes; do not copy the few there are",
+        least="B",
     ),
     IndicatorSpec(
         id="Q16",
@@ -209,12 +219,13 @@ SPECS: tuple[IndicatorSpec, ...] = (
         unit="units",
         threshold=0.5,
         floor=0.1,
-        why="share of units that count in effect (inverse Simpson): a model of one machine is no model of its type",
+        why="share of units that count in effect (inverse Simpson): a model of one machine is no model of its type; it advises, for a plant may have one machine",
         codes=(
             "TC609-04 0301",
             "ISO 5259-2 Div-ML",
         ),
         raise_by="collect the units that are rare here",
+        least="B",
     ),
     IndicatorSpec(
         id="Q17",
@@ -248,12 +259,13 @@ SPECS: tuple[IndicatorSpec, ...] = (
         unit="tags",
         threshold=0.5,
         floor=0.1,
-        why="a tag that is a copy of another, or that tells nothing of the target, costs effort on the line and gives nothing",
+        why="a tag that is a copy of another, or that tells nothing of the target, costs effort on the line and gives nothing; it harms no model, so this advises",
         codes=(
             "TC609-04 0102",
             "ISO 5259-2 Rel-ML-1",
         ),
         raise_by="leave the copies out; keep the tag that is measured, not computed",
+        least="B",
     ),
     IndicatorSpec(
         id="Q20",
@@ -262,12 +274,13 @@ SPECS: tuple[IndicatorSpec, ...] = (
         unit="tags",
         threshold=0.8,
         floor=0.3,
-        why="share of tags whose population stability index between early and late rows is below 0.25, the usual alarm level",
+        why="share of tags whose population stability index between early and late rows is below 0.25, the usual alarm level; every plant with seasons or campaigns shifts, so this advises",
         codes=(
             "TC609-04 0206",
             "ISO 5259-2 Con-ML-2",
         ),
         raise_by="fit on the newest rows as well, or fit each campaign apart",
+        least="B",
     ),
     IndicatorSpec(
         id="Q21",
@@ -276,12 +289,13 @@ SPECS: tuple[IndicatorSpec, ...] = (
         unit="score",
         threshold=0.9,
         floor=0.6,
-        why="share of the skill that the extrapolated learning curve expects from four times the data; below it more data pays",
+        why="share of the skill that the extrapolated learning curve expects from four times the data; below it more data pays; it advises, for the data at hand may do",
         codes=(
             "TC609-04 0302",
             "ISO 5259-2 Eft-ML",
         ),
         raise_by="collect more units of the same kind; the curve says how many",
+        least="B",
     ),
     IndicatorSpec(
         id="Q22",
@@ -290,12 +304,13 @@ SPECS: tuple[IndicatorSpec, ...] = (
         unit="score",
         threshold=0.3,
         floor=0.0,
-        why="skill of a simple model on later rows against the plain baseline; at or below nothing the data does not help the task",
+        why="skill of a simple model on held-out rows against the plain baseline; 0.3 means that the error falls by a third; if chance alone could give the gain (lower end of the interval at or below 0), the data was not shown to help the task, and no letter above C is honest",
         codes=(
             "TC609-04 0305",
             "ISO 5259-2 Acc-ML model",
         ),
         raise_by="look for the missing cause: a tag, a delay, a laboratory value",
+        sure=True,
     ),
     IndicatorSpec(
         id="Q23",

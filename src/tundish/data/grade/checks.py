@@ -15,6 +15,7 @@ from tundish.data.grade import (
     exposed,
     filled,
     labels,
+    learned,
     limits,
     standing,
     storage,
@@ -40,7 +41,7 @@ class Brief:
 
     Attributes:
         name: Name of the set or file.
-        task: ``regress``, ``anomaly`` or ``unsaid``.
+        task: ``regress``, ``diagnose``, ``anomaly`` or ``unsaid``.
         now_us: The present, microseconds since 1970 UTC.
         licence: As stated, or ``None``.
         licence_kind: Class ``A`` ... ``U`` of the catalogue, or ``None``.
@@ -48,6 +49,7 @@ class Brief:
         use: What is meant to be done with the set, or ``None`` if nobody said.
         contract: Key of the scenario, or ``None``.
         split: True if the parts were declared by a site, false if there are none.
+        deep: False leaves out the indicators that fit models.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Brief:
     use: Use | None = None
     contract: str | None = None
     split: bool = False
+    deep: bool = True
     assumptions: tuple[Assumption, ...] = field(default=())
 
 
@@ -92,21 +95,22 @@ def graded_sheets(sheets: Sequence[Sheet], brief: Brief) -> Graded:
     tallies = timing.merged(tallies)
     leak = copies.leakage(list(sheets))
     tallies += [leak, labels.outside_fit(list(sheets))]
-    judged = terms.licences(
+    tallies += learned.learned(sheets, brief.task, deep=brief.deep)
+    licences = terms.licences(
         brief.licence,
         brief.licence_kind,
         brief.known,
         use=brief.use,
         now_us=brief.now_us,
     )
-    tallies.append(terms.licences_known(judged))
+    tallies.append(terms.licences_known(licences))
     tallies += _documents(sheets, brief)
     report = verdict.report(
         brief.name,
         brief.task,
         {sheet.name: sheet.rows for sheet in sheets},
         tallies,
-        _gates(sheets, brief, tallies, (leak, judged)),
+        _gates(sheets, brief, tallies, (leak, licences)),
         brief.assumptions,
     )
     mends = tuple(mend for tally in tallies for mend in tally.mends)
@@ -194,7 +198,7 @@ def _unreadable_gate(sheets: Sequence[Sheet], tallies: list[Tally]) -> Gate:
 
 def _label_gate(sheets: Sequence[Sheet], brief: Brief) -> Gate:
     found = [sheet.labels for sheet in sheets if sheet.labels is not None]
-    if brief.task != "regress":
+    if brief.task not in {"regress", "diagnose"}:
         detail = (
             "the task needs none" if brief.task == "anomaly" else "no task was named"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,7 +27,7 @@ from tundish.data.readers import read_table
 from tundish.data.roles import Named, Roles, find_roles, unit_names
 from tundish.data.table import Assumption, Table
 
-Task = Literal["regress", "anomaly"]
+Task = Literal["regress", "diagnose", "anomaly"]
 
 TURN_RATIO = 2
 _LEVELS_APART = 0.95
@@ -50,24 +50,25 @@ def grade_file(  # noqa: PLR0913  (what a user may say about a file)
     licence_kind: str | None = None,
     known: Known | None = None,
     use: Use | None = None,
-    sheet: str | None = None,
+    deep: bool = True,
 ) -> GradeReport:
     """Grade one file; columns that are not named are found, and the report says how.
 
     Args:
-        path: Of any kind that a reader reads. Untrusted.
+        path: CSV in any usual form, Parquet, gzip or zip. Untrusted.
         now: The present, from the caller's clock.
         time: Column of the time.
         unit: Column of the machine or batch.
-        target: Column to be estimated; implies the task ``regress``.
-        task: ``regress`` or ``anomaly``.
+        target: Column to be estimated; implies the task ``regress``, or ``diagnose`` if
+            it holds classes.
+        task: ``regress`` (a number), ``diagnose`` (a class) or ``anomaly``.
         time_zone: IANA zone of times without an offset.
         units: Column -> unit of measurement, added to those in the header.
         licence: The terms, if known.
         licence_kind: Their class in the catalogue, if the file belongs to a set.
         known: The set's card; if absent, one that lies beside the file is taken.
         use: What is meant to be done with the set; decides the licence gate.
-        sheet: Which of several tables in the file; the largest if absent.
+        deep: False leaves out the indicators that fit models.
 
     Raises:
         PathMissingError, TableUnreadableError, TableTooLargeError, ArchiveUnsafeError:
@@ -87,7 +88,7 @@ def grade_file(  # noqa: PLR0913  (what a user may say about a file)
         licence_kind=licence_kind,
         known=known,
         use=use,
-        sheet=sheet,
+        deep=deep,
     ).report
 
 
@@ -105,7 +106,7 @@ def graded_file(  # noqa: PLR0913  (what a user may say about a file)
     licence_kind: str | None = None,
     known: Known | None = None,
     use: Use | None = None,
-    sheet: str | None = None,
+    deep: bool = True,
 ) -> Graded:
     """Grade one file and keep its values beside the report; see ``grade_file``."""
     named = Named(
@@ -113,9 +114,9 @@ def graded_file(  # noqa: PLR0913  (what a user may say about a file)
         unit=unit,
         target=target,
         time_zone=time_zone,
-        task="regress" if target else task,
+        task=None if target and task == "anomaly" else task,
     )
-    table = read_table(path, sheet=sheet)
+    table = read_table(path)
     if known is None:
         known, said = beside(path)
         table = replace(table, assumptions=(*table.assumptions, *said))
@@ -128,6 +129,7 @@ def graded_file(  # noqa: PLR0913  (what a user may say about a file)
         licence_kind=licence_kind,
         known=known,
         use=use,
+        deep=deep,
     )
 
 
@@ -141,6 +143,7 @@ def grade_table(  # noqa: PLR0913  (as above)
     licence_kind: str | None = None,
     known: Known | None = None,
     use: Use | None = None,
+    deep: bool = True,
 ) -> GradeReport:
     """Grade a table that was read; arguments as in ``grade_file``."""
     return graded_table(
@@ -152,6 +155,7 @@ def grade_table(  # noqa: PLR0913  (as above)
         licence_kind=licence_kind,
         known=known,
         use=use,
+        deep=deep,
     ).report
 
 
@@ -165,76 +169,35 @@ def graded_table(  # noqa: PLR0913  (as above)
     licence_kind: str | None = None,
     known: Known | None = None,
     use: Use | None = None,
+    deep: bool = True,
 ) -> Graded:
     """Grade a table and keep its values beside the report; see ``grade_file``."""
-    return graded_tables(
-        [table],
-        named,
-        name=table.name,
-        now=now,
-        units=units,
-        licence=licence,
-        licence_kind=licence_kind,
-        known=known,
-        use=use,
-    )
-
-
-def graded_tables(  # noqa: PLR0913  (what a user may say about tables)
-    tables: Sequence[Table],
-    named: Named,
-    *,
-    name: str,
-    now: datetime,
-    units: Mapping[str, str] | None = None,
-    licence: str | None = None,
-    licence_kind: str | None = None,
-    known: Known | None = None,
-    use: Use | None = None,
-    before: tuple[Assumption, ...] = (),
-) -> Graded:
-    """Grade tables in one report; what was named counts in the tables that have it.
-
-    ``name`` is that of the whole, ``before`` what was assumed already; other arguments
-    as in ``grade_file``.
-    """
     sheets: list[Sheet] = []
-    said = list(before)
-    _need_named(tables, named)
-    for table in tables:
-        whose = _where_there(table, named) if len(tables) > 1 else named
-        made, more = _graded_table(_upright(table), whose, known, dict(units or {}))
-        sheets += made
-        said += more
-    brief = Brief(
-        name=name,
-        task=named.task or "unsaid",
-        now_us=round((now - _EPOCH) / timedelta(microseconds=1)),
-        licence=licence,
-        licence_kind=licence_kind,
-        known=known,
-        use=use,
-        assumptions=tuple(dict.fromkeys(said)),
-    )
-    return graded_sheets(sheets, brief)
-
-
-def _graded_table(
-    table: Table, named: Named, known: Known | None, units: dict[str, str]
-) -> tuple[list[Sheet], list[Assumption]]:
-    """Make the sheets of one table: several if a historian stored it by many clocks."""
+    said: list[Assumption] = []
+    tasks: list[str | None] = []
+    table = _upright(table)
     named = told_by(known, table.name, table.frame.columns, named).named
     parts = historian.unfold(table, named)
     columns = [name for part in parts for name in part.table.frame.columns]
     told = told_by(known, table.name, columns, named, table.units)
     _need_target(parts, named)
-    sheets: list[Sheet] = []
-    said: list[Assumption] = [*told.said]
     for part in parts:
-        sheet, more = _graded_part(part, named, told, units)
+        sheet, task, more = _graded_part(part, named, told, dict(units or {}))
         sheets.append(sheet)
+        tasks.append(task)
         said += more
-    return sheets, said
+    brief = Brief(
+        name=table.name,
+        task=next((task for task in tasks if task), "unsaid"),
+        now_us=round((now - _EPOCH) / timedelta(microseconds=1)),
+        licence=licence,
+        licence_kind=licence_kind,
+        known=known,
+        use=use,
+        assumptions=tuple(dict.fromkeys([*told.said, *said])),
+        deep=deep,
+    )
+    return graded_sheets(sheets, brief)
 
 
 def _need_target(parts: tuple[historian.Part, ...], named: Named) -> None:
@@ -246,40 +209,9 @@ def _need_target(parts: tuple[historian.Part, ...], named: Named) -> None:
         raise ColumnMissingError(msg)
 
 
-def _need_named(tables: Sequence[Table], named: Named) -> None:
-    """Refuse a column that was named and that none of several tables has."""
-    if len(tables) == 1:
-        return
-    have = {name for table in tables for name in table.frame.columns}
-    asked = (("--time", named.time), ("--unit", named.unit), ("--target", named.target))
-    for option, name in asked:
-        if name is not None and name not in have:
-            said = ", ".join(list(tables[0].frame.columns)[:10])
-            msg = (
-                f"None of {len(tables)} tables has a column {name!r} ({option}); the "
-                f"first, {tables[0].name}, has {said}."
-            )
-            raise ColumnMissingError(msg)
-
-
-def _where_there(table: Table, named: Named) -> Named:
-    """Keep of what was named the columns that a table has."""
-    have = table.frame.columns
-
-    def there(name: str | None) -> str | None:
-        return name if name in have else None
-
-    return replace(
-        named,
-        time=there(named.time),
-        unit=there(named.unit),
-        target=there(named.target),
-    )
-
-
 def _graded_part(
     part: historian.Part, named: Named, told: Told, units: dict[str, str]
-) -> tuple[Sheet, list[Assumption]]:
+) -> tuple[Sheet, str | None, list[Assumption]]:
     """Make a sheet of one wide table; what was named counts where the column is."""
     table = quality.judged(part.table)
     if part.times is not None:
@@ -293,7 +225,8 @@ def _graded_part(
     if part.alone:
         sheet = replace(sheet, alone=True)
     clock = () if part.times is None else (part.times.assumption,)
-    return sheet, [*table.assumptions, *clock, *roles.assumptions, *said]
+    said_of_it = [*table.assumptions, *clock, *roles.assumptions, *said]
+    return sheet, roles.task, said_of_it
 
 
 def _upright(table: Table) -> Table:
@@ -403,11 +336,14 @@ def _labels(table: Table, target: str | None, units: dict[str, str]) -> Labels |
     if target is None:
         return None
     series = table.frame[target]
+    classes: tuple[str, ...] = ()
     if series.dtype == pl.Float64:
         values = floats(series)
     else:
-        codes = series.cast(pl.String).cast(pl.Categorical).to_physical()
-        values = floats(codes.cast(pl.Float64))
+        texts = series.cast(pl.String)
+        classes = tuple(sorted(texts.drop_nulls().unique().to_list()))
+        codes = {name: float(code) for code, name in enumerate(classes)}
+        values = np.array([codes.get(text, np.nan) for text in texts.to_list()])
     return Labels(
         name=target,
         values=values,
@@ -416,6 +352,7 @@ def _labels(table: Table, target: str | None, units: dict[str, str]) -> Labels |
         part=None,
         table=table.name,
         unit=units.get(target, ""),
+        classes=classes,
     )
 
 

@@ -8,6 +8,7 @@ from tundish.data.table import Assumption
 from tundish.kernel.records import Record
 
 Letter = Literal["A", "B", "C", "D"]
+SCORE = "score"
 GateState = Literal["passed", "failed", "open"]
 
 
@@ -50,11 +51,18 @@ class Indicator(Record):
     @property
     def shown(self) -> str:
         """The value for people, never rounded up to perfection."""
-        return percent(self.value)
+        if self.unit != SCORE:
+            return percent(self.value)
+        span = self.interval
+        return f"{self.value:.2f}" + (
+            f" ({span[0]:.2f} to {span[1]:.2f})" if span else ""
+        )
 
     @property
     def limit(self) -> str:
         """The threshold for people."""
+        if self.unit == SCORE:
+            return f"at least {self.threshold:g}"
         return f"at least {percent(self.threshold)}"
 
 

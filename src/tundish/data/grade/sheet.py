@@ -78,6 +78,8 @@ class Labels:
         joined: Which labels were joined to signals, shape [m].
         part: Part of each label, shape [m], or ``None``.
         table: Name of the file they stand in.
+        classes: Names of the classes whose codes (0, 1, ...) the values are; empty if
+            the values are numbers or classes written as numbers.
     """
 
     name: str
@@ -88,6 +90,11 @@ class Labels:
     table: str
     unit: str = ""
     range: Range | None = None
+    classes: tuple[str, ...] = ()
+
+    def class_name(self, code: float) -> str:
+        """Return the name of a class by its value."""
+        return self.classes[int(code)] if self.classes else f"{code:g}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,9 @@ RULE = (
     "keeps its threshold, no gate is open and no certain fault was found (an impossible "
     "value, a stuck or dead sensor, a copied row, a wrong clock); B if every indicator keeps at least its "
     "floor; C if one is below its floor. What stands on paper (units, origin, licence, "
-    "card, security grade) has no floor: it costs letter A at most. Nothing is averaged."
+    "card, security grade) has no floor: it costs letter A at most. The model gain counts by the lower end of its "
+    "interval; class balance, diversity of units, redundancy, shift and the learning curve "
+    "advise and never bring the letter below B. Nothing is averaged."
 )
 SHOWN = 5
 ON_PAPER = frozenset(("Q12", "Q24", "Q27", "Q28", "Q30"))
@@ -70,11 +72,7 @@ def _share(tallies: Sequence[Tally]) -> float:
 
 def _indicator(spec: IndicatorSpec, tallies: Sequence[Tally]) -> Indicator:
     value = _share(tallies)
-    letter: Letter = "C"
-    if value >= spec.threshold:
-        letter = "A"
-    elif value >= spec.floor:
-        letter = "B"
+    interval = next((t.interval for t in tallies if t.interval), None)
     unit = "labels" if tallies[0].scope == "labels" else spec.unit
     return Indicator(
         id=spec.id,
@@ -85,15 +83,24 @@ def _indicator(spec: IndicatorSpec, tallies: Sequence[Tally]) -> Indicator:
         threshold=spec.threshold,
         floor=spec.floor,
         passed=value >= spec.threshold,
-        letter=letter,
+        letter=_letter(spec, value, interval),
         why=spec.why,
         codes=spec.codes,
         bad=sum(t.bad for t in tallies),
         of=sum(t.of for t in tallies),
         detail="; ".join(dict.fromkeys(t.detail for t in tallies if t.detail)),
-        interval=next((t.interval for t in tallies if t.interval), None),
+        interval=interval,
         raise_by=spec.raise_by,
     )
+
+
+def _letter(
+    spec: IndicatorSpec, value: float, interval: tuple[float, float] | None
+) -> Letter:
+    unsure = spec.sure and interval is not None and interval[0] <= spec.floor
+    if value < spec.floor or unsure:
+        return spec.least
+    return "A" if value >= spec.threshold else "B"
 
 
 def gate(name: str, *, held: bool | None, detail: str) -> Gate:

@@ -1,0 +1,254 @@
+"""The indicators that need a little model: gain, learning curve; and finding the target."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tundish.data.grade.file import grade_file
+from tundish.data.grade.learned import learned
+from tundish.data.grade.lesson import in_order
+from tundish.data.grade.report import GradeReport, Indicator
+from tundish.data.grade.sheet import Labels, Series, Sheet
+from tundish.data.grade.tally import Tally
+
+
+def made(
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    timed: bool = False,
+    group: np.ndarray | None = None,
+    classes: tuple[str, ...] = (),
+) -> Sheet:
+    return Sheet(
+        name="t",
+        rows=len(y),
+        series=tuple(
+            Series(tag=f"T{i}", values=x[:, i].copy()) for i in range(x.shape[1])
+        ),
+        us=np.arange(len(y)) * 60_000_000 + 10**15 if timed else None,
+        group=group,
+        labels=Labels(
+            name="y", values=y, us=None, joined=np.ones(len(y), dtype=bool), part=None,
+            table="t", classes=classes,
+        ),
+    )  # fmt: skip
+
+
+def one(id_: str, sheet: Sheet, task: str = "regress") -> Tally:
+    return next(t for t in learned([sheet], task, deep=True) if t.id == id_)
+
+
+def plant(rows: int = 600, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(rows, 5))
+    return x, x[:, 0] - 0.5 * x[:, 1] + 0.3 * rng.normal(size=rows)
+
+
+def test_a_clear_relation_gains_and_says_the_errors_before_and_after() -> None:
+    found = one("Q22", made(*plant()))
+    assert found.value == pytest.approx(1 - 0.3 / np.sqrt(1.25 + 0.09), abs=0.03)
+    assert found.value is not None
+    assert found.interval is not None
+    assert found.interval[0] < found.value < found.interval[1]
+    assert "before: 1.1" in found.detail
+    assert "after: 0.3" in found.detail
+
+
+@pytest.mark.parametrize("timed", [True, False])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_shuffled_target_gains_nothing(timed: bool, seed: int) -> None:
+    x, y = plant(300, seed=seed)
+    mixed = np.random.default_rng(seed).permutation(y)
+    found = one("Q22", made(x, mixed, timed=timed))
+    assert found.interval is not None
+    assert found.interval[0] <= 0
+
+
+def test_two_walks_that_have_nothing_to_do_with_each_other_gain_nothing() -> None:
+    """A random split would see skill here: neighbours in time are alike."""
+    low = []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        walks = np.cumsum(rng.normal(size=(800, 4)), axis=0)
+        found = one("Q22", made(walks[:, :3], walks[:, 3], timed=True))
+        low.append(found.interval[0] if found.interval else 0.0)
+    assert sum(bound > 0 for bound in low) <= 1
+
+
+def test_an_answer_that_comes_late_is_found() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(900, 2))
+    late = np.convolve(x[:, 0], np.ones(12) / np.sqrt(12), mode="full")[: len(x)]
+    y = np.concatenate([np.zeros(4), late[:-4]]) + 0.2 * rng.normal(size=len(x))
+    found = one("Q22", made(x, y, timed=True))
+    assert found.value is not None
+    assert found.value > 0.3
+    assert "rows up to 64 before" in found.detail
+
+
+def test_a_batch_is_held_out_whole() -> None:
+    """What tells one batch from another must not pass for skill."""
+    rng = np.random.default_rng(0)
+    batch = np.repeat(np.arange(20), 30)
+    x = np.column_stack([rng.normal(size=20)[batch], rng.normal(size=600)])
+    y = rng.normal(size=20)[batch]
+    found = one("Q22", made(x, y, group=batch.astype(str)))
+    assert found.interval is not None
+    assert found.interval[0] <= 0
+    assert "never saw" in found.detail
+
+
+def test_classes_are_held_against_the_commonest() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 3))
+    y = (x[:, 0] + 0.2 * rng.normal(size=400) > 0.5).astype(float)
+    found = one("Q22", made(x, y, classes=("good", "bad")), "diagnose")
+    assert found.value is not None
+    assert found.value > 0.4
+    assert "the commonest" in found.detail
+
+
+def test_the_same_bits_every_time() -> None:
+    sheet = made(*plant(), timed=True)
+    assert learned([sheet], "regress", deep=True) == learned(
+        [sheet], "regress", deep=True
+    )
+
+
+def test_the_learning_curve_tells_scarce_data_from_enough() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2_000, 40))
+    y = x @ rng.normal(size=40) + 2.0 * rng.normal(size=2_000)
+    scarce = one("Q21", made(x[:80], y[:80]))
+    enough = one("Q21", made(x, y))
+    assert scarce.value is not None
+    assert enough.value is not None
+    assert scarce.value < 0.9 < enough.value
+    truth = one("Q22", made(x[:320], y[:320])).value
+    assert truth is not None
+    now = one("Q22", made(x[:80], y[:80])).value
+    assert now is not None
+    assert now / scarce.value == pytest.approx(truth, abs=0.12)
+
+
+def test_a_curve_of_noise_is_not_extrapolated() -> None:
+    x, y = plant(200)
+    found = one("Q21", made(x, np.random.default_rng(1).permutation(y)))
+    assert found.value is None
+    assert "not extrapolated" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("values", "ordered"),
+    [
+        (np.random.default_rng(0).normal(size=300), False),
+        (np.cumsum(np.random.default_rng(0).normal(size=300)), True),
+        (np.arange(300.0), False),
+        (np.repeat([0.0, 1.0, 2.0], 100), False),
+    ],
+)
+def test_row_order_counts_if_neighbours_are_alike(
+    values: np.ndarray, ordered: bool
+) -> None:
+    assert in_order(values) is ordered
+
+
+# files
+
+
+def graded(path: Path, now: datetime, **said: str) -> GradeReport:
+    return grade_file(path, now=now, **said)  # type: ignore[arg-type]
+
+
+def of(report: GradeReport, id_: str) -> Indicator | None:
+    return next((i for i in report.indicators if i.id == id_), None)
+
+
+def test_a_model_that_may_gain_nothing_caps_the_letter(
+    tmp_path: Path, now: datetime
+) -> None:
+    rng = np.random.default_rng(0)
+    rows = "\n".join(f"{a:.4f},{b:.4f}" for a, b in rng.normal(size=(200, 2)))
+    (tmp_path / "t.csv").write_text(f"flow [l/s],yield [%]\n{rows}\n")
+    report = graded(tmp_path / "t.csv", now, task="regress", licence="own")
+    assert report.letter == "C"
+    assert "model gain" in report.why
+    quick = grade_file(
+        tmp_path / "t.csv", now=now, task="regress", licence="own", deep=False
+    )
+    assert of(quick, "Q22") is None
+    assert quick.letter == "B"  # nobody declared a split
+
+
+@pytest.mark.parametrize(
+    ("header", "said", "target", "task"),
+    [
+        ("a,yield", {"task": "regress"}, "yield", "regress"),
+        ("a,yield", {}, None, "unsaid"),
+        ("a,label", {}, "label", "regress"),
+        ("a,purity,yield", {"task": "regress"}, None, "regress"),
+        ("quality,a,b", {"task": "regress"}, "quality", "regress"),
+        ("a,label", {"task": "anomaly"}, None, "anomaly"),
+    ],
+)
+def test_the_target_is_found_by_name_and_said(
+    tmp_path: Path,
+    now: datetime,
+    header: str,
+    said: dict[str, str],
+    target: str | None,
+    task: str,
+) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(40, header.count(",") + 1))
+    rows = "\n".join(",".join(f"{v:.3f}" for v in row) for row in values)
+    (tmp_path / "t.csv").write_text(f"{header}\n{rows}\n")
+    report = graded(tmp_path / "t.csv", now, **said)
+    found = [a.what for a in report.assumptions if "is the target" in a.what]
+    assert found == ([f"{target} is the target"] if target else [])
+    assert report.task == task
+
+
+@pytest.mark.parametrize(
+    ("cells", "task"),
+    [
+        (["ok", "worn", "broken"], "diagnose"),
+        (["0", "1"], "diagnose"),
+        ([f"{v:.2f}" for v in np.linspace(1, 2, 41)], "regress"),
+    ],
+)
+def test_classes_are_told_from_numbers(
+    tmp_path: Path, now: datetime, cells: list[str], task: str
+) -> None:
+    rng = np.random.default_rng(0)
+    rows = "\n".join(
+        f"{rng.normal():.3f},{cells[i]}" for i in rng.integers(0, len(cells), 120)
+    )
+    (tmp_path / "t.csv").write_text(f"a,state\n{rows}\n")
+    report = graded(tmp_path / "t.csv", now, target="state")
+    assert report.task == task
+
+
+# real sets
+
+
+@pytest.mark.parametrize(
+    ("path", "target", "least", "most"),
+    [
+        ("debutanizer-column/debutanizer_data.txt", "column_8", 0.2, 0.4),
+        ("openmv-ldpe/LDPE.csv", "Conv", 0.9, 1.0),
+        ("concrete-slump/data.csv.gz", "column_8", 0.75, 0.9),
+        ("openmv-batch-yield-purity/batch-yield-and-purity.csv", "purity", -0.05, 0.05),
+    ],
+)
+def test_the_gain_on_real_sets(
+    real_sets: Path, now: datetime, path: str, target: str, least: float, most: float
+) -> None:
+    found = of(graded(real_sets / path, now, target=target), "Q22")
+    assert found is not None
+    assert least < found.value < most
