@@ -39,6 +39,7 @@ MIN_CHANGES = 30
 MIN_LEVELS = 20
 RUNS_LEFT_OUT = 3
 FEW_AT_TOP = 10
+FEW_DECIMALS = 3
 _SAMPLE = 2000
 _LOOKED_AT = 200_000
 _HOUR = 3600 * SECOND
@@ -185,7 +186,8 @@ def grain_of(values: Floats) -> float:
         return largest * 2.0**-50
     whole = np.floor(np.log10(largest)) + 1 if largest > 0 else 0
     top = sample[np.abs(sample) >= 10.0 ** (whole - 1)]
-    if len(np.unique(top)) < FEW_AT_TOP:  # a valve at 100 % shows no digits
+    if decimals <= FEW_DECIMALS and len(np.unique(top)) < FEW_AT_TOP:
+        # a valve at 100 % shows no digits
         whole -= 1
     return float(max(10.0**-decimals, 10.0 ** (whole - digits)))
 
