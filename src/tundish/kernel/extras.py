@@ -18,6 +18,7 @@ _EXTRAS = {
     },
     "learn": {"onnx"},
     "line": {"asyncua"},
+    "r": {"rdata"},
     "registry": {"oras", "requests"},
     "report": {"plotly", "jinja2"},
     "scale": {"ray"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,17 @@ Task = Literal["regress", "diagnose", "anomaly"]
 TURN_RATIO = 2
 _LEVELS_APART = 0.95
 _WAVE_COLUMNS = 40
+_WAVE_UNITS = (
+    "nm",
+    "[uµ]m",
+    "cm-1",
+    "1/cm",
+    "k?hz",
+    "ev",
+    "m/z",
+    "wavelength",
+    "wavenumber",
+)
 _TOGETHER = 0.8
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -360,11 +372,13 @@ def _spectra(
     table: Table, roles: Roles
 ) -> tuple[list[tuple[list[str], Spectrum]], tuple[Assumption, ...]]:
     """Find columns that are the channels of one signal: by their names, or by shape."""
-    names = [name for name in roles.numbers if _axis_number(name)]
-    axis = axis_values(names)
-    if axis is not None:
-        why = f"their names rise or fall evenly from {names[0]} to {names[-1]}"
-        return _one_spectrum(table, names, np.asarray(axis), why)
+    for unit in (None, *_WAVE_UNITS):
+        found = {name: _axis_number(name, unit) for name in roles.numbers}
+        names = [name for name, number in found.items() if number]
+        axis = axis_values([found[name] for name in names])
+        if axis is not None:
+            why = f"their names rise or fall evenly from {names[0]} to {names[-1]}"
+            return _one_spectrum(table, names, np.asarray(axis), why)
     wave = [name for name in roles.numbers if name.startswith("column_")]
     nameless = len(wave) >= _WAVE_COLUMNS and len(wave) == len(roles.numbers)
     if nameless and _neighbours_agree(table.frame.select(wave).to_numpy()):
@@ -384,12 +398,18 @@ def _neighbours_agree(values: NDArray[np.float64]) -> bool:
     return float(np.median(together)) > _TOGETHER
 
 
-def _axis_number(name: str) -> bool:
+def _axis_number(name: str, unit: str | None) -> str:
+    """Return the number in a name such as ``1250.5``, ``1250.5 nm`` or ``nm_1250.5``."""
+    if unit is not None:
+        found = re.fullmatch(
+            rf"(?:{unit}[ ._]?)?(\d+(?:\.\d+)?)(?:[ ._]?{unit})?", name, re.IGNORECASE
+        )
+        return found[1] if found and found[1] != name else ""
     try:
         float(name)
     except ValueError:
-        return False
-    return True
+        return ""
+    return name
 
 
 def _one_spectrum(

@@ -23,6 +23,7 @@ BUILT_IN = tuple(
         ("mat", "mat:MatReader"),
         ("hdf5", "hdf5:Hdf5Reader"),
         ("wave", "wave:WaveReader"),
+        ("rdata", "rdata:RDataReader"),
         ("packed", "packed:PackedReader"),
         ("archive", "packed:ArchiveReader"),
         ("xes", "xes:XesReader"),
