@@ -38,8 +38,9 @@ class ConditionInvalidError(UsageError):
     What happened: it is not a comparison of tags with numbers joined by ``and``,
     ``or``, ``not``, or it names a tag that the data does not have.
 
-    What to do: write something like ``P_avg > 0 and not Ws_avg < 3``. Function
-    calls, attributes and subscripts are refused: an expression is data.
+    What to do: write something like ``P_avg > 0 and not Ws_avg < 3``. Put a tag with
+    blanks, brackets or dashes in quotes: ``'Pump P-101 [A]' > 5``. Function calls and
+    subscripts are refused: an expression is data.
     """
 
     code = "condition-invalid"

@@ -1,14 +1,17 @@
 """Conditions such as ``P_avg > 0 and not Ws_avg < 3``, without running code.
 
 The text is parsed to a syntax tree of which only comparisons of tags with numbers,
-``and``, ``or``, ``not`` and parentheses are understood.
+``and``, ``or``, ``not`` and parentheses are understood. A formula (``steam - feed * 1.02``)
+knows the four kinds of sums instead. A tag is written as it is if its name is a word or
+words joined by points (``TIC101.PV``), and in quotes otherwise (``'Water flow [l/s]'``).
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from keyword import iskeyword
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +22,7 @@ Bools = NDArray[np.bool_]
 Columns = Mapping[str, NDArray[np.float64]]
 
 MAX_LENGTH = 500
+_SUMS = (ast.Add, ast.Sub, ast.Mult, ast.Div)
 _COMPARE = {
     ast.Gt: np.greater,
     ast.GtE: np.greater_equal,
@@ -68,19 +72,83 @@ def compile_condition(text: str) -> Condition:
     Raises:
         ConditionInvalidError: if it is more than comparisons, and/or/not.
     """
+    tree, tags = _parsed(text, _tags)
+    return Condition(text=text, tags=tags, _tree=tree)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Formula:
+    """A parsed formula: sums, products and quotients of tags and numbers.
+
+    Attributes:
+        text: As it was written.
+        tags: The tags it names.
+        tree: Its syntax: ``BinOp`` (add, sub, mult, div), ``UnaryOp`` (minus), numbers,
+            and tags as ``tag_of`` reads them.
+    """
+
+    text: str
+    tags: frozenset[str]
+    tree: ast.expr
+
+
+def compile_formula(text: str) -> Formula:
+    """Parse a formula.
+
+    Raises:
+        ConditionInvalidError: if it is more than sums, products and quotients.
+    """
+    tree, tags = _parsed(text, _terms)
+    return Formula(text=text, tags=tags, tree=tree)
+
+
+def tag_of(node: ast.expr) -> str | None:
+    """Return the tag that a node names: a word, words joined by points, a quoted text."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value:
+        return node.value
+    if isinstance(node, ast.Attribute):
+        stem = tag_of(node.value) if not isinstance(node.value, ast.Constant) else None
+        return f"{stem}.{node.attr}" if stem else None
+    return None
+
+
+def quoted(tag: str) -> str:
+    """Return a tag as it is written in a condition."""
+    if all(part.isidentifier() and not iskeyword(part) for part in tag.split(".")):
+        return tag
+    return repr(tag)
+
+
+def _parsed(
+    text: str, walk: Callable[[ast.expr, str], set[str]]
+) -> tuple[ast.expr, frozenset[str]]:
     if len(text) > MAX_LENGTH:
         msg = f"A condition has {len(text)} characters; at most {MAX_LENGTH} are read."
         raise ConditionInvalidError(msg)
     try:
         tree = ast.parse(text.strip(), mode="eval").body
-        tags = frozenset(_tags(tree, text))
+        tags = frozenset(walk(tree, text))
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         msg = f"The condition {text!r} is not understood."
         raise ConditionInvalidError(msg) from error
     if not tags:
         msg = f"The condition {text!r} names no tag."
         raise ConditionInvalidError(msg)
-    return Condition(text=text, tags=tags, _tree=tree)
+    return tree, tags
+
+
+def _terms(node: ast.expr, text: str) -> set[str]:
+    tag = tag_of(node)
+    if tag is not None:
+        return {tag}
+    if isinstance(node, ast.BinOp) and isinstance(node.op, _SUMS):
+        return _terms(node.left, text) | _terms(node.right, text)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return _terms(node.operand, text)
+    _number(node, text)
+    return set()
 
 
 def _tags(node: ast.expr, text: str) -> set[str]:
@@ -89,10 +157,11 @@ def _tags(node: ast.expr, text: str) -> set[str]:
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         return _tags(node.operand, text)
     if isinstance(node, ast.Compare) and all(type(op) in _COMPARE for op in node.ops):
-        found = set()
+        found: set[str] = set()
         for side in (node.left, *node.comparators):
-            if isinstance(side, ast.Name):
-                found.add(side.id)
+            tag = tag_of(side)
+            if tag is not None:
+                found.add(tag)
             else:
                 _number(side, text)
         return found
@@ -129,6 +198,7 @@ def _evaluate(node: ast.expr, columns: Columns, text: str) -> Bools:
 
 
 def _side(node: ast.expr, columns: Columns, text: str) -> NDArray[np.float64]:
-    if isinstance(node, ast.Name):
-        return columns[node.id]
+    tag = tag_of(node)
+    if tag is not None:
+        return columns[tag]
     return np.asarray(_number(node, text))

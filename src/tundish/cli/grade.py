@@ -52,6 +52,10 @@ def grade(  # noqa: PLR0913  (a command's options)
         str | None,
         typer.Option(help="What the data is: table, images, texts or events."),
     ] = None,
+    running: Annotated[
+        str | None,
+        typer.Option(help="When the plant runs, e.g. 'FT101 > 5'; the rest are stops."),
+    ] = None,
     licence: Annotated[
         str | None, typer.Option(help="The data's licence or terms, if you know them.")
     ] = None,
@@ -81,7 +85,7 @@ def grade(  # noqa: PLR0913  (a command's options)
     options = GradeOptions(
         scenario=scenario, site=site, time=time, unit=unit, target=target,
         task=task_of(task), time_zone=time_zone, kind=chosen_kind(kind),
-        licence=licence, use=chosen_use(use), quick=quick,
+        licence=licence, use=chosen_use(use), quick=quick, running=running,
     )  # fmt: skip
     page = PageWish(file=html, language=language(lang)) if html else None
     with show.working(f"Grading {data}") as tell:

@@ -347,8 +347,8 @@ def _keys(us: Ints) -> Ints:
 def _grouped(tracks: list[_Track]) -> list[tuple[Ints, list[_Track]]]:
     """Put tags that were stored by one clock together.
 
-    Equal moments share a table; a tag joins a larger one if nine in ten of its moments
-    stand there and it fills at least half of them.
+    Equal moments share a table; a tag joins a larger one with a fixed rate if nine in ten
+    of its moments stand there and it fills at least half of them.
     """
     equal: dict[bytes, tuple[Ints, list[_Track]]] = {}
     for track in tracks:
@@ -358,6 +358,8 @@ def _grouped(tracks: list[_Track]) -> list[tuple[Ints, list[_Track]]]:
     groups: list[tuple[Ints, list[_Track]]] = []
     for keys, members in ranked:
         for i, (union, inside) in enumerate(groups[:_MOST_GROUPS]):
+            if not _polled(union):
+                continue
             common = int(np.isin(keys, union, assume_unique=False).sum())
             if common >= _SHARED * len(keys) and common >= _COVERED * len(union):
                 groups[i] = (np.union1d(union, keys), [*inside, *members])
@@ -365,6 +367,16 @@ def _grouped(tracks: list[_Track]) -> list[tuple[Ints, list[_Track]]]:
         else:
             groups.append((keys, members))
     return groups
+
+
+def _polled(keys: Ints) -> bool:
+    """Tell whether moments follow a fixed rate, so that a moment left out is missing."""
+    steps = np.diff(keys // _SLOTS)
+    steps = steps[steps > 0]
+    if len(steps) < MIN_ROWS:
+        return False
+    usual = np.median(steps)
+    return bool(np.mean(np.abs(steps - usual) <= 0.1 * usual) >= _SHARED)
 
 
 def _name(file: str, members: list[_Track]) -> str:

@@ -67,6 +67,7 @@ class Named:
     target: str | None = None
     time_zone: str | None = None
     task: str | None = None
+    running: str | None = None
 
 
 def find_roles(table: Table, named: Named) -> Roles:

@@ -42,6 +42,7 @@ class GradeOptions(Record):
         licence: The data's licence or terms.
         use: What is meant to be done with the data: ``product``, ``research``, ``internal``.
         quick: True leaves out the indicators that fit models.
+        running: Condition in which the plant runs; other rows are stops.
     """
 
     scenario: str | None = None
@@ -55,6 +56,7 @@ class GradeOptions(Record):
     licence: str | None = None
     use: Use | None = None
     quick: bool = False
+    running: str | None = None
 
 
 class PageWish(Record):
@@ -163,6 +165,7 @@ def _table(located: Located, path: Path, options: GradeOptions) -> Graded:
         target=options.target,
         task=options.task,
         time_zone=options.time_zone,
+        running=options.running,
         licence=options.licence or located.licence,
         use=options.use,
         deep=not options.quick,

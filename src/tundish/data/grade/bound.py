@@ -13,6 +13,7 @@ from tundish.data import conform
 from tundish.data.binding import BoundData, BoundTable
 from tundish.data.card.beside import Known
 from tundish.data.card.card import Use
+from tundish.data.grade import stops
 from tundish.data.grade.checks import Brief, Graded, graded_sheets
 from tundish.data.grade.report import GradeReport
 from tundish.data.grade.sheet import Labels, Series, Sheet, Spectrum
@@ -79,7 +80,10 @@ def graded_bound(  # noqa: PLR0913  (as above)
     deep: bool = True,
 ) -> Graded:
     """Grade a data set and keep its values beside the report; see ``grade_bound``."""
-    sheets = [_sheet(table, bound, scenario, site) for table in bound.tables.values()]
+    sheets = [
+        stops.through_silence(_sheet(table, bound, scenario, site))
+        for table in bound.tables.values()
+    ]
     brief = Brief(
         name=name or site.site,
         task=scenario.task,
@@ -91,7 +95,7 @@ def graded_bound(  # noqa: PLR0913  (as above)
         deep=deep,
         contract=scenario.key,
         split=True,
-        assumptions=_said(bound, site),
+        assumptions=(*_said(bound, site), *_stops(sheets, site)),
     )
     return graded_sheets(sheets, brief)
 
@@ -117,6 +121,12 @@ def _said(bound: BoundData, site: SiteProfile) -> tuple[Assumption, ...]:
             )
         )
     return tuple(dict.fromkeys(said))
+
+
+def _stops(sheets: list[Sheet], site: SiteProfile) -> list[Assumption]:
+    if site.running is None:
+        return []
+    return [stops.said(sheet, site.running, "the site profile") for sheet in sheets]
 
 
 def _sheet(

@@ -18,6 +18,7 @@ from tundish.data.grade import (
     learned,
     limits,
     standing,
+    stops,
     storage,
     terms,
     timing,
@@ -120,18 +121,20 @@ def graded_sheets(sheets: Sequence[Sheet], brief: Brief) -> Graded:
 def _one(sheet: Sheet, brief: Brief) -> list[Tally]:
     tags = characters(sheet)
     kept = storage.storages(sheet, tags)
+    live, running = stops.cut_characters(sheet, tags)
     return [
         filled.readable(sheet),
-        filled.complete(sheet, tags),
+        filled.complete(live, running),
         limits.in_range(sheet, tags),
-        limits.outliers(sheet, tags),
+        limits.outliers(live, running),
         copies.duplicates(sheet, tags),
-        *timing.regular(sheet),
+        *timing.regular(live),
         timing.plausible(sheet, brief.now_us),
         storage.informed(sheet, tags, kept),
-        standing.standing(sheet, tags, kept),
-        clipping.clipped(sheet, tags),
-        trueness.true_signals(sheet, tags),
+        standing.standing(sheet, stops.for_standing(sheet, tags, running), kept),
+        stops.suggested(sheet, tags),
+        clipping.clipped(live, running),
+        trueness.true_signals(live, running),
         terms.units_known(sheet),
         exposed.exposed(sheet),
         labels.labelled(sheet),

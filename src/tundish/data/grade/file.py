@@ -18,6 +18,7 @@ from tundish.data.card.beside import Known, beside
 from tundish.data.card.card import Use
 from tundish.data.columns import floats
 from tundish.data.errors import ColumnMissingError
+from tundish.data.grade import stops
 from tundish.data.grade.carded import Told, told_by
 from tundish.data.grade.checks import Brief, Graded, graded_sheets
 from tundish.data.grade.report import GradeReport
@@ -57,6 +58,7 @@ def grade_file(  # noqa: PLR0913  (what a user may say about a file)
     target: str | None = None,
     task: Task | None = None,
     time_zone: str | None = None,
+    running: str | None = None,
     units: Mapping[str, str] | None = None,
     licence: str | None = None,
     licence_kind: str | None = None,
@@ -75,6 +77,7 @@ def grade_file(  # noqa: PLR0913  (what a user may say about a file)
             it holds classes.
         task: ``regress`` (a number), ``diagnose`` (a class) or ``anomaly``.
         time_zone: IANA zone of times without an offset.
+        running: Condition in which the plant runs; other rows are stops.
         units: Column -> unit of measurement, added to those in the header.
         licence: The terms, if known.
         licence_kind: Their class in the catalogue, if the file belongs to a set.
@@ -86,6 +89,7 @@ def grade_file(  # noqa: PLR0913  (what a user may say about a file)
         PathMissingError, TableUnreadableError, TableTooLargeError, ArchiveUnsafeError:
             if the file cannot be read.
         ColumnMissingError, TimeUnreadableError: if a named column cannot be used.
+        ConditionInvalidError: if ``running`` is no condition on the file's tags.
     """
     return graded_file(
         path,
@@ -95,6 +99,7 @@ def grade_file(  # noqa: PLR0913  (what a user may say about a file)
         target=target,
         task=task,
         time_zone=time_zone,
+        running=running,
         units=units,
         licence=licence,
         licence_kind=licence_kind,
@@ -113,6 +118,7 @@ def graded_file(  # noqa: PLR0913  (what a user may say about a file)
     target: str | None = None,
     task: Task | None = None,
     time_zone: str | None = None,
+    running: str | None = None,
     units: Mapping[str, str] | None = None,
     licence: str | None = None,
     licence_kind: str | None = None,
@@ -126,6 +132,7 @@ def graded_file(  # noqa: PLR0913  (what a user may say about a file)
         unit=unit,
         target=target,
         time_zone=time_zone,
+        running=running,
         task=None if target and task == "anomaly" else task,
     )
     table = read_table(path)
@@ -198,6 +205,9 @@ def graded_table(  # noqa: PLR0913  (as above)
         sheets.append(sheet)
         tasks.append(task)
         said += more
+    if named.running is not None:
+        sheets = stops.with_running(sheets, named.running)
+        said += [stops.said(sheet, named.running, "--running") for sheet in sheets[:1]]
     brief = Brief(
         name=table.name,
         task=next((task for task in tasks if task), "unsaid"),

@@ -116,22 +116,33 @@ def _when(sheet: Sheet, rows: Ints | None) -> str:
 def complete(sheet: Sheet, tags: list[Character]) -> Tally:
     """Count empty cells: rows in which all tags are empty together, then single tags."""
     notes = Notes(sheet, "Q02")
-    silent = _silent_rows(sheet)
+    stopped = _stopped(sheet)
+    silent = _silent_rows(sheet) & ~stopped
     if silent.any():
         for unit, rows in sheet.units:
             _note_silent(notes, unit, rows[silent[rows]], len(rows))
-    _note_missing(notes, tags, silent)
-    spectral = sum(int(np.isnan(s.values).sum()) for s in sheet.spectra)
+    _note_missing(notes, tags, silent | stopped)
+    spectral = sum(int(np.isnan(s.values[~stopped]).sum()) for s in sheet.spectra)
     for spectrum in sheet.spectra:
-        partly = np.isnan(spectrum.values).any(axis=1) & ~silent
+        partly = np.isnan(spectrum.values).any(axis=1) & ~silent & ~stopped
         _note_rows(notes, [spectrum.tag], np.flatnonzero(partly))
     for tag in tags:
         _note_flags(notes, tag.series)
-    bad = sum(tag.scan.nulls for tag in tags) + spectral
-    of = sheet.rows * len(tags) + sum(s.values.size for s in sheet.spectra)
+    rest = int(stopped.sum())
+    bad = sum(tag.scan.nulls - rest for tag in tags) + spectral
+    of = (sheet.rows - rest) * len(tags) + sum(
+        s.values[~stopped].size for s in sheet.spectra
+    )
     return Tally(
         id="Q02", bad=bad, of=of, detail=_tags(tags), findings=tuple(notes.found)
     )
+
+
+def _stopped(sheet: Sheet) -> NDArray[np.bool_]:
+    """Return the rows of stops, which are not looked at."""
+    if sheet.stopped is None:
+        return np.zeros(sheet.rows, dtype=bool)
+    return sheet.stopped
 
 
 def _tags(tags: list[Character]) -> str:

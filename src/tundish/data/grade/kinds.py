@@ -54,6 +54,7 @@ KINDS: dict[str, Kind] = {
     "silent": Kind(1.0),
     "missing": Kind(1.0),
     "unlabelled": Kind(1.0),
+    "stops": Kind(1.0),
     "interpolated": Kind(1.0),
     "idle": Kind(1.0),
     "constant": Kind(0.3),

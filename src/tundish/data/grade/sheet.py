@@ -129,6 +129,7 @@ class Sheet:
         lines: Records found in the file.
         alone: True if it holds a part of a file's tags, those stored by one clock; what
             is said of its rows is said of these tags.
+        stopped: Rows of stops that were cut out (their values are NaN), or ``None``.
     """
 
     name: str
@@ -156,6 +157,7 @@ class Sheet:
     dropped: tuple[int, ...] = ()
     lines: int = 0
     alone: bool = False
+    stopped: Bools | None = None
 
     @cached_property
     def units(self) -> list[tuple[str, Ints]]:
@@ -213,6 +215,37 @@ class Sheet:
             return f"row {row + 1}"
         return self.moment(int(self.us[row]))
 
+    def lasting(self, first: int, last: int) -> int:
+        """Return how long values from row to row stood, in microseconds; 0 without time.
+
+        A value stands until the next row of its unit, but no longer than twice the
+        usual step (a gap is no value).
+        """
+        if self.us is None or NO_TIME in {int(self.us[first]), int(self.us[last])}:
+            return 0
+        inside = int(self.us[last] - self.us[first])
+        after = int(self.rank[last]) + 1
+        if after >= self.rows or self.starts[after]:
+            return max(0, inside)
+        step = int(self.us[self.order[after]] - self.us[last])
+        return max(0, inside + (step if 0 < step <= 2 * self.usual_step else 0))
+
+    @cached_property
+    def rank(self) -> Ints:
+        """Where in ``order`` each row stands, shape [n]."""
+        ranks = np.empty(self.rows, dtype=np.int64)
+        ranks[self.order] = np.arange(self.rows)
+        return ranks
+
+    @cached_property
+    def usual_step(self) -> int:
+        """Middle step between rows of a unit in microseconds; 0 without time."""
+        if self.us is None:
+            return 0
+        steps = np.diff(self.us[self.order])[~self.starts[1:]]
+        steps = steps[(steps > 0) & (steps < 2**62)]
+        return int(np.median(steps)) if len(steps) else 0
+
     def moment(self, us: int) -> str:
         """Return a time for people: ISO 8601 in the table's zone, or elapsed time."""
         if self.elapsed:
@@ -222,3 +255,15 @@ class Sheet:
         moment = _EPOCH + timedelta(microseconds=whole if near else us)
         local = moment.astimezone(ZoneInfo(self.zone))
         return local.isoformat(timespec="seconds" if near else "milliseconds")
+
+
+def duration(us: int) -> str:
+    """Return a length of time for people: hours up to four days, then days."""
+    for name, size, least in (
+        ("days", 86400, 4 * 86400),
+        ("h", 3600, 2 * 3600),
+        ("min", 60, 120),
+    ):
+        if us >= least * SECOND:
+            return f"{us / (size * SECOND):.3g} {name}"
+    return f"{us / SECOND:.3g} s"

@@ -19,7 +19,7 @@ from tundish.data.columns import side_by_side
 from tundish.data.grade.character import Character
 from tundish.data.grade.report import percent
 from tundish.data.grade.scan import LENGTHS
-from tundish.data.grade.sheet import Bools, Floats, Ints, Sheet, Spectrum
+from tundish.data.grade.sheet import Bools, Floats, Ints, Sheet, Spectrum, duration
 from tundish.data.grade.storage import Storage
 from tundish.data.grade.tally import Notes, Tally
 
@@ -251,7 +251,8 @@ def _stopped(tag: Character, sheet: Sheet, first: int, last: int) -> bool:
     if sheet.running is None:
         return False
     runs = sheet.running[sheet.order]
-    if float(runs[first : last + 1].mean()) >= 0.5:
+    filled = np.isfinite(tag.ordered[first : last + 1])
+    if float(runs[first : last + 1][filled].mean()) >= 0.5:
         return False
     pair = ~runs[1:] & ~runs[:-1] & ~sheet.starts[1:]
     pair[max(0, first - 1) : last] = False
@@ -299,11 +300,18 @@ def _note_stuck(notes: Notes, stand: Stand) -> None:
     notes.add(
         "stuck",
         spot,
-        f"It stands at exactly {stand.value:g}{unit} for {stand.length:,} rows; {company}, "
+        f"It stands at exactly {stand.value:g}{unit} for {stand.length:,} rows"
+        f"{_time_said(notes, rows)}; {company}, "
         f"and up to {usual:,} rows would be no surprise for this tag.",
         "Empty this stretch, and have the instrument or its transmission checked.",
     )
     notes.mendable("stuck", [series.tag], sheet.order[stand.first : stand.last + 1])
+
+
+def _time_said(notes: Notes, rows: Ints) -> str:
+    """Return how long a stretch lasts, where the table has times."""
+    us = notes.sheet.lasting(int(rows[0]), int(rows[1]))
+    return f" ({duration(us)})" if us and not notes.sheet.elapsed else ""
 
 
 def _note_idle(notes: Notes, stand: Stand) -> None:
@@ -334,7 +342,8 @@ def _note_together(notes: Notes, stands: list[Stand], live: list[str]) -> int:
             notes.spot("", int(rows[0]), int(rows[1]), stand.length),
             f"All {stand.others + 1} live tags repeat the same values for {stand.length:,} "
             "rows: the record stood still, or the last values were held.",
-            "Empty this stretch, or cut it out with a running condition if it was a stop.",
+            "Empty this stretch, or cut it out with a running condition "
+            '(--running "TAG > x") if it was a stop.',
         )
         still = notes.sheet.order[stand.first : stand.last + 1]
         notes.mendable("frozen-together", live, still)

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from tundish.data.grade.report import Finding
-from tundish.data.grade.sheet import Bools, Floats, Ints, Sheet
+from tundish.data.grade.sheet import Bools, Floats, Ints, Sheet, duration
 from tundish.data.grade.tally import MOST_STRETCHES, Notes, Spot, Tally
 from tundish.data.times import NO_TIME, SECOND
 
@@ -21,6 +21,7 @@ GAP = 1.5
 TOLERANCE = 0.1
 REGULAR_FROM = 0.6
 STORED_OFTEN = 0.05
+POLLED = 0.98
 DEAD_BAND = 0.25
 MIN_MOVES = 50
 HOUR = 3600 * SECOND
@@ -64,7 +65,7 @@ def regular(sheet: Sheet) -> list[Tally]:
     if not steps_known:
         why = "times come as events do, not at a fixed rate"
         return [Tally(id="Q07", bad=0, of=0, detail=why)]
-    on_change = _on_change(sheet, period)
+    on_change = _on_change(sheet, period, even)
     if on_change:
         return [Tally(id="Q07", bad=0, of=0, detail=on_change)]
     changes = _changes(sheet)
@@ -74,9 +75,10 @@ def regular(sheet: Sheet) -> list[Tally]:
         rows, stamps = rows[stamps != NO_TIME], stamps[stamps != NO_TIME]  # noqa: PLW2901
         if len(rows) < 2:
             continue
-        of += len(rows) - 1
-        bad += _look(notes, rows, (period, changes))
-    detail = f"a row every {period / SECOND:g} s"
+        uneven, looked_at = _look(notes, rows, (period, changes))
+        bad += uneven
+        of += looked_at
+    detail = f"a row every {period / SECOND:g} s" + _running_only(sheet)
     tally = Tally(
         id="Q07",
         bad=bad,
@@ -88,21 +90,22 @@ def regular(sheet: Sheet) -> list[Tally]:
     return [tally, _missing_cells(sheet, notes)]
 
 
-def _on_change(sheet: Sheet, period: int) -> str:
+def _on_change(sheet: Sheet, period: int, even: float) -> str:
     """Say why long steps are no gaps, or nothing: values stored only when they change.
 
     Shown by a dead band (values next to each other almost never differ by little), or by
-    a tag of a historian that was stored at moments of its own.
+    a tag of a historian that was stored at moments of its own and not at a strict rate.
     """
     steps = _steps(sheet)
     long = steps > GAP * period
-    if sheet.spectra or not sheet.series or long.mean() < STORED_OFTEN:
+    if sheet.spectra or not sheet.series:
         return ""
-    bands = [_dead_band(series.values[sheet.order]) for series in sheet.series]
-    banded = sum(band > 0 for band in bands) > len(bands) / 2
-    own = sheet.alone and len(sheet.series) == 1 and long.mean() >= 2 * STORED_OFTEN
-    if not banded and not own:
-        return ""
+    own = sheet.alone and (long.mean() >= 1 - POLLED or even < POLLED)
+    if not own:
+        bands = [_dead_band(series.values[sheet.order]) for series in sheet.series]
+        banded = sum(band > 0 for band in bands) > len(bands) / 2
+        if not banded or long.mean() < STORED_OFTEN:
+            return ""
     span = int(steps[steps > 0].sum())
     return (
         f"values are stored when they change, {len(steps) * HOUR / max(1, span):.3g} an "
@@ -210,19 +213,34 @@ def _even_share(sheet: Sheet, period: int) -> float:
     return float(np.mean(np.abs(steps - period) <= TOLERANCE * period))
 
 
-def _look(notes: Notes, rows: Ints, terms: tuple[int, tuple[Change, ...]]) -> int:
-    """Look at one unit; return the number of steps that are not even."""
+def _running_only(sheet: Sheet) -> str:
+    if sheet.stopped is None:
+        return ""
+    return f", {int(sheet.stopped.sum()):,} rows of stops left out"
+
+
+def _look(
+    notes: Notes, rows: Ints, terms: tuple[int, tuple[Change, ...]]
+) -> tuple[int, int]:
+    """Look at one unit; return the steps that are not even, and those looked at.
+
+    Steps from a row of a stop to another are not looked at.
+    """
     period, changes = terms
     sheet = notes.sheet
     if sheet.us is None:
-        return 0
+        return 0, 0
     backward = np.flatnonzero(np.diff(sheet.us[rows]) < 0)
     ordered = rows[np.argsort(sheet.us[rows], kind="stable")]
     stamps = sheet.us[ordered]
     steps = np.diff(stamps)
     twice = steps == 0
-    gaps = steps > GAP * period
+    at_rest = np.zeros(len(steps), dtype=bool)
+    if sheet.stopped is not None:
+        at_rest = sheet.stopped[ordered[1:]] & sheet.stopped[ordered[:-1]]
+    gaps = (steps > GAP * period) & ~at_rest
     uneven = (np.abs(steps - period) > TOLERANCE * period) & ~gaps & ~twice
+    uneven &= ~at_rest
     named = np.zeros(len(steps), dtype=bool)
     for change in changes:
         named |= _near(change, stamps, twice, gaps, period)
@@ -230,7 +248,8 @@ def _look(notes: Notes, rows: Ints, terms: tuple[int, tuple[Change, ...]]) -> in
     _note_twice(notes, ordered, twice & ~named)
     _note_gaps(notes, ordered, gaps & ~named, period)
     _note_backward(notes, rows, backward, named=bool((named & twice).any()))
-    return int(twice.sum() + gaps.sum() + uneven.sum())
+    looked_at = int((~at_rest).sum())
+    return min(looked_at, int(twice.sum() + gaps.sum() + uneven.sum())), looked_at
 
 
 def _near(
@@ -412,7 +431,7 @@ def _note_gaps(notes: Notes, rows: Ints, gaps: Bools, period: int) -> None:
         "gap",
         spot,
         f"{len(at):,} gap{'s' * (len(at) > 1)}, {int(missing.sum()):,} rows missing in all; "
-        f"the longest lasts {_duration(int(sizes.max()))}.",
+        f"the longest lasts {duration(int(sizes.max()))}.",
         "Ask the historian for these stretches; windows are never cut across them.",
     )
 
@@ -430,10 +449,3 @@ def _note_backward(notes: Notes, rows: Ints, backward: Ints, *, named: bool) -> 
         "Sort by time; if it happens in autumn only, the times are local: export in UTC.",
     )
     notes.mendable("backward-time", (), rows)
-
-
-def _duration(us: int) -> str:
-    for name, size in (("days", DAY), ("h", HOUR), ("min", 60 * SECOND)):
-        if us >= 2 * size:
-            return f"{us / size:.3g} {name}"
-    return f"{us / SECOND:.3g} s"
