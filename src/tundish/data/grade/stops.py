@@ -15,7 +15,6 @@ import numpy as np
 from tundish.catalog.errors import ConditionInvalidError
 from tundish.catalog.expression import Condition, compile_condition, quoted
 from tundish.data.grade.character import Character, characters
-from tundish.data.grade.filled import stretches
 from tundish.data.grade.report import percent
 from tundish.data.grade.scan import quantiles
 from tundish.data.grade.sheet import Bools, Floats, Ints, Sheet, duration
@@ -96,7 +95,7 @@ def through_silence(sheet: Sheet) -> Sheet:
     if not silent.any():
         return sheet
     running = sheet.running.copy()
-    for run in stretches(sheet, np.flatnonzero(silent)):
+    for run in _runs(sheet, np.flatnonzero(silent)):
         before, after = _beside(sheet, int(run[0]), -1), _beside(sheet, int(run[-1]), 1)
         stopped = [not running[row] for row in (before, after) if row is not None]
         running[run] = not (stopped and all(stopped))
@@ -119,7 +118,7 @@ def counted(sheet: Sheet) -> Stops:
     rows = np.flatnonzero(~sheet.running)
     if not len(rows):
         return Stops(count=0, rows=0, us=0)
-    runs = stretches(sheet, rows)
+    runs = _runs(sheet, rows)
     length = sum(sheet.lasting(int(run[0]), int(run[-1])) for run in runs)
     return Stops(count=len(runs), rows=len(rows), us=length)
 
@@ -212,7 +211,7 @@ def suggested(sheet: Sheet, tags: list[Character]) -> Tally:
     share = np.mean([rest for _, rest in resting], axis=0)
     runs = [
         run
-        for run in stretches(sheet, sheet.order[share >= TOGETHER])
+        for run in _runs(sheet, sheet.order[share >= TOGETHER])
         if len(run) >= MIN_STRETCH
     ]
     rows = np.concatenate(runs) if runs else np.zeros(0, dtype=np.int64)
@@ -287,3 +286,11 @@ def _as_of(values: Floats, source: Sheet, goal: Sheet) -> Floats:
     found = np.full(goal.rows, np.nan)
     found[at >= 0] = values[order[at[at >= 0]]]
     return found
+
+
+def _runs(sheet: Sheet, rows: Ints) -> list[Ints]:
+    """Return stretches of rows that follow each other within their unit."""
+    place = sheet.place[rows]
+    ordered = rows[np.argsort(place, kind="stable")]
+    cuts = np.flatnonzero(np.diff(np.sort(place)) > 1) + 1
+    return list(np.split(ordered, cuts))
