@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tundish.flows.judge import judge
     from tundish.flows.ledger import reach, verify_ledger
     from tundish.flows.line import run_line
+    from tundish.flows.mend import mend
     from tundish.flows.open_package import open_package, score
     from tundish.flows.repeat import repeat
     from tundish.flows.seal import seal as seal_run
@@ -42,6 +43,7 @@ _HOME = {
     "grade": ("grade", "grade"),
     "grant": ("grant", "grant"),
     "judge": ("judge", "judge"),
+    "mend": ("mend", "mend"),
     "open_package": ("open_package", "open_package"),
     "reach": ("ledger", "reach"),
     "repeat": ("repeat", "repeat"),
@@ -63,6 +65,7 @@ __all__ = [
     "grade",
     "grant",
     "judge",
+    "mend",
     "open_package",
     "reach",
     "repeat",

@@ -9,14 +9,18 @@ import typer
 
 from tundish.cli import show
 from tundish.cli.exits import NOT_GOOD_ENOUGH
-from tundish.cli.options import AsJson, Mirror, nearby
+from tundish.cli.options import AsJson, Mirror, nearby, open_workspace
 
 if TYPE_CHECKING:
     from tundish.data.card.card import Use
     from tundish.data.grade.file import Task
     from tundish.data.grade.kind import DataKind
     from tundish.data.grade.report import GradeReport
+    from tundish.flows.grade import GradeOptions, PageWish
     from tundish.flows.report.grade_words import Language
+
+
+MEND_ALONE = "--mend needs a place to write to, and goes without --certificate and --html: grade the new version for these."
 
 
 def register(app: typer.Typer) -> None:
@@ -75,6 +79,18 @@ def grade(  # noqa: PLR0913  (a command's options)
         Path | None, typer.Option(help="Write the grade as a page to this file.")
     ] = None,
     lang: Annotated[str, typer.Option(help="Language of the page: en or zh.")] = "en",
+    mend: Annotated[
+        Path | None,
+        typer.Option(help="Write a mended new version to this new folder or file."),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="With --mend: only say what would be done."),
+    ] = False,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(help="Sign the grade over the data's digest into this file."),
+    ] = None,
     mirror: Mirror = None,
     json: AsJson = False,
 ) -> None:
@@ -88,6 +104,16 @@ def grade(  # noqa: PLR0913  (a command's options)
         licence=licence, use=chosen_use(use), quick=quick, running=running,
     )  # fmt: skip
     page = PageWish(file=html, language=language(lang)) if html else None
+    if mend is not None or dry_run:
+        if mend is None or certificate or html:
+            raise typer.BadParameter(MEND_ALONE)
+        letter = _mend(data, mend, options, dry_run=dry_run, mirror=mirror, json=json)
+        _end_below(at_least, letter)
+        return
+    if certificate is not None:
+        letter = _certify(data, certificate, options, page, mirror=mirror, json=json)
+        _end_below(at_least, letter)
+        return
     with show.working(f"Grading {data}") as tell:
         report = grade_data(
             data,
@@ -103,7 +129,11 @@ def grade(  # noqa: PLR0913  (a command's options)
         show_grade(report)
         if html:
             show.line(f"Page: {html}")
-    if at_least and report.letter > at_least.upper():
+    _end_below(at_least, report.letter)
+
+
+def _end_below(at_least: str | None, letter: str) -> None:
+    if at_least and letter > at_least.upper():
         raise typer.Exit(NOT_GOOD_ENOUGH)
 
 
@@ -116,6 +146,64 @@ def chosen_kind(said: str | None) -> DataKind | None:
         return None
     msg = f"--kind is one of table, images, texts and events, not {said}."
     raise typer.BadParameter(msg)
+
+
+def _mend(
+    data: str,
+    out: Path,
+    options: GradeOptions,
+    *,
+    dry_run: bool,
+    mirror: Path | None,
+    json: bool,
+) -> str:
+    from tundish.cli.mend import show_mend
+    from tundish.flows.mend import mend
+
+    with show.working(f"Mending {data}") as tell:
+        report = mend(
+            data,
+            out,
+            options,
+            dry_run=dry_run,
+            mirror=mirror,
+            workspace=nearby(),
+            progress=tell,
+        )
+    if json:
+        show.as_json(report)
+    else:
+        show_mend(report)
+    return report.after.letter
+
+
+def _certify(
+    data: str,
+    to: Path,
+    options: GradeOptions,
+    page: PageWish | None,
+    *,
+    mirror: Path | None,
+    json: bool,
+) -> str:
+    from tundish.cli.certificate import show_made
+    from tundish.flows.certify import CertifyOrder, certify
+
+    with show.working(f"Certifying {data}") as tell:
+        made = certify(
+            open_workspace(Path()),
+            data,
+            options,
+            CertifyOrder(to=to, page=page),
+            mirror=mirror,
+            progress=tell,
+        )
+    if json:
+        show.as_json(made.report)
+    else:
+        show_grade(made.report)
+        show_made(made.file, made.certificate)
+    return made.report.letter
 
 
 def show_grade(report: GradeReport) -> None:

@@ -68,6 +68,10 @@ class Records:
                 break
         return rows
 
+    def lines(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return where in ``body`` each record begins and where its line feed stands."""
+        return _lines(self.body, quoted=self.quoted)
+
     def _head(self) -> bytes:
         """Return whole records from the start, about a megabyte of them."""
         if len(self.body) <= _HEAD_BYTES:

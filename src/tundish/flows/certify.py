@@ -17,7 +17,7 @@ from tundish.data.version import DataVersion, version_of_files
 from tundish.flows.certificate import CertificateReport, describe
 from tundish.flows.errors import DataMovedError
 from tundish.flows.fetch import Located, Progress, locate
-from tundish.flows.grade import GradeOptions, grade
+from tundish.flows.grade import GradeOptions, PageWish, grade
 from tundish.flows.workspace import Workspace
 from tundish.kernel import canonical, clock, paths
 from tundish.kernel import digest as digests
@@ -40,10 +40,12 @@ class CertifyOrder:
     Attributes:
         valid_s: Seconds from now until the certificate is refused; at most a century.
         to: Where to write it; default: the workspace's packages.
+        page: A page of the grade to write as well.
     """
 
     valid_s: float = 365 * 86_400.0
     to: Path | None = None
+    page: PageWish | None = None
 
 
 class Certified(Record):
@@ -93,7 +95,14 @@ def certify(
         raise TermsInvalidError(msg)
     located = locate(data, mirror=mirror, progress=progress)
     before = located.digest
-    report = grade(data, chosen, mirror=mirror, workspace=workspace, progress=progress)
+    report = grade(
+        data,
+        chosen,
+        mirror=mirror,
+        page=asked.page,
+        workspace=workspace,
+        progress=progress,
+    )
     version = _after(located, data, mirror, progress)
     if version.digest != before:
         msg = f"{located.name} changed while it was graded."

@@ -151,3 +151,17 @@ class DataMovedError(RefusedError):
 
     code = "data-moved"
     default_advice = "Copy the data first, and give the command for the copy."
+
+
+class OutExistsError(UsageError):
+    """There is something already where a new version was to be written.
+
+    What happened: the file or folder named exists. It was left as it is.
+
+    Why: a version of a data set is never written over another one.
+
+    What to do: name another file or folder, or move the old one away yourself.
+    """
+
+    code = "out-exists"
+    default_advice = "Name a file or folder that is not there yet."

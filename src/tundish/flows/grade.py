@@ -94,7 +94,7 @@ def grade(
     tell("reading and grading")
     site = chosen.site or (located.entry.grade.site if located.entry else None)
     if site:
-        graded = _bound(located, chosen, site)
+        graded = bound(located, chosen, site)
     else:
         graded = _own(located, Path(data), chosen, tell)
     report = graded.report
@@ -112,7 +112,8 @@ def grade(
     return report
 
 
-def _bound(located: Located, options: GradeOptions, name: str) -> Graded:
+def bound(located: Located, options: GradeOptions, name: str) -> Graded:
+    """Grade files that a site profile binds; raises what binding and readers refuse."""
     site = library.site(name)
     scenario = library.scenario(options.scenario or site.scenario)
     return graded_bound(

@@ -197,10 +197,13 @@ def outliers(sheet: Sheet, tags: list[Character]) -> Tally:
     found = side_by_side(lambda tag: _odd(tag, sheet), usable, sheet.rows)
     checked = sum(tag.scan.count for tag in usable if tag.quantiles is not None)
     bad = 0
-    for tag, (far, alone) in zip(usable, found, strict=True):
+    for tag, (far, jumps) in zip(usable, found, strict=True):
+        alone = jumps[~np.isin(jumps, far)]
         bad += len(far) + len(alone)
         _note_far(notes, tag, sheet.order[far])
         _note_spikes(notes, tag, sheet.order[alone])
+        if len(jumps) and sheet.us is not None:  # else rows may stand in any order
+            notes.mendable("spike", [tag.series.tag], sheet.order[jumps])
     for spectrum in sheet.spectra:
         odd = odd_spectra(spectrum.values)
         checked += sheet.rows
@@ -227,7 +230,7 @@ def _usable(tag: Character) -> bool:
 
 
 def _odd(tag: Character, sheet: Sheet) -> tuple[Ints, Ints]:
-    """Return the places of values far outside the usual spread, and of other spikes."""
+    """Return the places of values far outside the usual spread, and of spikes."""
     none = np.zeros(0, dtype=np.int64)
     q = tag.quantiles
     if q is None:
@@ -240,8 +243,7 @@ def _odd(tag: Character, sheet: Sheet) -> tuple[Ints, Ints]:
     far = none
     if limits and (tag.scan.low < limits[0] or tag.scan.high > limits[1]):
         far = np.flatnonzero((values < limits[0]) | (values > limits[1]))
-    alone = _spikes(values, sheet.starts, q, largest)
-    return far, alone[~np.isin(alone, far)]
+    return far, _spikes(values, sheet.starts, q, largest)
 
 
 def _angle(tag: Character) -> bool:
@@ -336,7 +338,6 @@ def _note_spikes(notes: Notes, tag: Character, rows: Ints) -> None:
         "before and after agree.",
         "Remove them with a median over three rows, and look at the signal's shielding.",
     )
-    notes.mendable("spike", [tag.series.tag], rows)
 
 
 def odd_spectra(values: Floats) -> Ints:
