@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tundish.flows.certificate import show_certificate, verify_certificate
     from tundish.flows.certify import certify
+    from tundish.flows.diff import diff
     from tundish.flows.fetch import fetch
     from tundish.flows.grade import grade
     from tundish.flows.grant import grant
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 _HOME = {
     "certify": ("certify", "certify"),
     "create_workspace": ("workspace", "create"),
+    "diff": ("diff", "diff"),
     "fetch": ("fetch", "fetch"),
     "find_workspace": ("workspace", "find"),
     "grade": ("grade", "grade"),
@@ -60,6 +62,7 @@ _HOME = {
 __all__ = [
     "certify",
     "create_workspace",
+    "diff",
     "fetch",
     "find_workspace",
     "grade",

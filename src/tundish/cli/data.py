@@ -9,6 +9,7 @@ import typer
 from tundish.catalog import library
 from tundish.catalog.datasets import DatasetEntry
 from tundish.cli import show
+from tundish.cli.exits import NOT_GOOD_ENOUGH
 from tundish.cli.options import AsJson, Mirror, nearby
 from tundish.kernel.digest import short
 
@@ -81,3 +82,53 @@ def version(data: Data, mirror: Mirror = None, json: AsJson = False) -> None:
         show.line(f"  {short(file.root)}  {file.size:>14,}  {file.name}", "dim")
     if len(found.files) > FILES_SHOWN:
         show.line(f"  and {len(found.files) - FILES_SHOWN:,} more", "dim")
+
+
+@group.command("diff")
+def compare(  # noqa: PLR0913  (a command's options)
+    before: Annotated[str, typer.Argument(help="The older version.")],
+    after: Annotated[str, typer.Argument(help="The newer version.")],
+    scenario: Annotated[
+        str | None, typer.Option(help="Grade both against this contract.")
+    ] = None,
+    site: Annotated[
+        str | None, typer.Option(help="The site profile that binds both.")
+    ] = None,
+    time: Annotated[str | None, typer.Option(help="Name of the time column.")] = None,
+    unit: Annotated[
+        str | None, typer.Option(help="Name of the column of assets or batches.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Name of the column to be estimated.")
+    ] = None,
+    time_zone: Annotated[
+        str | None, typer.Option(help="Zone of local times, e.g. Asia/Shanghai.")
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="The data's licence or terms, if you know them.")
+    ] = None,
+    mirror: Mirror = None,
+    json: AsJson = False,
+) -> None:
+    """Compare two versions: rows, columns, distributions, cells, and the grade.
+
+    Ends with exit code 1 if the letter of the newer version is worse.
+    """
+    from tundish.cli.diff import show_diff
+    from tundish.flows.diff import diff
+    from tundish.flows.grade import GradeOptions
+
+    options = GradeOptions(
+        scenario=scenario, site=site, time=time, unit=unit, target=target,
+        time_zone=time_zone, licence=licence,
+    )  # fmt: skip
+    with show.working(f"Comparing {before} and {after}") as tell:
+        report = diff(
+            before, after, options, mirror=mirror, workspace=nearby(), progress=tell
+        )
+    if json:
+        show.as_json(report)
+    else:
+        show_diff(report)
+    if report.grade.fell:
+        raise typer.Exit(NOT_GOOD_ENOUGH)
