@@ -51,8 +51,6 @@ REASONS = {
     "gap": "nothing is invented to fill a gap",
     "outlier": "it may be a real event: only somebody who knows the plant can tell",
     "out-of-range": "either the reading or the range is wrong: decide which",
-    "clock-change": "the zone of the clock is not certain: name it with --time-zone",
-    "clock-change-gap": "the zone of the clock is not certain: name it with --time-zone",
     "duplicate-time": "rows of the same time hold different values; which is right is not known",
     "backward-time": "the clock changes as well, so the order of rows may be the true one",
     "impossible-time": "the true time is not known",
@@ -193,7 +191,9 @@ def unmended(report: GradeReport, blocked: str = UNSETTLED) -> tuple[Unmended, .
     said = []
     for (kind, table), places in found.items():
         first = report.findings[places[0]]
-        person = f"it needs a person: {first.mend}"
+        clock = kind in {"clock-change", "clock-change-gap"}
+        head = "the true times are not certain" if clock else "it needs a person"
+        person = f"{head}: {first.mend}"
         tags = dict.fromkeys(report.findings[i].tag for i in places)
         said.append(
             Unmended(

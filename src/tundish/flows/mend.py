@@ -11,6 +11,8 @@ from importlib import metadata
 from pathlib import Path
 
 from tundish.catalog import library
+from tundish.catalog.scenario import Scenario
+from tundish.catalog.site import SiteProfile
 from tundish.data import mended as writing
 from tundish.data.card.beside import beside
 from tundish.data.errors import TableUnreadableError
@@ -213,6 +215,7 @@ def _one(terms: _Terms, work: Path | None, called: str | None) -> _Done:
 def _many(terms: _Terms, name: str, work: Path | None) -> _Done:
     """Mend the tables of a site's files each by itself; other files are copied."""
     located, site = terms.located, library.site(name)
+    units = _units(site, library.scenario(terms.options.scenario or site.scenario))
     steps: list[Step] = []
     done: set[str] = set()
     for one in site.tables.values():
@@ -225,7 +228,7 @@ def _many(terms: _Terms, name: str, work: Path | None) -> _Done:
             unit=one.unit_column or site.batch_column,
             time_zone=site.time_zone,
         )
-        made = _mended_in_place(path, one.file, named, work)
+        made = _mended_in_place(path, one.file, (named, units), work)
         steps += [step.model_copy(update={"table": one.file}) for step in made.steps]
     if work is not None:
         for file in located.version.files:
@@ -249,11 +252,27 @@ def _many(terms: _Terms, name: str, work: Path | None) -> _Done:
 UNBOUND = "it shows only under the contract's terms; the file by itself does not tell"
 
 
-def _mended_in_place(path: Path, name: str, named: Named, work: Path | None) -> Mended:
+def _units(site: SiteProfile, scenario: Scenario) -> dict[str, str]:
+    """Return the unit of each of the plant's columns that is a signal as it stands."""
+    return {
+        tag.column: signal.unit
+        for signal in scenario.signals
+        if (tag := site.tags.get(signal.name)) is not None
+        and tag.column is not None
+        and (tag.scale, tag.offset) == (1.0, 0.0)
+    }
+
+
+def _mended_in_place(
+    path: Path, name: str, told: tuple[Named, dict[str, str]], work: Path | None
+) -> Mended:
     """Mend one file of a set under its own name."""
     table = read_table(path)
     now = SystemClock().now()
-    made = mend_table(table, lambda held: graded_table(held, named, now=now))
+    named, units = told
+    made = mend_table(
+        table, lambda held: graded_table(held, named, now=now, units=units)
+    )
     if writing.file_name(path, table, made.edits) != path.name:
         msg = f"{name} is of a kind that cannot be written again."
         advice = "Store it as CSV or Parquet, and change the site profile."
