@@ -255,10 +255,10 @@ def test_a_zip_of_files_of_one_form_is_one_table_with_their_names(
     tmp_path: Path,
 ) -> None:
     with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
-        archive.writestr("a.csv", b"a,b\n1,2\n")
-        archive.writestr("b.csv", b"a,b\n3,4\n5,6\n")
+        archive.writestr("run1.csv", b"a,b\n1,2\n")
+        archive.writestr("run2.csv", b"a,b\n3,4\n5,6\n")
     table = read_table(tmp_path / "t.zip")
-    assert table.frame["file"].to_list() == ["a", "b", "b"]
+    assert table.frame["file"].to_list() == ["run1", "run2", "run2"]
     assert table.frame["b"].to_list() == [2.0, 4.0, 6.0]
     assert table.unit == "file"
 

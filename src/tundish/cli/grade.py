@@ -72,6 +72,10 @@ def grade(  # noqa: PLR0913  (a command's options)
     quick: Annotated[
         bool, typer.Option("--quick", help="Leave out what fits models.")
     ] = False,
+    sheet: Annotated[
+        str | None,
+        typer.Option(help="Which sheet, member or variable of a file with several."),
+    ] = None,
     at_least: Annotated[
         str | None, typer.Option(help="End with exit code 1 below this letter.")
     ] = None,
@@ -102,6 +106,7 @@ def grade(  # noqa: PLR0913  (a command's options)
         scenario=scenario, site=site, time=time, unit=unit, target=target,
         task=task_of(task), time_zone=time_zone, kind=chosen_kind(kind),
         licence=licence, use=chosen_use(use), quick=quick, running=running,
+        sheet=sheet,
     )  # fmt: skip
     page = PageWish(file=html, language=language(lang)) if html else None
     if mend is not None or dry_run:

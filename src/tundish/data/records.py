@@ -19,6 +19,8 @@ SEPARATORS = ("\t", ";", "|", ",")
 NAMES = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas", " ": "spaces"}
 RAGGED_AT_MOST = 0.05
 _LOOK = 400
+_LAST_LINES = 4
+_FEWEST_RECORDS = 2
 _HEAD_BYTES = 1024 * 1024
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
 
@@ -103,6 +105,8 @@ def cut(text: bytes, origin: str, separator: str | None = None) -> Records:
     spaced = False
     if separator is None:
         separator, spaced = _find_separator(sample, quoted=quoted)
+        if not spaced and not any(separator.encode() in line for line in sample):
+            _refuse_uneven(sample, origin)
     if spaced:
         text = _tabbed(text)
         starts, ends = _lines(text, quoted=quoted)
@@ -167,7 +171,40 @@ def _find_separator(sample: list[bytes], *, quoted: bool) -> tuple[str, bool]:
             best, best_share = separator, share
     if _agreement_spaced(tail) >= max(0.7, best_share):
         return "\t", True
-    return (best, False) if best_share >= 0.5 else (",", False)
+    if best_share >= 0.5:
+        return best, False
+    return ("\t", True) if _ends_spaced(sample) else (",", False)
+
+
+def _ends_spaced(lines: list[bytes]) -> bool:
+    """Tell whether the last lines are numbers apart by spaces: a long text is above."""
+    cells = [line.split() for line in lines if line.strip()]
+    wanted = len(cells[-1]) if cells else 0
+    fits = 0
+    for row in reversed(cells):
+        if len(row) != wanted or not _mostly_numbers(row):
+            break
+        fits += 1
+    return wanted > 1 and fits >= _LAST_LINES
+
+
+def _mostly_numbers(row: list[bytes]) -> bool:
+    numbers = sum(is_number(cell.decode(errors="replace")) for cell in row)
+    return numbers >= 0.6 * len(row)
+
+
+def _refuse_uneven(sample: list[bytes], origin: str, *, at_least: int = 1) -> None:
+    """Refuse lines of numbers of which each has a count of its own."""
+    cells = [line.split() for line in sample if line.strip()]
+    rows = [row for row in cells if len(row) > 1 and _mostly_numbers(row)]
+    if len(rows) <= 0.5 * len(cells) or len(rows) < at_least:
+        return
+    counts = sorted({len(row) for row in rows})
+    msg = (
+        f"{origin} is ragged: its lines hold {counts[0]} to {counts[-1]} numbers; the "
+        "same number was expected in each."
+    )
+    raise TableUnreadableError(msg)
 
 
 def _agreement(counts: list[int]) -> float:
@@ -233,6 +270,9 @@ def _fitting(
     first = _first_record(fits, spaced=spaced)
     if expected == 1:
         first = _first_number(text, starts[live], ends[live])
+    if spaced and first:
+        above = [text[starts[i] : ends[i]] for i in live[:first]]
+        _refuse_uneven(above, origin, at_least=_LAST_LINES)
     bad = live[first:][~fits[first:]]
     good = live[first:][fits[first:]]
     _refuse_ragged(origin, bad, len(live) - first, counts, expected)
@@ -279,7 +319,8 @@ def _first_record(fits: NDArray[np.bool_], *, spaced: bool) -> int:
     if fits.all():
         return 0
     last_bad = int(np.flatnonzero(~fits)[-1])
-    if spaced and last_bad < max(60, len(fits) // 2) and last_bad + 1 < len(fits):
+    below = len(fits) - last_bad - 1
+    if spaced and last_bad < max(60, len(fits) // 2) and below >= _FEWEST_RECORDS:
         return last_bad + 1
     bad_after = np.cumsum(~fits[::-1])[::-1]
     share = bad_after / np.arange(len(fits), 0, -1)

@@ -10,20 +10,22 @@ from tundish.data.binding import bind
 from tundish.data.card.beside import Known, of_folder
 from tundish.data.card.card import Use
 from tundish.data.card.catalogued import card_of
+from tundish.data.folder import read_folder
 from tundish.data.grade.bound import graded_bound
 from tundish.data.grade.checks import Brief, Graded
 from tundish.data.grade.file import Task, graded_file
+from tundish.data.grade.folder import graded_folder
 from tundish.data.grade.images.grading import grade_images
 from tundish.data.grade.kind import DataKind, kind_of
 from tundish.data.grade.pictures import draw
 from tundish.data.grade.report import GradeReport
+from tundish.data.roles import Named
 from tundish.flows.fetch import Located, Progress, locate
 from tundish.flows.report.grade_words import Language
 from tundish.flows.workspace import Workspace
 from tundish.kernel import digest as digests
 from tundish.kernel import paths
 from tundish.kernel.clock import SystemClock
-from tundish.kernel.errors import PathMissingError
 from tundish.kernel.records import Record
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -43,6 +45,7 @@ class GradeOptions(Record):
         use: What is meant to be done with the data: ``product``, ``research``, ``internal``.
         quick: True leaves out the indicators that fit models.
         running: Condition in which the plant runs; other rows are stops.
+        sheet: Which of several tables in a file.
     """
 
     scenario: str | None = None
@@ -57,6 +60,7 @@ class GradeOptions(Record):
     use: Use | None = None
     quick: bool = False
     running: str | None = None
+    sheet: str | None = None
 
 
 class PageWish(Record):
@@ -154,10 +158,7 @@ def _brief(located: Located, options: GradeOptions) -> Brief:
 
 def _table(located: Located, path: Path, options: GradeOptions) -> Graded:
     if path.is_dir():
-        msg = f"{path} is a folder, and no site profile says what its files are."
-        raise PathMissingError(
-            msg, advice="Name a file, or bind the folder with --site FILE."
-        )
+        return _folder(located, path, options)
     return graded_file(
         path,
         now=SystemClock().now(),
@@ -168,6 +169,27 @@ def _table(located: Located, path: Path, options: GradeOptions) -> Graded:
         time_zone=options.time_zone,
         running=options.running,
         licence=options.licence or located.licence,
+        use=options.use,
+        deep=not options.quick,
+        sheet=options.sheet,
+    )
+
+
+def _folder(located: Located, path: Path, options: GradeOptions) -> Graded:
+    return graded_folder(
+        read_folder(path, sheet=options.sheet),
+        Named(
+            time=options.time,
+            unit=options.unit,
+            target=options.target,
+            time_zone=options.time_zone,
+            running=options.running,
+            task=None if options.target and options.task == "anomaly" else options.task,
+        ),
+        now=SystemClock().now(),
+        licence=options.licence or located.licence,
+        licence_kind=located.entry.licence.kind if located.entry else None,
+        known=_known(located),
         use=options.use,
         deep=not options.quick,
     )

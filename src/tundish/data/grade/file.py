@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -65,11 +65,12 @@ def grade_file(  # noqa: PLR0913  (what a user may say about a file)
     known: Known | None = None,
     use: Use | None = None,
     deep: bool = True,
+    sheet: str | None = None,
 ) -> GradeReport:
     """Grade one file; columns that are not named are found, and the report says how.
 
     Args:
-        path: CSV in any usual form, Parquet, gzip or zip. Untrusted.
+        path: Of any kind that a reader reads. Untrusted.
         now: The present, from the caller's clock.
         time: Column of the time.
         unit: Column of the machine or batch.
@@ -84,6 +85,7 @@ def grade_file(  # noqa: PLR0913  (what a user may say about a file)
         known: The set's card; if absent, one that lies beside the file is taken.
         use: What is meant to be done with the set; decides the licence gate.
         deep: False leaves out the indicators that fit models.
+        sheet: Which of several tables in the file; the largest if absent.
 
     Raises:
         PathMissingError, TableUnreadableError, TableTooLargeError, ArchiveUnsafeError:
@@ -106,6 +108,7 @@ def grade_file(  # noqa: PLR0913  (what a user may say about a file)
         known=known,
         use=use,
         deep=deep,
+        sheet=sheet,
     ).report
 
 
@@ -125,6 +128,7 @@ def graded_file(  # noqa: PLR0913  (what a user may say about a file)
     known: Known | None = None,
     use: Use | None = None,
     deep: bool = True,
+    sheet: str | None = None,
 ) -> Graded:
     """Grade one file and keep its values beside the report; see ``grade_file``."""
     named = Named(
@@ -135,7 +139,7 @@ def graded_file(  # noqa: PLR0913  (what a user may say about a file)
         running=running,
         task=None if target and task == "anomaly" else task,
     )
-    table = read_table(path)
+    table = read_table(path, sheet=sheet)
     if known is None:
         known, said = beside(path)
         table = replace(table, assumptions=(*table.assumptions, *said))
@@ -191,35 +195,86 @@ def graded_table(  # noqa: PLR0913  (as above)
     deep: bool = True,
 ) -> Graded:
     """Grade a table and keep its values beside the report; see ``grade_file``."""
+    return graded_tables(
+        [table],
+        named,
+        name=table.name,
+        now=now,
+        units=units,
+        licence=licence,
+        licence_kind=licence_kind,
+        known=known,
+        use=use,
+        deep=deep,
+    )
+
+
+def graded_tables(  # noqa: PLR0913  (what a user may say about tables)
+    tables: Sequence[Table],
+    named: Named,
+    *,
+    name: str,
+    now: datetime,
+    units: Mapping[str, str] | None = None,
+    licence: str | None = None,
+    licence_kind: str | None = None,
+    known: Known | None = None,
+    use: Use | None = None,
+    deep: bool = True,
+    before: tuple[Assumption, ...] = (),
+) -> Graded:
+    """Grade tables in one report; what was named counts in the tables that have it.
+
+    ``name`` is that of the whole, ``before`` what was assumed already; other arguments
+    as in ``grade_file``.
+    """
     sheets: list[Sheet] = []
-    said: list[Assumption] = []
+    said = list(before)
     tasks: list[str | None] = []
-    table = _upright(table)
-    named = told_by(known, table.name, table.frame.columns, named).named
-    parts = historian.unfold(table, named)
-    columns = [name for part in parts for name in part.table.frame.columns]
-    told = told_by(known, table.name, columns, named, table.units)
-    _need_target(parts, named)
-    for part in parts:
-        sheet, task, more = _graded_part(part, named, told, dict(units or {}))
-        sheets.append(sheet)
+    _need_named(tables, named)
+    for table in tables:
+        whose = _where_there(table, named) if len(tables) > 1 else named
+        made, task, more = _graded_table(
+            _upright(table), whose, known, dict(units or {})
+        )
+        sheets += made
         tasks.append(task)
         said += more
     if named.running is not None:
         sheets = stops.with_running(sheets, named.running)
         said += [stops.said(sheet, named.running, "--running") for sheet in sheets[:1]]
     brief = Brief(
-        name=table.name,
+        name=name,
         task=next((task for task in tasks if task), "unsaid"),
         now_us=round((now - _EPOCH) / timedelta(microseconds=1)),
         licence=licence,
         licence_kind=licence_kind,
         known=known,
         use=use,
-        assumptions=tuple(dict.fromkeys([*told.said, *said])),
+        assumptions=tuple(dict.fromkeys(said)),
         deep=deep,
     )
     return graded_sheets(sheets, brief)
+
+
+def _graded_table(
+    table: Table, named: Named, known: Known | None, units: dict[str, str]
+) -> tuple[list[Sheet], str | None, list[Assumption]]:
+    """Make the sheets of one table: several if a historian stored it by many clocks."""
+    named = told_by(known, table.name, table.frame.columns, named).named
+    parts = historian.unfold(table, named)
+    columns = [name for part in parts for name in part.table.frame.columns]
+    told = told_by(known, table.name, columns, named, table.units)
+    _need_target(parts, named)
+    sheets: list[Sheet] = []
+    tasks: list[str | None] = []
+    said: list[Assumption] = [*told.said]
+    for part in parts:
+        sheet, task, more = _graded_part(part, named, told, units)
+        sheets.append(sheet)
+        tasks.append(task)
+        said += more
+    return sheets, next((task for task in tasks if task), None), said
 
 
 def _need_target(parts: tuple[historian.Part, ...], named: Named) -> None:
@@ -229,6 +284,37 @@ def _need_target(parts: tuple[historian.Part, ...], named: Named) -> None:
         said = ", ".join(have[:10])
         msg = f"{parts[0].table.name} has no column {named.target!r} (--target); it has {said}."
         raise ColumnMissingError(msg)
+
+
+def _need_named(tables: Sequence[Table], named: Named) -> None:
+    """Refuse a column that was named and that none of several tables has."""
+    if len(tables) == 1:
+        return
+    have = {name for table in tables for name in table.frame.columns}
+    asked = (("--time", named.time), ("--unit", named.unit), ("--target", named.target))
+    for option, name in asked:
+        if name is not None and name not in have:
+            said = ", ".join(list(tables[0].frame.columns)[:10])
+            msg = (
+                f"None of {len(tables)} tables has a column {name!r} ({option}); the "
+                f"first, {tables[0].name}, has {said}."
+            )
+            raise ColumnMissingError(msg)
+
+
+def _where_there(table: Table, named: Named) -> Named:
+    """Keep of what was named the columns that a table has."""
+    have = table.frame.columns
+
+    def there(name: str | None) -> str | None:
+        return name if name in have else None
+
+    return replace(
+        named,
+        time=there(named.time),
+        unit=there(named.unit),
+        target=there(named.target),
+    )
 
 
 def _graded_part(

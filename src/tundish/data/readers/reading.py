@@ -30,7 +30,7 @@ def read_table(
     """
     found = read_tables(path, readers=readers)
     if sheet is not None:
-        return _named(found, sheet)
+        return choose(found, sheet)
     return found[0] if len(found) == 1 else _largest(found)
 
 
@@ -84,11 +84,17 @@ def _sized(tables: Sequence[Table], name: str) -> list[Table]:
     return kept
 
 
-def _named(found: list[Table], sheet: str) -> Table:
+def choose(found: Sequence[Table], sheet: str) -> Table:
+    """Return the table whose ``part`` has a name, or ends in it.
+
+    Raises:
+        SheetMissingError: if none has; names those there are.
+    """
     wanted = sheet.casefold().strip()
-    for table in found:
-        if table.part.casefold() == wanted:
-            return table
+    for fits in (str.__eq__, str.endswith):
+        for table in found:
+            if fits(table.part.casefold(), wanted):
+                return table
     have = ", ".join(table.part or "(one without a name)" for table in found[:20])
     msg = f"{found[0].name} has no table {sheet!r}; it has {have}."
     raise SheetMissingError(msg)

@@ -23,7 +23,7 @@ _LINE = re.compile(
     rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z?(@[\d.]+)?\|([A-Za-z_@][\w@:.*\-]*)\|"
 )
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
-_LEVELS = {"NORMAL", "WARNING", "FAULT", "UNAVAILABLE"}
+_LEVELS = {"NORMAL", "WARNING", "FAULT"}
 _CONDITION_FIELDS = 5
 _OPENS = re.compile(r"\|(--multiline--\w+)\s*$")
 _CLAIM_SHARE = 0.8
@@ -102,8 +102,8 @@ def _pairs(rest: str) -> Iterator[tuple[str, str]]:
     fields = rest.split("|")
     if fields[0].startswith("@"):  # an asset or a command to the agent
         return
-    condition = len(fields) == 1 + _CONDITION_FIELDS and fields[1].upper() in _LEVELS
-    if condition:
+    level = fields[1].upper() if len(fields) == 1 + _CONDITION_FIELDS else ""
+    if level in _LEVELS or (level == "UNAVAILABLE" and not any(fields[2:])):
         yield fields[0], " ".join(filter(None, [fields[1], *fields[2:]]))
         return
     if len(fields) == 3:  # a message: key, code, text

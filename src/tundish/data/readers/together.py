@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import PurePosixPath
 
 import numpy as np
 import polars as pl
@@ -24,6 +23,7 @@ _ENDINGS = re.compile(
     r"hdf5|wav|gz|bz2|xz))+$"
 )
 _APART = 0.5
+_NAMED_COLUMNS = 4
 _LOOK_COLUMNS = 40
 _LOOK_FILES = 40
 _JOINED = 0.8
@@ -49,7 +49,7 @@ def bind(name: str, tables: Sequence[Table]) -> list[Table]:
         groups.setdefault(_form(table), []).append(table)
     made = []
     for group in groups.values():
-        if len(group) == 1 or _are_signals(group):
+        if len(group) == 1 or _are_strangers(group):
             made += group
         else:
             made.append(_bound(name, group))
@@ -60,29 +60,51 @@ def _form(table: Table) -> tuple[str, ...]:
     return tuple(sorted(table.frame.columns))
 
 
-def _are_signals(group: list[Table]) -> bool:
-    """Tell whether files without header are different signals of the same cycles.
+def _are_strangers(group: list[Table]) -> bool:
+    """Tell whether tables have the same columns by chance only.
 
-    They have the same number of rows, and the same column holds values of quite another
-    level in most pairs of files: temperatures in one and flows in the other.
+    Where columns have no names, or hardly any, the files must be named alike, and the
+    same column must not hold values of quite another level in most pairs of files
+    (temperatures in one and flows in the other).
     """
-    frames = [table.frame for table in group[:_LOOK_FILES]]
-    bare = frames[0].columns[0].startswith("column_")
-    if not bare or len({frame.height for frame in frames}) > 1:
+    first = group[0].frame
+    bare = first.columns[0].startswith("column_")
+    if not bare and first.width >= _NAMED_COLUMNS:
         return False
+    if not _named_alike([table.part for table in group]):
+        return True
+    return bare and _levels_apart([table.frame for table in group[:_LOOK_FILES]])
+
+
+def _named_alike(parts: list[str]) -> bool:
+    """Tell whether names share their beginning or their end, counted numbers aside."""
+    made = [re.sub(r"\d+", "#", name) for name in _labels(parts)]
+    heads = _shared(made)
+    tails = _shared([name[::-1] for name in made])
+    return any(len(same) >= 3 or "#" in same for same in (heads, tails))
+
+
+def _shared(names: list[str]) -> str:
+    """Return the letters with which all names begin."""
+    same = 0
+    for letters in zip(*names, strict=False):
+        if len(set(letters)) > 1:
+            break
+        same += 1
+    return names[0][:same]
+
+
+def _levels_apart(frames: list[pl.DataFrame]) -> bool:
     columns = [
-        c
-        for c in frames[0].columns[:_LOOK_COLUMNS]
-        if all(frame.schema[c] == pl.Float64 for frame in frames)
+        name
+        for name in frames[0].columns[:_LOOK_COLUMNS]
+        if all(frame.schema[name] == pl.Float64 for frame in frames)
     ]
     if not columns:
         return False
-    q = 0.02
-    low = np.array(
-        [f.select(pl.col(columns).quantile(q)).row(0) for f in frames], float
-    )
-    high = np.array(
-        [f.select(pl.col(columns).quantile(1 - q)).row(0) for f in frames], float
+    low, high = (
+        np.array([f.select(pl.col(columns).quantile(q)).row(0) for f in frames], float)
+        for q in (0.02, 0.98)
     )
     first, second = np.triu_indices(len(frames), k=1)
     apart = (low[first] > high[second]) | (low[second] > high[first])
@@ -232,10 +254,7 @@ def _counted(group: list[Table]) -> tuple[tuple[int, ...], int]:
 
 
 def _common(labels: list[str]) -> str:
-    folders = {str(PurePosixPath(label).parent) for label in labels}
-    where = folders.pop() if len(folders) == 1 else ""
-    count = f"{len(labels)} files"
-    return f"{where}/ ({count})" if where not in {"", "."} else count
+    return f"{labels[0]} and {len(labels) - 1} more"
 
 
 def _said(labels: list[str], column: str, inner: str, *, joined: bool) -> Assumption:
