@@ -296,6 +296,35 @@ def test_mending_a_mended_file_changes_nothing_and_no_value_is_new(
         assert {(i, c) for i, c in enumerate(cells) if c} <= known[time]
 
 
+def test_a_file_with_one_line_per_value_is_mended_in_its_lines(tmp_path: Path) -> None:
+    columns, times = _signals(), _times()
+    columns["Flow"][400:700] = columns["Flow"][400]
+    columns["Level"][[30, 900]] = -9999
+    lines = ["tag;timestamp;value;quality"]
+    texts = {name: list(map(str, values.tolist())) for name, values in columns.items()}
+    texts["Power"][77] = "Bad Input"
+    lines += [
+        f"{name};{times[i]};{texts[name][i]};Good"
+        for i in range(ROWS)
+        for name in texts
+    ]
+    path = _write(tmp_path / "a.csv", lines)
+    made = _mend_file(path, tmp_path / "b.csv")
+    found = {(step.kind, step.tags): step.cells for step in made.steps}
+    assert found == {
+        ("text-state", ("value",)): 1,
+        ("code-value", ("Level",)): 2,
+        ("stuck", ("Flow",)): 300,
+    }
+    after = (tmp_path / "b.csv").read_text(encoding="utf-8").splitlines()
+    changed = _changed(lines, after)
+    assert len(changed) == 303
+    for i in changed:
+        tag, time, _, quality = lines[i].split(";")
+        assert after[i] == f"{tag};{time};;{quality}"
+    assert _mend_file(tmp_path / "b.csv", tmp_path / "c.csv").steps == ()
+
+
 def test_real_copies_are_dropped(tmp_path: Path, real_sets: Path) -> None:
     path = real_sets / "concrete-strength" / "cement_strength.txt"
     made = _mend_file(path, tmp_path / "b.txt")

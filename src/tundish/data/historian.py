@@ -74,6 +74,21 @@ class LongForm:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Lines:
+    """What stands in each line of a long table, in the file's order.
+
+    Attributes:
+        value: Column of the values.
+        tags: Tag of each line, shape [n].
+        us: Time of each line, shape [n]; ``NO_TIME`` where absent.
+    """
+
+    value: str
+    tags: pl.Series
+    us: Ints
+
+
+@dataclass(frozen=True, kw_only=True)
 class Part:
     """One wide table of a file, and its times if they were read already.
 
@@ -110,10 +125,9 @@ def unfold(table: Table, named: Named) -> tuple[Part, ...]:
         return (Part(table=table),)
     order, starts = _by_tag(table.frame[form.tag])
     frame = table.frame[order]
-    times = parse_times(frame[form.time], named.time_zone or "")
-    if times is None or not times.known.any():
+    times = _times(frame[form.time], starts, named)
+    if times is None:
         return (Part(table=table),)
-    times = _turned(frame[form.time], times, starts, named.time_zone or "")
     tracks, lost = _tracks(table, frame, form, (times, order, starts))
     groups = _grouped(tracks)
     units = _units(frame, form, starts)
@@ -233,6 +247,31 @@ def _scales_differ(frame: pl.DataFrame, form: LongForm) -> bool:
     scales = scales[scales > 0]
     enough = len(scales) >= _MIN_TAGS
     return bool(once and enough and scales.max() > _SCALES_APART * scales.min())
+
+
+def lines(table: Table, named: Named) -> Lines | None:
+    """Return what stands in each line of a long table; ``None`` for another table."""
+    form = long_form(table, named)
+    if form is None:
+        return None
+    order, starts = _by_tag(table.frame[form.tag])
+    times = _times(table.frame[form.time][order], starts, named)
+    if times is None:
+        return None
+    us = np.empty(len(order), dtype=np.int64)
+    us[order] = times.us
+    tags = table.frame[form.tag].cast(pl.String)
+    return Lines(value=form.value, tags=tags, us=us)
+
+
+def _times(
+    cells_: pl.Series, starts: list[tuple[str, int, int]], named: Named
+) -> Times | None:
+    zone = named.time_zone or ""
+    times = parse_times(cells_, zone)
+    if times is None or not times.known.any():
+        return None
+    return _turned(cells_, times, starts, zone)
 
 
 def _by_tag(tags: pl.Series) -> tuple[Ints, list[tuple[str, int, int]]]:

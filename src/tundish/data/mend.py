@@ -16,10 +16,12 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
+from tundish.data import historian
 from tundish.data.grade.checks import Graded
 from tundish.data.grade.report import GradeReport
 from tundish.data.grade.sheet import Sheet
 from tundish.data.grade.tally import Mend
+from tundish.data.roles import Named
 from tundish.data.table import Table
 from tundish.data.times import NO_TIME
 from tundish.kernel.records import Record
@@ -28,7 +30,7 @@ Ints = NDArray[np.int64]
 Grader = Callable[[Table], Graded]
 
 ROUNDS = 8
-TURNED = "the rows of the file are not the rows that were graded (one line per value, or a table on its side)"
+TURNED = "the lines of the file are not the rows that were graded: it has one line per value, or lies on its side"
 UNSETTLED = f"it showed again after each of {ROUNDS} rounds of mending"
 EMPTIED = {
     "impossible": "readings at or below absolute zero turned into empty cells",
@@ -149,25 +151,22 @@ class Mended:
     after: GradeReport
 
 
-def mend_table(table: Table, grade: Grader) -> Mended:
+def mend_table(table: Table, grade: Grader, named: Named | None = None) -> Mended:
     """Mend a table until its grade names nothing more that a machine can mend.
 
     Args:
         table: As it was read. It is not changed.
         grade: Grades a table; the same terms each time.
+        named: What the user named of its columns, as the grade takes it.
     """
     graded = grade(table)
     before = graded.report
-    work = _Work(table)
-    blocked = UNSETTLED
+    work = _Work(table, named or Named())
     for number in range(1, ROUNDS + 1):
-        sheet = work.sheet_of(graded)
-        if sheet is None:
-            blocked = TURNED
-            break
-        if not work.round(sheet, graded.mends, number):
+        if not work.round(graded, number):
             break
         graded = grade(work.table)
+    blocked = TURNED if work.sheet_of(graded) is None else UNSETTLED
     return Mended(
         edits=work.edits,
         table=work.table,
@@ -211,8 +210,9 @@ def unmended(report: GradeReport, blocked: str = UNSETTLED) -> tuple[Unmended, .
 class _Work:
     """A table on its way, and what was done to it in rows of the source."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, named: Named) -> None:
         self.table = table
+        self.named = named
         rows = table.frame.height
         self.edits = Edits(rows=np.arange(rows), of=rows)
         self.steps: list[Step] = []
@@ -227,23 +227,50 @@ class _Work:
         same = sheet.rows == self.table.frame.height and tags <= known
         return sheet if same else None
 
-    def round(self, sheet: Sheet, mends: Sequence[Mend], number: int) -> list[Step]:
+    def round(self, graded: Graded, number: int) -> list[Step]:
         """Do one round; return what was done."""
         steps = []
         if number == 1:
             steps += self._leave_out_lines()
             steps += self._empty_texts()
+        sheet = self.sheet_of(graded)
+        if sheet is None:
+            steps += self._long(graded, number)
+        else:
+            steps += self._wide(sheet, graded.mends, number)
+        self.steps += steps
+        return steps
+
+    def _wide(self, sheet: Sheet, mends: Sequence[Mend], number: int) -> list[Step]:
+        """Mend a table whose rows are the rows that were graded."""
+        steps = []
         for kind in EMPTIED:
-            steps += self._empty(kind, [m for m in mends if m.kind == kind], number)
+            for tag, rows in _by_tag([m for m in mends if m.kind == kind]).items():
+                steps += self._empty(kind, (tag, tag), rows, number)
         by_kind = {m.kind: m for m in mends if not m.tags}
         copies = by_kind.get("duplicate-row")
         if copies is not None:
             steps += self._drop(copies.rows, number)
         elif "duplicate-time" in by_kind:
             steps += self._merge(sheet, number)
-        if not steps:
-            steps += self._sort(sheet, mends, number)
-        self.steps += steps
+        return steps or self._sort(sheet, mends, number)
+
+    def _long(self, graded: Graded, number: int) -> list[Step]:
+        """Mend cells of a table with one line per value: tag and time lead to the line."""
+        held = historian.lines(self.table, self.named)
+        if held is None:
+            return []
+        frame = pl.DataFrame({"tag": held.tags, "us": held.us}).with_columns(
+            self.table.frame[held.value].alias("value")
+        )
+        frame = frame.with_row_index("row")
+        steps = []
+        for sheet in graded.sheets:
+            mine = [m for m in graded.mends if m.table == sheet.name]
+            for kind in EMPTIED:
+                for tag, rows in _by_tag([m for m in mine if m.kind == kind]).items():
+                    found = _lines_of(frame, sheet, tag, rows)
+                    steps += self._empty(kind, (tag, held.value), found, number)
         return steps
 
     def _leave_out_lines(self) -> list[Step]:
@@ -263,24 +290,21 @@ class _Work:
         self.table = replace(self.table, places={}, states={})
         return steps
 
-    def _empty(self, kind: str, mends: Sequence[Mend], number: int) -> list[Step]:
-        wanted: dict[str, list[Ints]] = {}
-        for mend in mends:
-            for tag in mend.tags:
-                wanted.setdefault(tag, []).append(mend.rows)
-        steps = []
-        for tag, parts in wanted.items():
-            rows = np.unique(np.concatenate(parts))
-            series = self.table.frame[tag]
-            rows = rows[series.is_not_null().to_numpy()[rows]]
-            if len(rows):
-                mask = np.zeros(len(series), dtype=bool)
-                mask[rows] = True
-                emptied = series.set(pl.Series(mask), None)
-                self._frame(self.table.frame.with_columns(emptied))
-                self._note_empty(tag, rows)
-                steps.append(_step(kind, (tag,), (len(rows), len(rows)), number))
-        return steps
+    def _empty(
+        self, kind: str, place: tuple[str, str], rows: Ints, number: int
+    ) -> list[Step]:
+        """Empty cells of a tag (first of ``place``) in a column (second)."""
+        tag, column = place
+        series = self.table.frame[column]
+        rows = rows[series.is_not_null().to_numpy()[rows]]
+        if not len(rows):
+            return []
+        mask = np.zeros(len(series), dtype=bool)
+        mask[rows] = True
+        emptied = series.set(pl.Series(mask), None)
+        self._frame(self.table.frame.with_columns(emptied))
+        self._note_empty(column, rows)
+        return [_step(kind, (tag,), (len(rows), len(rows)), number)]
 
     def _drop(self, rows: Ints, number: int) -> list[Step]:
         keep = np.ones(self.table.frame.height, dtype=bool)
@@ -366,6 +390,27 @@ class _Work:
         self.table = replace(
             self.table, frame=frame, lines=frame.height, flags={}, missing_words={}
         )
+
+
+def _by_tag(mends: Sequence[Mend]) -> dict[str, Ints]:
+    """Return tag -> all rows that mends name of it."""
+    wanted: dict[str, list[Ints]] = {}
+    for mend in mends:
+        for tag in mend.tags:
+            wanted.setdefault(tag, []).append(mend.rows)
+    return {tag: np.unique(np.concatenate(parts)) for tag, parts in wanted.items()}
+
+
+def _lines_of(frame: pl.DataFrame, sheet: Sheet, tag: str, rows: Ints) -> Ints:
+    """Return the lines that hold a tag's values of these rows: same tag, time, value."""
+    series = next((s for s in sheet.series if s.tag == tag), None)
+    if series is None or sheet.us is None:
+        return np.zeros(0, dtype=np.int64)
+    wanted = pl.DataFrame({"us": sheet.us[rows], "value": series.values[rows]})
+    mine = frame.filter(pl.col("tag") == tag)
+    on = ["us", "value"] if mine["value"].dtype == pl.Float64 else ["us"]
+    found = mine.join(wanted.unique(on), on=on, how="semi")
+    return found["row"].cast(pl.Int64).to_numpy()
 
 
 def _step(

@@ -197,7 +197,7 @@ def _one(terms: _Terms, work: Path | None, called: str | None) -> _Done:
             use=options.use,
         )
 
-    made = mend_table(table, grade)
+    made = mend_table(table, grade, named)
     name = called or writing.file_name(path, table, made.edits)
     after = made.after
     if work is not None:
@@ -271,7 +271,7 @@ def _mended_in_place(
     now = SystemClock().now()
     named, units = told
     made = mend_table(
-        table, lambda held: graded_table(held, named, now=now, units=units)
+        table, lambda held: graded_table(held, named, now=now, units=units), named
     )
     if writing.file_name(path, table, made.edits) != path.name:
         msg = f"{name} is of a kind that cannot be written again."
