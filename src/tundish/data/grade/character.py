@@ -23,7 +23,7 @@ from tundish.data.grade.scan import (
     scan,
     step_quantiles,
 )
-from tundish.data.grade.sheet import Series, Sheet
+from tundish.data.grade.sheet import Ints, Series, Sheet
 
 Role = Literal["empty", "constant", "state", "stepwise", "counter", "measure"]
 
@@ -84,7 +84,7 @@ def _character(
     series: Series, ordered: NDArray[np.float64], starts: NDArray[np.bool_]
 ) -> Character:
     found = scan(ordered, starts)
-    repeat = _repeat(found)
+    repeat = repeated(found.lengths)
     levels, counter = _levels(ordered, found)
     return Character(
         series=series,
@@ -96,12 +96,16 @@ def _character(
     )
 
 
-def _repeat(found: Scan) -> float:
-    """Return the share of steps without change, the longest 1 % of runs (3 at least) left out."""
-    runs = int(found.lengths.sum())
+def repeated(runs_of: Ints) -> float:
+    """Return the share of steps without change, the longest 1 % of runs (3 at least) left out.
+
+    Args:
+        runs_of: Number of constant runs by length; the last bin holds all longer ones.
+    """
+    runs = int(runs_of.sum())
     if not runs:
         return 0.0
-    longest_first = np.cumsum(found.lengths[::-1])
+    longest_first = np.cumsum(runs_of[::-1])
     kept = np.maximum(longest_first - max(3, runs // 100), 0)
     counts = np.diff(kept, prepend=0)
     lengths = np.arange(LENGTHS, 0, -1)

@@ -18,13 +18,17 @@ BAND = 0.05
 BESIDE = 0.1
 MIN_LEVELS = 50
 NEIGHBOURS = 20
+STEEP = 4.0
+STEEP_SHARE = 0.01
+NEXT = 5
 
 
 def clipped(sheet: Sheet, tags: list[Character]) -> Tally:
     """Count cells that stand exactly at a live tag's highest or lowest value in a pile.
 
     A pile: at least 10 cells and 0.5 % of all, and 20 times as many as stand at the
-    usual one of the 20 next values. A machine that is off piles up too, so the tag must
+    usual one of the 20 next values (of coarse tags: 1 % of all, and four times as many
+    as stand at any of the five next values). A machine that is off piles up too, so the tag must
     also run up to the end: it touches it three times or more, and of the values within
     5 % of the usual spread from the end at least a tenth as many as stand at it. Zero is
     no clip (a stopped flow), nor are set-points and states; rows without time are not
@@ -58,7 +62,13 @@ def piles_up(values: Floats, end: float) -> bool:
     near = np.sort(off[off > 0])[: max(NEIGHBOURS * here, 1000)]
     _, counts = np.unique(near, return_counts=True)
     beside = counts[:NEIGHBOURS]
-    return len(beside) > 0 and here >= PILE * float(np.median(beside))
+    if not len(beside):
+        return False
+    steep = here >= STEEP * float(beside[:NEXT].max()) and len(beside) >= NEXT
+    return bool(
+        here >= PILE * float(np.median(beside))
+        or (steep and here >= STEEP_SHARE * len(values))
+    )
 
 
 def _runs_up_to(tag: Character, end: float) -> bool:

@@ -25,6 +25,7 @@ RAMP_NOT_STEP = 0.6
 FIRST_START, LAST_START = 0.25, 0.85
 COVERED = 0.7
 LOUDER = 3.0
+LOUDEST = 100.0  # more is no noise: the machine was off, or rows were computed
 SIDE = 0.1
 _STARTS = 25
 
@@ -220,6 +221,8 @@ def note_noise(notes: Notes, parts: Blocks) -> int:
         steady = same_state(parts.level, at, max(4, len(parts.first) // 20))
         if len(near) > 1 or not steady[i] or steady.mean() < 0.9:
             continue
+        if not _level_stays(parts.level[:, i], at, max(4, len(parts.first) // 20)):
+            continue
         bad += _note_change(notes, parts, i, (at, times))
     return bad
 
@@ -266,9 +269,18 @@ def noise_change(noise: Floats) -> tuple[int, float] | None:
     cut = edge + int(inner.argmax()) + 1
     before, after = logs[:cut], logs[cut:]
     apart = float(np.median(after) - np.median(before))
-    if abs(apart) < log(LOUDER):
+    if not log(LOUDER) <= abs(apart) <= log(LOUDEST):
         return None
     quiet, loud = (before, after) if apart > 0 else (after, before)
     if np.quantile(quiet, 0.9) >= np.quantile(loud, 0.1):
         return None
     return int(known[cut]), float(np.exp(apart))
+
+
+def _level_stays(level: Floats, at: int, reach: int) -> bool:
+    """Tell whether the level just after a moment is one that stood just before, or nearly."""
+    before, after = level[max(0, at - reach) : at], level[at : at + reach]
+    low, _, high = usual(before)
+    first, middle, last = usual(after)
+    room = max(high - low, last - first) / 2
+    return low - room <= middle <= high + room

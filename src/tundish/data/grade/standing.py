@@ -16,7 +16,7 @@ from math import ceil, log
 import numpy as np
 
 from tundish.data.columns import side_by_side
-from tundish.data.grade.character import Character
+from tundish.data.grade.character import Character, repeated
 from tundish.data.grade.report import percent
 from tundish.data.grade.scan import LENGTHS
 from tundish.data.grade.sheet import Bools, Floats, Ints, Sheet, Spectrum, duration
@@ -38,6 +38,7 @@ NO_TIME_FACTOR = 3.0
 REST_NEAR = 0.01
 END_SHARE = 0.05
 REST_OFTEN = 5.0
+REST_CELLS = 0.05
 IDLE_SHARE = 0.3
 LOOK_BACK = 50
 JUMP = 3.0
@@ -83,7 +84,7 @@ def standing(
     alone = [s for s in found if s.moving >= s.others - round(MAY_STAND * s.others)]
     alone = [s for s in alone if not _accompanied(s, found)]
     together = [s for s in found if s.others > 0 and s.moving == 0]
-    idle = [s for s in alone if s.at_start or s.share > IDLE_SHARE]
+    idle = [s for s in alone if _idle(s, sheet)]
     resting = {id(stand.tag) for stand in idle}
     alone = [s for s in alone if id(s.tag) not in resting]
     for stand in alone:
@@ -121,6 +122,20 @@ def _accompanied(stand: Stand, found: list[Stand]) -> bool:
     return False
 
 
+def _idle(stand: Stand, sheet: Sheet) -> bool:
+    """Tell whether a part may not be in use: nothing was seen before, or it stands for long.
+
+    A stretch that is a large share of a short batch, but of little of the table, and
+    began at the last live value, is no part out of use.
+    """
+    if stand.at_start or stand.length > IDLE_SHARE * sheet.rows:
+        return True
+    if stand.share <= IDLE_SHARE:
+        return False
+    before = _before(stand.tag, sheet, stand.first)
+    return not _began_alive(stand.tag, stand.first, before)
+
+
 def dead_rows(spectrum: Spectrum) -> Bools:
     """Return which spectra have no spread across their channels (or less than allowed)."""
     with np.errstate(invalid="ignore"):
@@ -139,18 +154,37 @@ def longest_allowed(tag: Character) -> int:
     three times the length that one run in 500 (four runs at least) exceeds. Both are
     stretched by up to five for tags that repeat in most steps.
     """
-    p = min(max(tag.repeat, 1e-3), 0.99)
+    lengths, long = _without_rests(tag)
+    repeat = repeated(lengths)
+    p = min(max(repeat, 1e-3), 0.99)
     chance = 1 + (log(CHANCE) - log(max(tag.scan.count, 2))) / log(p)
-    runs = int(tag.scan.lengths.sum())
+    runs = int(lengths.sum())
     rank = max(4, ceil(0.002 * runs))
-    cumulated = np.cumsum(tag.scan.lengths[::-1])[::-1]
+    cumulated = np.cumsum(lengths[::-1])[::-1]
     enough = np.flatnonzero(cumulated >= rank)
     habit = HABIT * (int(enough[-1]) + 1 if len(enough) else 1)
     if len(enough) and enough[-1] + 1 == LENGTHS:
-        lengths = np.sort(tag.scan.run_length)[::-1]
-        habit = HABIT * int(lengths[min(rank, len(lengths)) - 1])
-    doubt = 1 + DOUBT * tag.repeat
+        ranked = np.sort(long)[::-1]
+        habit = HABIT * int(ranked[min(rank, len(ranked)) - 1])
+    doubt = 1 + DOUBT * repeat
     return max(MIN_RUN, ceil(doubt * chance), ceil(doubt * habit))
+
+
+def _without_rests(tag: Character) -> tuple[Ints, Ints]:
+    """Return counts of runs by length, and the long ones, those at a value of rest left out.
+
+    A machine that is off repeats; how long its sensors repeat while it runs is the habit.
+    """
+    values, which = np.unique(tag.scan.run_value, return_inverse=True)
+    cells = np.bincount(which, weights=tag.scan.run_length, minlength=len(values))
+    least = max(REST_CELLS, REST_OFTEN / max(1, tag.levels)) * tag.scan.count
+    rests = (cells > least) | np.isin(values, (0.0, tag.scan.low, tag.scan.high))
+    resting = rests[which]
+    counts = np.bincount(
+        np.minimum(tag.scan.run_length[resting], LENGTHS) - 1, minlength=LENGTHS
+    )
+    lengths = np.maximum(tag.scan.lengths - counts, 0)
+    return lengths, tag.scan.run_length[~resting]
 
 
 def _every(tag: Character, kept: Mapping[str, Storage] | None) -> float:

@@ -27,6 +27,8 @@ NOISE_CLOSE = 1.5
 FAR = 10.0
 FAR_NOISE = 4.0
 AT_REST = 0.02
+LEAST_MARK = 3.0
+MARK = 0.3
 TURNED = 0.15
 EDGE = 0.1
 MOST_MOMENTS = 4
@@ -328,11 +330,23 @@ def _exchanged(parts: Blocks, one: Jump, two: Jump) -> bool:
     )
     if not crossed or apart < 2 * habit or _takes_over(one) or _takes_over(two):
         return False
-    noises = (one.noise_after / two.noise_before, two.noise_after / one.noise_before)
-    allowed = FAR_NOISE if apart >= FAR * habit else NOISE_CLOSE
-    fits = all(1 / allowed <= ratio <= allowed for ratio in noises)
-    told_apart = apart >= JUMP * habit or not _alike(one.noise_before, two.noise_before)
+    marked = _marked(one, two)
+    fits = marked or (
+        _alike(one.noise_after, two.noise_before)
+        and _alike(two.noise_after, one.noise_before)
+    )
+    told_apart = apart >= JUMP * habit or marked
     return fits and told_apart and _alone(parts, {one.tag, two.tag}, one.place)
+
+
+def _marked(one: Jump, two: Jump) -> bool:
+    """Tell whether the two have noises of their own, and each goes on with the other's."""
+    own = abs(np.log(one.noise_before / two.noise_before))
+    crossed = max(
+        abs(np.log(one.noise_after / two.noise_before)),
+        abs(np.log(two.noise_after / one.noise_before)),
+    )
+    return bool(own > np.log(LEAST_MARK) and crossed <= MARK * own)
 
 
 def _takes_over(jump: Jump) -> bool:

@@ -51,6 +51,7 @@ class Fault:
         stated: From this size on recall is promised.
         kinds: Kinds of finding that name it.
         put: Puts it into a plant; ``None`` if the plant has no place for it.
+        labels: True if it needs a target.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Fault:
     stated: float
     kinds: tuple[str, ...]
     put: Inject
+    labels: bool = False
 
 
 def live_tags(plant: Plant) -> list[str]:
@@ -103,18 +105,19 @@ def _with(plant: Plant, tag: str, values: Floats) -> Plant:
     return replace(plant, tags=plant.tags | {tag: values})
 
 
-def _place(plant: Plant, length: int, rng: Generator) -> int:
-    """Return where a stretch begins: away from the ends, inside one batch if possible."""
+def _place(plant: Plant, length: int, rng: Generator) -> int | None:
+    """Return where a stretch begins: away from the ends, inside one batch."""
     low, high = plant.rows // 6, plant.rows - plant.rows // 6 - length
     if high <= low:
         low, high = 1, max(2, plant.rows - length - 1)
     at = int(rng.integers(low, high))
-    if plant.group is not None:
-        for _ in range(200):
-            at = int(rng.integers(low, high))
-            if plant.group[at - 5] == plant.group[min(at + length, plant.rows - 1)]:
-                break
-    return at
+    if plant.group is None:
+        return at
+    for _ in range(200):
+        at = int(rng.integers(low, high))
+        if plant.group[at - 5] == plant.group[min(at + length, plant.rows - 1)]:
+            return at
+    return None
 
 
 def _spread(values: Floats) -> float:
@@ -134,6 +137,8 @@ def _on_tag(
         if tag is None or rows >= plant.rows // 2:
             return None
         at = _place(plant, rows, rng)
+        if at is None:
+            return None
         values = change(plant.tags[tag].copy(), slice(at, at + rows), size, rng)
         if values is None:
             return None
@@ -282,6 +287,8 @@ def _gap(plant: Plant, size: float, rng: Generator) -> Faulty | None:
     if plant.us is None:
         return None
     at = _place(plant, int(size), rng)
+    if at is None:
+        return None
     keep = np.ones(plant.rows, dtype=bool)
     keep[at : at + int(size)] = False
     return Faulty(plant=take(plant, keep), tags=(), first=at - 1, last=at)
@@ -291,6 +298,8 @@ def _doubled(plant: Plant, size: float, rng: Generator) -> Faulty | None:
     if plant.us is None:
         return None
     at = _place(plant, int(size), rng)
+    if at is None:
+        return None
     rows = np.sort(np.r_[np.arange(plant.rows), np.arange(at, at + int(size))])
     return Faulty(plant=take(plant, rows), tags=(), first=at, last=at + 2 * int(size))
 
@@ -502,6 +511,7 @@ FAULTS: tuple[Fault, ...] = (
         stated=0.0,
         kinds=("leak",),
         put=_leak,
+        labels=True,
     ),
 )
 

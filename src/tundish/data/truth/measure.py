@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import sqrt
 
 import numpy as np
@@ -72,7 +72,7 @@ def false_findings(bases: Iterable[Base]) -> tuple[Counter[str], dict[str, int]]
     sets: Counter[str] = Counter()
     for base in bases:
         sets[base.name] += 1
-        for finding in findings_of(base.plant):
+        for finding in findings_of(replace(base.plant, target=None)):
             if not known(base.plant, finding):
                 found[finding.kind] += 1
     return found, dict(sets)
@@ -91,10 +91,11 @@ def recall(fault: Fault, size: float, bases: Sequence[Base]) -> Count:
     count = Count()
     for base in bases:
         rng = np.random.default_rng([base.seed, 7])
-        faulty = fault.put(base.plant, size, rng)
+        plant = base.plant if fault.labels else replace(base.plant, target=None)
+        faulty = fault.put(plant, size, rng)
         if faulty is None:
             continue
-        before = {(f.kind, f.tag) for f in findings_of(base.plant)}
+        before = {(f.kind, f.tag) for f in findings_of(plant)}
         _judge(count, fault, faulty, base, before)
     return count
 
