@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 WHEELHOUSE := $(VENV)/wheelhouse
 
-.PHONY: demo test check docs clean
+.PHONY: demo test check docs truth clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.ready-all
@@ -26,6 +26,10 @@ check: $(VENV)/.ready-dev
 # Writes the generated pages of docs/reference; `make test` fails if they are stale.
 docs: $(VENV)/.ready-dev
 	$(BIN)/python docs/generate.py
+
+# Measures the detectors on plants with known faults (minutes), and writes docs/reference/truth.md.
+truth: $(VENV)/.ready-dev
+	$(BIN)/python bench/truth.py
 
 clean:
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import sqrt
 
 import numpy as np
@@ -33,6 +34,16 @@ class Base:
     seed: int
     plant: Plant
     real: bool = False
+
+    @property
+    def unlabelled(self) -> Plant:
+        """The plant without a target: most faults need none."""
+        return replace(self.plant, target=None)
+
+    @cached_property
+    def of_itself(self) -> set[tuple[str, str]]:
+        """(Kind, tag) of what is found before a fault is put in."""
+        return {(f.kind, f.tag) for f in findings_of(self.unlabelled)}
 
 
 @dataclass
@@ -72,7 +83,7 @@ def false_findings(bases: Iterable[Base]) -> tuple[Counter[str], dict[str, int]]
     sets: Counter[str] = Counter()
     for base in bases:
         sets[base.name] += 1
-        for finding in findings_of(replace(base.plant, target=None)):
+        for finding in findings_of(base.unlabelled):
             if not known(base.plant, finding):
                 found[finding.kind] += 1
     return found, dict(sets)
@@ -91,11 +102,11 @@ def recall(fault: Fault, size: float, bases: Sequence[Base]) -> Count:
     count = Count()
     for base in bases:
         rng = np.random.default_rng([base.seed, 7])
-        plant = base.plant if fault.labels else replace(base.plant, target=None)
+        plant = base.plant if fault.labels else base.unlabelled
         faulty = fault.put(plant, size, rng)
         if faulty is None:
             continue
-        before = {(f.kind, f.tag) for f in findings_of(plant)}
+        before = base.of_itself
         _judge(count, fault, faulty, base, before)
     return count
 
