@@ -136,6 +136,7 @@ def test_another_signer_and_another_signature_are_refused() -> None:
         ),
         ({"more": 1}, "", SignatureMalformedError),
         ({"issuer": DATA}, "predicate", SignatureMalformedError),
+        ({"tool": "\x1b[2Jtundish"}, "predicate", SignatureMalformedError),
         ({"version": 0}, "predicate", SignatureMalformedError),
         ({"version": "1"}, "predicate", SignatureMalformedError),
         ({"form": 2}, "predicate", SignatureMalformedError),

@@ -52,11 +52,16 @@ DATA_ALGORITHM = "tundishDataV1"
 MAX_LISTED = 1000
 _NAMED = 3
 
+Line = Annotated[
+    str, StringConstraints(max_length=4096, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")
+]
+"""Text without control characters: what is shown cannot steer a terminal."""
+
 
 class CertifiedFile(SignedRecord):
     """One file: its name in the set, bytes, Merkle root and plain SHA-256."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+    name: Line
     size: Annotated[int, Field(ge=0)]
     root: Digest
     sha256: Digest
@@ -77,7 +82,7 @@ class CertifiedData(SignedRecord):
         files: All of them, or none if there are more than ``MAX_LISTED``.
     """
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+    name: Line
     digest: Digest
     size: Annotated[int, Field(ge=0)]
     count: Annotated[int, Field(ge=1)]
@@ -113,13 +118,13 @@ class CertifiedGrade(SignedRecord):
     """
 
     letter: Literal["A", "B", "C", "D"]
-    task: str
-    scenario: str | None
-    why: str
+    task: Line
+    scenario: Line | None
+    why: Line
     rule: Digest
-    gates: dict[str, Literal["passed", "failed", "open"]]
-    indicators: dict[str, float]
-    findings: dict[str, int]
+    gates: dict[Line, Literal["passed", "failed", "open"]]
+    indicators: dict[Line, float]
+    findings: dict[Line, int]
     options: dict[str, Json]
     report: Digest
     whole: dict[str, Json] | None = None
@@ -153,7 +158,7 @@ class CertificateBody(SignedRecord):
     form: Literal[1] = 1
     version: Annotated[int, Field(ge=1, le=MAX_VERSION)]
     issuer: Digest
-    tool: str
+    tool: Line
     issued_at: str
     not_after: str
     data: CertifiedData
