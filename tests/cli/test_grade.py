@@ -80,3 +80,48 @@ def test_a_task_is_named_or_refused(
     assert "model gain over the plain baseline" in capsys.readouterr().out
     assert main.status(["grade", "mix.csv", "--target", "c", "--quick"]) == 0
     assert "model gain over the plain baseline:" not in capsys.readouterr().out
+
+
+def test_results_are_joined_and_the_gate_names_what_came_after(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    heat = rng.normal(size=60).round(3)
+    batches = "".join(f"B{i},{x}\n" for i, x in enumerate(heat))
+    (tmp_path / "process.csv").write_text(f"batch,heat\n{batches}")
+    lines = "".join(
+        f"B{i},{5 + x:.3f},2026-01-02 08:00,{rng.random():.3f},2026-01-05 08:00\n"
+        for i, x in enumerate(heat)
+    )
+    head = "batch,viscosity,result_at,price,price_at\n"
+    (tmp_path / "lab.csv").write_text(head + lines)
+    path, lab = str(tmp_path / "process.csv"), str(tmp_path / "lab.csv")
+    asked = ["grade", path, "--join", lab, "--on", "batch", "--quick"]
+    assert main.status(asked) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "gate leakage: FAILED" in said
+    assert "price becomes available after viscosity" in said
+    assert main.status([*asked, "--on", "lot"]) == 2
+    assert "'lot' (--on)" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    "option", [["--retests", "best"], ["--lag", "soon", "--join", "x.csv"]]
+)
+def test_a_join_that_makes_no_sense_is_refused(
+    tmp_path: Path, option: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.csv").write_text("time,a\n2026-01-01,1\n2026-01-02,2\n")
+    assert main.status(["grade", "x.csv", *option]) == 2
+
+
+def test_stops_are_cut_out_on_request(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "".join(f"{i},{0 if 40 < i < 60 else 5 + i % 7}\n" for i in range(200))
+    (tmp_path / "x.csv").write_text(f"t,P-1 [A]\n{rows}")
+    path = str(tmp_path / "x.csv")
+    assert main.status(["grade", path, "--quick", "--running", "'P-1 [A]' > 1"]) == 0
+    assert "1 stops, 19 of 200 rows" in " ".join(capsys.readouterr().out.split())
+    assert main.status(["grade", path, "--quick", "--running", "import os"]) == 2

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tundish.data.grade.file import Task
     from tundish.data.grade.kind import DataKind
     from tundish.data.grade.report import GradeReport
+    from tundish.data.join import Keep
     from tundish.flows.grade import GradeOptions, PageWish
     from tundish.flows.report.grade_words import Language
 
@@ -59,6 +60,19 @@ def grade(  # noqa: PLR0913  (a command's options)
     running: Annotated[
         str | None,
         typer.Option(help="When the plant runs, e.g. 'FT101 > 5'; the rest are stops."),
+    ] = None,
+    join: Annotated[
+        str | None, typer.Option(help="File of laboratory or MES results to join.")
+    ] = None,
+    on: Annotated[
+        str, typer.Option(help="Join by this column (A=B if names differ), or by TIME.")
+    ] = "TIME",
+    lag: Annotated[
+        str, typer.Option(help="Time from the process to its result, e.g. 40min.")
+    ] = "0",
+    retests: Annotated[
+        str | None,
+        typer.Option(help="Which result of a sample counts: first, last or mean."),
     ] = None,
     licence: Annotated[
         str | None, typer.Option(help="The data's licence or terms, if you know them.")
@@ -106,7 +120,7 @@ def grade(  # noqa: PLR0913  (a command's options)
         scenario=scenario, site=site, time=time, unit=unit, target=target,
         task=task_of(task), time_zone=time_zone, kind=chosen_kind(kind),
         licence=licence, use=chosen_use(use), quick=quick, running=running,
-        sheet=sheet,
+        sheet=sheet, join=join, on=on, lag=lag, retests=keep_of(retests),
     )  # fmt: skip
     page = PageWish(file=html, language=language(lang)) if html else None
     if mend is not None or dry_run:
@@ -209,6 +223,17 @@ def _certify(
         show_grade(made.report)
         show_made(made.file, made.certificate)
     return made.report.letter
+
+
+def keep_of(said: str | None) -> Keep | None:
+    """Return which of several results counts; refuse an unknown word."""
+    for keep in ("first", "last", "mean"):
+        if said == keep:
+            return keep
+    if said is None:
+        return None
+    msg = f"--retests is one of first, last and mean, not {said}."
+    raise typer.BadParameter(msg)
 
 
 def show_grade(report: GradeReport) -> None:

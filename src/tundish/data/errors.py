@@ -148,6 +148,22 @@ class TimeUnreadableError(UsageError):
     default_advice = "Write times as ISO 8601, or name another column."
 
 
+class JoinImpossibleError(UsageError):
+    """Results cannot be joined to the process data.
+
+    What happened: no batch (or no time less the lag) of the results stands in the process
+    data, the results carry no times, or the lag is no length of time. The message says
+    which, with examples of what stands on both sides.
+
+    What to do: write batches in the same way in both files (``--on A=B`` if the columns
+    have different names), correct the lag (``--lag 40min``), or export the process data of
+    that time.
+    """
+
+    code = "join-impossible"
+    default_advice = "Give the batch's column with --on, or the delay with --lag 40min."
+
+
 class SamplesEmptyError(UsageError):
     """No sample is left for a part of the work that needs one.
 

@@ -19,6 +19,8 @@ from tundish.data.grade.images.grading import grade_images
 from tundish.data.grade.kind import DataKind, kind_of
 from tundish.data.grade.pictures import draw
 from tundish.data.grade.report import GradeReport
+from tundish.data.join import JoinWish, Keep, seconds
+from tundish.data.readers import read_table
 from tundish.data.roles import Named
 from tundish.flows.fetch import Located, Progress, locate
 from tundish.flows.report.grade_words import Language
@@ -46,6 +48,10 @@ class GradeOptions(Record):
         quick: True leaves out the indicators that fit models.
         running: Condition in which the plant runs; other rows are stops.
         sheet: Which of several tables in a file.
+        join: File of laboratory results to be joined to the data.
+        on: Column of the batch (``A=B`` if the names differ), or ``TIME``.
+        lag: Time from the process to its result, such as ``40min`` (joined by time).
+        retests: Which of several results of one sample counts.
     """
 
     scenario: str | None = None
@@ -61,6 +67,10 @@ class GradeOptions(Record):
     quick: bool = False
     running: str | None = None
     sheet: str | None = None
+    join: str | None = None
+    on: str = "TIME"
+    lag: str = "0"
+    retests: Keep | None = None
 
 
 class PageWish(Record):
@@ -168,6 +178,7 @@ def _table(located: Located, path: Path, options: GradeOptions) -> Graded:
         task=options.task,
         time_zone=options.time_zone,
         running=options.running,
+        join=_join(options),
         licence=options.licence or located.licence,
         use=options.use,
         deep=not options.quick,
@@ -192,6 +203,20 @@ def _folder(located: Located, path: Path, options: GradeOptions) -> Graded:
         known=_known(located),
         use=options.use,
         deep=not options.quick,
+        join=_join(options),
+    )
+
+
+def _join(options: GradeOptions) -> JoinWish | None:
+    """Read the laboratory's file."""
+    if options.join is None:
+        return None
+    return JoinWish(
+        lab=read_table(Path(options.join)),
+        on=options.on,
+        lag_s=seconds(options.lag),
+        keep=options.retests,
+        target=options.target,
     )
 
 

@@ -14,6 +14,7 @@ from tundish.data.grade import (
     documented,
     exposed,
     filled,
+    joined,
     labels,
     learned,
     limits,
@@ -29,11 +30,13 @@ from tundish.data.grade.character import characters
 from tundish.data.grade.report import Gate, GradeReport, percent
 from tundish.data.grade.sheet import Sheet
 from tundish.data.grade.tally import Mend, Tally
+from tundish.data.join import Joined
 from tundish.data.table import Assumption
 
 UNREADABLE_AT_MOST = 0.01
 TEXTS_AT_MOST = 0.1
 CONTRACT_AT_LEAST = 0.8
+LEAKS_SAID = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +53,7 @@ class Brief:
         use: What is meant to be done with the set, or ``None`` if nobody said.
         contract: Key of the scenario, or ``None``.
         split: True if the parts were declared by a site, false if there are none.
+        joined: What a join of results found, or ``None``.
         deep: False leaves out the indicators that fit models.
     """
 
@@ -63,6 +67,7 @@ class Brief:
     contract: str | None = None
     split: bool = False
     deep: bool = True
+    joined: Joined | None = None
     assumptions: tuple[Assumption, ...] = field(default=())
 
 
@@ -96,6 +101,7 @@ def graded_sheets(sheets: Sequence[Sheet], brief: Brief) -> Graded:
     tallies = timing.merged(tallies)
     leak = copies.leakage(list(sheets))
     tallies += [leak, labels.outside_fit(list(sheets))]
+    tallies += joined.joined(sheets[0], brief.joined)
     tallies += learned.learned(sheets, brief.task, deep=brief.deep)
     licences = terms.licences(
         brief.licence,
@@ -140,6 +146,7 @@ def _one(sheet: Sheet, brief: Brief) -> list[Tally]:
         labels.labelled(sheet),
         labels.label_range(sheet),
         labels.label_clipping(sheet),
+        joined.campaigns(sheet),
     ]
 
 
@@ -172,8 +179,10 @@ def _gates(
 
 
 def _leakage_gate(brief: Brief, leak: Tally) -> Gate:
-    if leak.bad and leak.findings and leak.findings[0].tag:
-        return verdict.gate("leakage", held=False, detail=leak.findings[0].what)
+    given = [finding for finding in leak.findings if finding.tag]
+    if leak.bad and given:
+        detail = " ".join(finding.what for finding in given[:LEAKS_SAID])
+        return verdict.gate("leakage", held=False, detail=detail)
     if not brief.split:
         detail = "no split was declared; one in time order will be made for training"
         return verdict.gate("leakage", held=None, detail=detail)

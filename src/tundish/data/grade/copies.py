@@ -10,14 +10,12 @@ from numpy.typing import NDArray
 from tundish.data.grade import copied
 from tundish.data.grade.character import Character
 from tundish.data.grade.kernels import Hashes, kernels
-from tundish.data.grade.report import Finding
+from tundish.data.grade.leaks import given_away
 from tundish.data.grade.sheet import Bools, Floats, Ints, Sheet
 from tundish.data.grade.tally import Notes, Spot, Tally, spans
 
 CHANCE_FACTOR = 10.0
 MIN_COLUMNS = 2
-MIN_PAIRS = 10
-SAME = 1 - 1e-9
 _SAMPLE = 20_000
 
 
@@ -66,7 +64,7 @@ def leakage(sheets: list[Sheet]) -> Tally:
         sheets: All tables, with the part of each row. Without parts nothing is counted.
     """
     split = [sheet for sheet in sheets if sheet.part is not None]
-    given = [finding for sheet in sheets for finding in _given_away(sheet)]
+    given = [finding for sheet in sheets for finding in given_away(sheet)]
     if not split:
         labels = sum(len(s.labels.values) for s in sheets if s.labels is not None)
         if given:
@@ -91,31 +89,6 @@ def leakage(sheets: list[Sheet]) -> Tally:
         )
         findings += notes.found
     return Tally(id="Q17", bad=min(bad, judged), of=judged, findings=tuple(findings))
-
-
-def _given_away(sheet: Sheet) -> list[Finding]:
-    """Find tags that are the target itself, perhaps in another unit (a straight line)."""
-    labels = sheet.labels
-    if labels is None or len(labels.values) != sheet.rows or labels.us is not None:
-        return []
-    notes = Notes(sheet, "Q17")
-    for series in sheet.series:
-        both = np.isfinite(series.values) & np.isfinite(labels.values)
-        if both.sum() < MIN_PAIRS:
-            continue
-        x, y = series.values[both], labels.values[both]
-        if len(np.unique(y)) < MIN_PAIRS or np.ptp(x) == 0:
-            continue
-        if abs(float(np.corrcoef(x, y)[0, 1])) < SAME:
-            continue
-        rows = np.flatnonzero(both)
-        notes.add(
-            "leak",
-            notes.spot(series.tag, int(rows[0]), int(rows[-1]), len(rows)),
-            f"{series.tag} is {labels.name} itself, up to a factor and an offset.",
-            f"Leave {series.tag} out: it will not be there when an estimate is needed.",
-        )
-    return notes.found
 
 
 def _note_leak(notes: Notes, rows: Ints, what: str) -> None:

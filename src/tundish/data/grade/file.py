@@ -17,13 +17,15 @@ from tundish.data import historian, quality
 from tundish.data.card.beside import Known, beside
 from tundish.data.card.card import Use
 from tundish.data.columns import floats
-from tundish.data.errors import ColumnMissingError
+from tundish.data.errors import ColumnMissingError, JoinImpossibleError
 from tundish.data.grade import stops
 from tundish.data.grade.carded import Told, told_by
 from tundish.data.grade.checks import Brief, Graded, graded_sheets
+from tundish.data.grade.joined import with_results
 from tundish.data.grade.report import GradeReport
 from tundish.data.grade.sheet import Labels, Series, Sheet, Spectrum
 from tundish.data.header import axis_values
+from tundish.data.join import Joined, JoinWish, by_time, join_batches, join_times
 from tundish.data.privacy.look import crowd, look
 from tundish.data.readers import read_table
 from tundish.data.roles import Named, Roles, find_roles, unit_names
@@ -32,6 +34,7 @@ from tundish.data.table import Assumption, Table
 Task = Literal["regress", "diagnose", "anomaly"]
 
 TURN_RATIO = 2
+MOST_WORDS = 20
 _LEVELS_APART = 0.95
 _WAVE_COLUMNS = 40
 _WAVE_UNITS = (
@@ -59,6 +62,7 @@ def grade_file(  # noqa: PLR0913  (what a user may say about a file)
     task: Task | None = None,
     time_zone: str | None = None,
     running: str | None = None,
+    join: JoinWish | None = None,
     units: Mapping[str, str] | None = None,
     licence: str | None = None,
     licence_kind: str | None = None,
@@ -79,6 +83,7 @@ def grade_file(  # noqa: PLR0913  (what a user may say about a file)
         task: ``regress`` (a number), ``diagnose`` (a class) or ``anomaly``.
         time_zone: IANA zone of times without an offset.
         running: Condition in which the plant runs; other rows are stops.
+        join: Results of a laboratory to be joined; ``target`` is then theirs.
         units: Column -> unit of measurement, added to those in the header.
         licence: The terms, if known.
         licence_kind: Their class in the catalogue, if the file belongs to a set.
@@ -102,6 +107,7 @@ def grade_file(  # noqa: PLR0913  (what a user may say about a file)
         task=task,
         time_zone=time_zone,
         running=running,
+        join=join,
         units=units,
         licence=licence,
         licence_kind=licence_kind,
@@ -122,6 +128,7 @@ def graded_file(  # noqa: PLR0913  (what a user may say about a file)
     task: Task | None = None,
     time_zone: str | None = None,
     running: str | None = None,
+    join: JoinWish | None = None,
     units: Mapping[str, str] | None = None,
     licence: str | None = None,
     licence_kind: str | None = None,
@@ -153,6 +160,7 @@ def graded_file(  # noqa: PLR0913  (what a user may say about a file)
         known=known,
         use=use,
         deep=deep,
+        join=join,
     )
 
 
@@ -193,6 +201,7 @@ def graded_table(  # noqa: PLR0913  (as above)
     known: Known | None = None,
     use: Use | None = None,
     deep: bool = True,
+    join: JoinWish | None = None,
 ) -> Graded:
     """Grade a table and keep its values beside the report; see ``grade_file``."""
     return graded_tables(
@@ -206,6 +215,7 @@ def graded_table(  # noqa: PLR0913  (as above)
         known=known,
         use=use,
         deep=deep,
+        join=join,
     )
 
 
@@ -221,6 +231,7 @@ def graded_tables(  # noqa: PLR0913  (what a user may say about tables)
     known: Known | None = None,
     use: Use | None = None,
     deep: bool = True,
+    join: JoinWish | None = None,
     before: tuple[Assumption, ...] = (),
 ) -> Graded:
     """Grade tables in one report; what was named counts in the tables that have it.
@@ -231,6 +242,9 @@ def graded_tables(  # noqa: PLR0913  (what a user may say about tables)
     sheets: list[Sheet] = []
     said = list(before)
     tasks: list[str | None] = []
+    joined = None
+    if join is not None:
+        tables, named, joined = _with_batches(tables, named, join)
     _need_named(tables, named)
     for table in tables:
         whose = _where_there(table, named) if len(tables) > 1 else named
@@ -240,6 +254,10 @@ def graded_tables(  # noqa: PLR0913  (what a user may say about tables)
         sheets += made
         tasks.append(task)
         said += more
+    if join is not None:
+        sheets, joined, more = _with_results(sheets, join, joined, named)
+        said += more
+        tasks = ["regress"]
     if named.running is not None:
         sheets = stops.with_running(sheets, named.running)
         said += [stops.said(sheet, named.running, "--running") for sheet in sheets[:1]]
@@ -253,6 +271,7 @@ def graded_tables(  # noqa: PLR0913  (what a user may say about tables)
         use=use,
         assumptions=tuple(dict.fromkeys(said)),
         deep=deep,
+        joined=joined,
     )
     return graded_sheets(sheets, brief)
 
@@ -275,6 +294,54 @@ def _graded_table(
         tasks.append(task)
         said += more
     return sheets, next((task for task in tasks if task), None), said
+
+
+def _with_batches(
+    tables: Sequence[Table], named: Named, wish: JoinWish
+) -> tuple[list[Table], Named, Joined | None]:
+    """Join results to the batches of the first table that has them; by time, later."""
+    if by_time(wish):
+        return list(tables), replace(named, target=None), None
+    column = wish.on.partition("=")[0].lower()
+    at = next(
+        (
+            i
+            for i, table in enumerate(tables)
+            if column in {name.lower() for name in table.frame.columns}
+        ),
+        0,
+    )
+    made, joined = join_batches(tables[at], wish, named.time_zone or "")
+    every = [*tables[:at], made, *tables[at + 1 :]]
+    return every, replace(named, target=joined.target), joined
+
+
+def _with_results(
+    sheets: list[Sheet], wish: JoinWish, done: Joined | None, named: Named
+) -> tuple[list[Sheet], Joined, list[Assumption]]:
+    """Add to the sheet concerned what a join by batch found, or join by time."""
+    if done is not None:
+        made = [
+            replace(sheet, available=done.available)
+            if _is_labelled(sheet, done)
+            else sheet
+            for sheet in sheets
+        ]
+        return made, done, []
+    timed = [i for i, sheet in enumerate(sheets) if sheet.us is not None]
+    if not timed:
+        msg = f"{sheets[0].name} has no times to join results by; --on BATCH joins by batch."
+        raise JoinImpossibleError(msg)
+    at = max(timed, key=lambda i: len(sheets[i].series) * sheets[i].rows)
+    found, said = join_times(
+        wish, np.asarray(sheets[at].us, dtype=np.int64), named.time_zone or ""
+    )
+    made = [*sheets[:at], with_results(sheets[at], found), *sheets[at + 1 :]]
+    return made, found, [said]
+
+
+def _is_labelled(sheet: Sheet, done: Joined) -> bool:
+    return sheet.labels is not None and sheet.labels.name == done.target
 
 
 def _need_target(parts: tuple[historian.Part, ...], named: Named) -> None:
@@ -330,6 +397,7 @@ def _graded_part(
         roles = replace(roles, times=part.times)
     sheet, said = _sheet(table, roles, named, told.units | units)
     sheet = _looked_through(sheet, table, roles, told)
+    sheet = replace(sheet, words=_words(table, roles), unit_tag=roles.unit or "")
     if part.alone:
         sheet = replace(sheet, alone=True)
     clock = () if part.times is None else (part.times.assumption,)
@@ -425,6 +493,19 @@ def _looked_through(sheet: Sheet, table: Table, roles: Roles, told: Told) -> She
         crowd=crowd(table.frame, found),
         columns=table.frame.width,
     )
+
+
+def _words(table: Table, roles: Roles) -> dict[str, NDArray[np.str_]]:
+    """Return the columns of few texts beside a target: grades, codes, campaigns."""
+    if roles.target is None:
+        return {}
+    taken = {roles.times.column if roles.times else None, roles.unit, roles.target}
+    most = max(MOST_WORDS, table.frame.height // 2)
+    return {
+        s.name: np.asarray(s.fill_null("").to_list(), dtype=np.str_)
+        for s in table.frame.get_columns()
+        if s.dtype == pl.String and s.name not in taken and 1 < s.n_unique() <= most
+    }
 
 
 def _texts(table: Table, roles: Roles) -> NDArray[np.uint64] | None:

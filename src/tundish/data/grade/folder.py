@@ -11,6 +11,7 @@ from tundish.data.card.card import Use
 from tundish.data.folder import Folder
 from tundish.data.grade.checks import Graded
 from tundish.data.grade.file import graded_tables
+from tundish.data.join import JoinWish
 from tundish.data.roles import Named
 
 
@@ -25,6 +26,7 @@ def graded_folder(  # noqa: PLR0913  (what a user may say about data)
     known: Known | None = None,
     use: Use | None = None,
     deep: bool = True,
+    join: JoinWish | None = None,
 ) -> Graded:
     """Grade a folder that was read and keep its values beside the report.
 
@@ -38,6 +40,7 @@ def graded_folder(  # noqa: PLR0913  (what a user may say about data)
         known: The set's card.
         use: What is meant to be done with the set.
         deep: False leaves out the indicators that fit models.
+        join: Results of a laboratory to be joined.
 
     Raises:
         ColumnMissingError: if no table has a column that was named.
@@ -56,4 +59,5 @@ def graded_folder(  # noqa: PLR0913  (what a user may say about data)
         known=known,
         use=use,
         deep=deep,
+        join=join,
     )

@@ -130,6 +130,10 @@ class Sheet:
         alone: True if it holds a part of a file's tags, those stored by one clock; what
             is said of its rows is said of these tags.
         stopped: Rows of stops that were cut out (their values are NaN), or ``None``.
+        words: Columns of few texts, cell by cell; only beside a target.
+        available: Tag -> when each of its values became available, microseconds since 1970
+            UTC, shape [n]; the target's under the empty name.
+        unit_tag: Column of ``group``; empty if unknown.
     """
 
     name: str
@@ -158,6 +162,9 @@ class Sheet:
     lines: int = 0
     alone: bool = False
     stopped: Bools | None = None
+    words: dict[str, NDArray[np.str_]] = field(default_factory=dict)
+    available: dict[str, Ints] = field(default_factory=dict)
+    unit_tag: str = ""
 
     @cached_property
     def units(self) -> list[tuple[str, Ints]]:
