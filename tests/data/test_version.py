@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tundish.data import version
-from tundish.data.version import FileVersion, combine, version_of
+from tundish.data.version import FileVersion, combine, version_of, version_of_files
 from tundish.kernel import canonical, digest
 from tundish.kernel.errors import PathMissingError, UnsafePathError
 from tundish.ledger import merkle
@@ -143,6 +143,11 @@ def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"\xff.csv")).write_bytes(b"1")
     with pytest.raises(UnsafePathError, match="no text"):
         version_of(tmp_path)
+
+
+def test_a_file_that_vanishes_is_said(tmp_path: Path) -> None:
+    with pytest.raises(PathMissingError, match="cannot be read"):
+        version_of_files({"a.csv": tmp_path / "a.csv"})
 
 
 def test_an_empty_folder_and_a_missing_one_are_said(tmp_path: Path) -> None:

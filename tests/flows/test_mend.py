@@ -16,6 +16,7 @@ from tundish.flows import workspace as workspaces
 from tundish.flows.errors import OutExistsError
 from tundish.flows.ledger import list_ledger, reach
 from tundish.kernel import canonical
+from tundish.kernel.errors import PathMissingError
 
 
 @pytest.fixture
@@ -72,6 +73,11 @@ def test_nothing_is_written_over(tmp_path: Path, broken: Path, taken: str) -> No
     with pytest.raises(OutExistsError):
         tundish.mend(str(broken), tmp_path / taken)
     assert list((tmp_path / taken).iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_to_is_said(broken: Path) -> None:
+    with pytest.raises(PathMissingError, match="Nothing can be written"):
+        tundish.mend(str(broken), broken / "new")
 
 
 def test_a_dry_run_writes_nothing_and_says_the_same(

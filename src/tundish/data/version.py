@@ -20,6 +20,7 @@ import stat
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from tundish.kernel import canonical
 from tundish.kernel import digest as digests
@@ -180,7 +181,7 @@ def _file(name: str, path: Path, tell: _Told, *, sha256: bool) -> FileVersion:
         msg = f"The name of the file {name!a:.80} is no text."
         raise UnsafePathError(msg) from error
     tree, plain, size = merkle.Frontier(), hashlib.sha256(), 0
-    with path.open("rb") as stream:
+    with _opened(path) as stream:
         while block := stream.read(CHUNK):
             tree.push(merkle.leaf_hash(block))
             if sha256:
@@ -193,6 +194,14 @@ def _file(name: str, path: Path, tell: _Told, *, sha256: bool) -> FileVersion:
         root=f"sha256:{tree.root().hex()}",
         sha256=f"sha256:{plain.hexdigest()}" if sha256 else "",
     )
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        msg = f"The file {path} cannot be read: {error.strerror}."
+        raise PathMissingError(msg, advice="See who may read it.") from error
 
 
 def _leaf(file: FileVersion) -> bytes:

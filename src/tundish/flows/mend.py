@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ from tundish.kernel import canonical, clock, paths
 from tundish.kernel import digest as digests
 from tundish.kernel.clock import SystemClock
 from tundish.kernel.digest import Digest
-from tundish.kernel.errors import PathMissingError
+from tundish.kernel.errors import DiskFullError, PathMissingError
 from tundish.kernel.records import Record
 
 LINEAGE = "lineage.json"
@@ -351,11 +352,29 @@ def _workplace(out: Path, *, dry_run: bool) -> Iterator[Path | None]:
     if dry_run:
         yield None
         return
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".tundish-") as name:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        place = tempfile.TemporaryDirectory(dir=out.parent, prefix=".tundish-")
+    except OSError as error:
+        msg = f"Nothing can be written at {out}: {error.strerror}."
+        raise PathMissingError(
+            msg, advice="Name a place that you may write to."
+        ) from error
+    with place as name, _room(out):
         work = Path(name) / "new"
         work.mkdir()
         yield work
+
+
+@contextmanager
+def _room(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            msg = f"There is no room on the disk to write {out}."
+            raise DiskFullError(msg) from error
+        raise
 
 
 def _settle(work: Path, out: Path, located: Located, *, one_file: bool) -> None:
