@@ -39,9 +39,9 @@ class Hdf5Reader:
         """Read every array that lies in the file itself."""
         import h5py  # noqa: PLC0415  (heavy: loaded in the child process only)
 
-        h5py.h5.get_config()
         try:
-            h5py.h5pl.set_loading_state(0)
+            for _ in range(h5py.h5pl.size()):
+                h5py.h5pl.remove(0)  # filters are not loaded from folders
             with h5py.File(path, "r") as opened:
                 root = _Walk(name, opened, opened.attrs).group(opened, 0)
         except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:

@@ -32,13 +32,15 @@ class MatReader:
 
     def read(self, path: Path, name: str) -> Sequence[Table]:
         """Read every array; structures become names with points."""
-        from scipy.io import loadmat  # noqa: PLC0415  (heavy: in the child only)
+        # Late: heavy, and wanted in the child process only.
+        from scipy.io import loadmat  # noqa: PLC0415
+        from scipy.io.matlab import MatReadError  # noqa: PLC0415
 
         try:
             loaded = loadmat(
                 path, chars_as_strings=True, verify_compressed_data_integrity=True
             )
-        except _DAMAGE as error:
+        except (*_DAMAGE, MatReadError) as error:
             msg = f"{name} is no whole MATLAB file ({str(error)[:120]})."
             raise TableUnreadableError(msg) from error
         root = {k: _node(v, 0) for k, v in loaded.items() if not k.startswith("__")}

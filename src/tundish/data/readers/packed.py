@@ -82,7 +82,11 @@ class PackedReader(_Nested):
         _refuse_r(name)
         with path.open("rb") as stream:
             head = stream.read(8)
-        packer, opened = next(p[1:] for p in _PACKED if head.startswith(p[0]))
+        found = [p[1:] for p in _PACKED if head.startswith(p[0])]
+        if not found:
+            msg = f"{name} is not packed with gzip, bz2 or xz."
+            raise TableUnreadableError(msg)
+        packer, opened = found[0]
         most = min(MAX_TEXT_BYTES, int(_BLOCK + RATIO * path.stat().st_size))
         inside = re.sub(r"(?i)\.(gz|gzip|bz2|xz)$", "", name)
         inside = re.sub(r"(?i)\.(tgz|tbz2?|txz)$", ".tar", inside)

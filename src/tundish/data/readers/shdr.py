@@ -22,10 +22,12 @@ from tundish.data.table import Assumption, Table
 _LINE = re.compile(
     rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z?(@[\d.]+)?\|([A-Za-z_@][\w@:.*\-]*)\|"
 )
+_KEY = re.compile(rb"[A-Za-z_@][\w@:.*\-]*")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 _LEVELS = {"NORMAL", "WARNING", "FAULT"}
 _CONDITION_FIELDS = 5
 _OPENS = re.compile(r"\|(--multiline--\w+)\s*$")
+_BLOCK = re.compile(rb"\|(--multiline--\w+)\n.*?(\n\1(?=\n)|\Z)", re.DOTALL)
 _CLAIM_SHARE = 0.8
 
 
@@ -37,9 +39,11 @@ class ShdrReader:
 
     def claims(self, name: str, head: bytes) -> bool:  # noqa: ARG002  (the text decides)
         """Claim text whose lines have a time, a key and a value between bars."""
+        head = _BLOCK.sub(b"|", head.replace(b"\r", b""))
         lines = [line for line in head.split(b"\n")[:-1] if line and line[:1] != b"*"]
         fits = [line for line in lines if _LINE.match(line)]
-        keys = {match[3] for line in fits if (match := _LINE.match(line))}
+        keys = {key for line in fits for key in line.split(b"|")[1:4:2]}
+        keys = {key for key in keys if _KEY.fullmatch(key)}
         return (
             len(fits) >= 3 and len(keys) > 1 and len(fits) > _CLAIM_SHARE * len(lines)
         )
