@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 WHEELHOUSE := $(VENV)/wheelhouse
 
-.PHONY: demo test check docs truth clean
+.PHONY: demo test check docs truth fuzz clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.ready-all
@@ -30,6 +30,11 @@ docs: $(VENV)/.ready-dev
 # Measures the detectors on plants with known faults (minutes), and writes docs/reference/truth.md.
 truth: $(VENV)/.ready-dev
 	$(BIN)/python bench/truth.py
+
+# Damages files of every kind and grades them: ten minutes, or `make fuzz SECONDS=60`.
+SECONDS ?= 600
+fuzz: $(VENV)/.ready-dev
+	$(BIN)/python -m tests.fuzz_readers --seconds $(SECONDS) $(ARGS)
 
 clean:
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

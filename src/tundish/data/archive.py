@@ -6,6 +6,7 @@ stored names, modes and links are not followed.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import stat
 import zipfile
@@ -106,6 +107,27 @@ def read_member(archive: zipfile.ZipFile, name: str, limits: ArchiveLimits) -> b
         return stream.read(info.file_size)
 
 
+def refuse_bomb(path: Path, name: str, limits: ArchiveLimits) -> None:
+    """Look at the sizes that a zip's directory states, before a library unpacks it.
+
+    A directory that lies is the library's to notice, in a process with limits.
+
+    Raises:
+        ArchiveUnsafeError: if it is no zip, has too many entries, or would grow beyond
+            the limits, all entries together.
+    """
+    with opened(path, limits) as archive:
+        infos = archive.infolist()
+    total = sum(info.file_size for info in infos)
+    packed = sum(info.compress_size for info in infos)
+    if total > min(limits.member_bytes, BLOCK + limits.ratio * packed):
+        msg = (
+            f"{name} unpacks to {total} bytes; at most {limits.member_bytes} bytes and "
+            f"{limits.ratio:g} times its size are read."
+        )
+        raise ArchiveUnsafeError(msg)
+
+
 def why_none(archive: zipfile.ZipFile) -> str:
     """Return why the first entry that is no folder is not read; empty if there is none."""
     infos = (info for info in archive.infolist() if not info.is_dir())
@@ -169,10 +191,13 @@ def _said(source: Path) -> Iterator[None]:
         NotImplementedError,
         EOFError,
         RuntimeError,
-        UnicodeDecodeError,
+        ValueError,
+        OSError,
     )
     try:
         yield
     except damaged as error:
-        msg = f"{source.name} cannot be read as a zip archive ({error})."
+        if isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}:
+            raise  # the disk's trouble, not the archive's
+        msg = f"{source.name} cannot be read as a zip archive ({str(error)[:120]})."
         raise ArchiveUnsafeError(msg) from error

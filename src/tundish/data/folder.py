@@ -124,7 +124,7 @@ def read_folder(folder: Path, *, sheet: str | None = None) -> Folder:
         raise _no_table(name, left)
     tables = bind(name, found)
     if sheet is not None:
-        tables = [choose(tables, sheet)]
+        tables = [choose(tables, sheet, name)]
     tables, more = _most(tables)
     left += more
     return Folder(

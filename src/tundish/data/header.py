@@ -11,6 +11,7 @@ from tundish.data.records import Records, is_number
 from tundish.data.table import Assumption
 
 _AXIS_POINTS = 16
+_LONGEST_NAME = 200
 _BRACKETS = re.compile(r"^(?P<name>.*?)\s*[\[(](?P<unit>[^\[\]()]{1,16})[\])]\s*$")
 _UNIT = re.compile(
     r"%|°|µ|/|^(k|m|M|c|d|G|u|μ)?(m|g|s|A|V|W|Pa|Hz|N|J|l|L|bar|K|mol|rpm|deg|degC|degF|"
@@ -150,13 +151,13 @@ def _distinct(names: list[str]) -> tuple[list[str], int]:
     seen: set[str] = set()
     tried: dict[str, int] = {}
     made, renamed = [], 0
-    for i, name in enumerate(names):
+    for i, name in enumerate(n[:_LONGEST_NAME] for n in names):
         stem = name or "column"
         free = name or f"column_{i + 1}"
         while free in seen:
             tried[stem] = tried.get(stem, 1) + 1
             free = f"{stem}_{tried[stem]}"
-        renamed += free != name
+        renamed += free != names[i]
         seen.add(free)
         made.append(free)
     return made, renamed

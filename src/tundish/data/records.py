@@ -39,6 +39,7 @@ class Records:
         first_line: Line number (from 1) of the first record.
         preamble: Lines before the first record.
         dropped: Line numbers of records with another number of fields.
+        origin: The file's name, for messages.
     """
 
     body: bytes
@@ -50,12 +51,23 @@ class Records:
     first_line: int
     preamble: tuple[str, ...]
     dropped: tuple[int, ...]
+    origin: str = "The text"
 
     def first(self, count: int) -> list[list[str]]:
         """Return the cells of the first records, white space stripped.
 
         Each has ``fields`` cells, even where quotes stand in odd places.
+
+        Raises:
+            TableUnreadableError: if a cell has more than 131,072 letters.
         """
+        try:
+            return self._first(count)
+        except csv.Error as error:
+            msg = f"{self.origin} is no table: it has a cell of enormous length ({error})."
+            raise TableUnreadableError(msg) from error
+
+    def _first(self, count: int) -> list[list[str]]:
         text = self._head().decode()
         reader = csv.reader(
             text.split("\n"),
@@ -297,6 +309,7 @@ def _fitting(
             for i in live[:first][:100]
         ),
         dropped=tuple(int(i) + 1 for i in bad),
+        origin=origin,
     )
 
 

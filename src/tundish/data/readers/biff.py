@@ -43,7 +43,7 @@ def read_bare_sheet(data: bytes, name: str) -> pl.DataFrame:
                 if row < _MAX_ROWS and column < _MAX_COLUMNS:
                     cells[row, column] = text
     except (struct.error, IndexError) as error:
-        msg = f"{name} is no whole worksheet of Excel 4 ({error})."
+        msg = f"{name} is no whole worksheet of Excel 4 ({str(error)[:120]})."
         raise TableUnreadableError(msg) from error
     if not cells:
         msg = f"{name} is a worksheet without a cell."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -12,7 +11,6 @@ import polars as pl
 
 from tundish.data import archive
 from tundish.data.errors import (
-    ArchiveUnsafeError,
     TableTooLargeError,
     TableUnreadableError,
 )
@@ -52,7 +50,8 @@ class ExcelReader:
             grids = [("Sheet1", read_bare_sheet(path.read_bytes(), name))]
         else:
             if head.startswith(b"PK"):
-                _refuse_bomb(path, name)
+                limits = archive.ArchiveLimits(member_bytes=MAX_TEXT_BYTES)
+                archive.refuse_bomb(path, name, limits)
             grids = _sheets(path, name)
         found = []
         for sheet, grid in grids:
@@ -96,28 +95,6 @@ def _damaged(name: str, error: Exception) -> TableUnreadableError:
         return TableUnreadableError(msg, advice="Save it without a password.")
     msg = f"{name} is no whole workbook ({reason})."
     return TableUnreadableError(msg, advice="Save it again, as .xlsx or as CSV.")
-
-
-def _refuse_bomb(path: Path, name: str) -> None:
-    """Look at the sizes that the zip directory states, before anything is unpacked."""
-    try:
-        with zipfile.ZipFile(path) as book:
-            infos = book.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
-        msg = f"{name} is no whole workbook ({error})."
-        raise TableUnreadableError(msg) from error
-    total = sum(info.file_size for info in infos)
-    if len(infos) > archive.ArchiveLimits().members or total > MAX_TEXT_BYTES:
-        msg = (
-            f"{name} unpacks to {total} bytes in {len(infos)} parts; at most "
-            f"{MAX_TEXT_BYTES} bytes are read."
-        )
-        raise TableTooLargeError(msg)
-    packed = sum(info.compress_size for info in infos)
-    ratio = archive.ArchiveLimits().ratio
-    if total > archive.BLOCK + ratio * packed:
-        msg = f"{name} unpacks to more than {ratio:g} times its size."
-        raise ArchiveUnsafeError(msg)
 
 
 def _dated(grid: pl.DataFrame) -> pl.DataFrame:

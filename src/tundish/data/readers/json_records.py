@@ -124,7 +124,11 @@ def _of_object(whole: _Record, name: str) -> list[Table]:
     by_row = [v for v in whole.values() if isinstance(v, dict)]
     if len(by_row) == len(whole) > 1 and _scalars(by_row):
         return [_indexed(whole, by_row, name)]
-    root = {key: node for key, v in whole.items() if (node := _node(v, 0)) is not None}
+    root = {
+        _whole(key): node
+        for key, v in whole.items()
+        if (node := _node(v, 0)) is not None
+    }
     if not root:
         msg = f"{name} is one JSON object; a list of records was expected."
         raise TableUnreadableError(msg)
@@ -199,7 +203,7 @@ def _table(
 
 def _flat(record: _Record, prefix: str, depth: int) -> Iterator[tuple[str, Json]]:
     for key, value in record.items():
-        place = f"{prefix}.{key}" if prefix else key
+        place = _whole(f"{prefix}.{key}" if prefix else key)
         if isinstance(value, dict) and value and depth < MAX_DEPTH:
             yield from _flat(value, place, depth + 1)
         else:
@@ -208,12 +212,17 @@ def _flat(record: _Record, prefix: str, depth: int) -> Iterator[tuple[str, Json]
 
 def _cell(value: Json) -> str | None:
     if value is None or isinstance(value, str):
-        return value
+        return value and _whole(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
         return repr(value)
-    return canonical.pretty(value).replace("\n", " ")
+    return _whole(canonical.pretty(value).replace("\n", " "))
+
+
+def _whole(text: str) -> str:
+    """Replace halves of surrogate pairs, which JSON allows and UTF-8 does not."""
+    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def _node(value: Json, depth: int) -> Node | None:
@@ -222,7 +231,9 @@ def _node(value: Json, depth: int) -> Node | None:
         return None
     if isinstance(value, dict):
         inner = {
-            k: n for k, v in value.items() if (n := _node(v, depth + 1)) is not None
+            _whole(k): n
+            for k, v in value.items()
+            if (n := _node(v, depth + 1)) is not None
         }
         return inner or None
     if isinstance(value, list) and value:
@@ -232,7 +243,7 @@ def _node(value: Json, depth: int) -> Node | None:
 
 def _array(values: Sequence[Json]) -> Node | None:
     if all(isinstance(v, str) for v in values):
-        return [str(v) for v in values]
+        return [_whole(str(v)) for v in values]
     try:
         array = np.asarray(values, dtype=np.float64)
     except (ValueError, TypeError, OverflowError):

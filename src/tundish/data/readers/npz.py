@@ -9,8 +9,10 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from tundish.data import archive
 from tundish.data.errors import TableUnreadableError
 from tundish.data.readers.arrays import Node, tables_of
+from tundish.data.readers.size import MAX_TEXT_BYTES
 from tundish.data.table import Table
 
 _MARK = b"\x93NUMPY"
@@ -30,10 +32,15 @@ class NumpyReader:
 
     def read(self, path: Path, name: str) -> Sequence[Table]:
         """Read every array of numbers, times or texts."""
+        with path.open("rb") as stream:
+            zipped = stream.read(2) == b"PK"
+        if zipped:
+            limits = archive.ArchiveLimits(member_bytes=MAX_TEXT_BYTES)
+            archive.refuse_bomb(path, name, limits)
         try:
             root = _arrays(path)
         except _DAMAGE as error:
-            msg = f"{name} is no whole file of NumPy arrays ({error})."
+            msg = f"{name} is no whole file of NumPy arrays ({str(error)[:120]})."
             raise TableUnreadableError(msg) from error
         return tables_of(name, root)
 

@@ -95,7 +95,7 @@ class PackedReader(_Nested):
                 with opened(path) as stream, target.open("xb") as out:
                     _copy(stream, out, name, most)
             except _DAMAGE as error:
-                msg = f"{name} is damaged: {packer} says {error}."
+                msg = f"{name} is damaged: {packer} says {str(error)[:120]}."
                 raise TableUnreadableError(msg) from error
             return read_named(target, name, self.inner(), kind_of=inside)
 
@@ -142,8 +142,10 @@ class ArchiveReader(_Nested):
 def _nothing(name: str, refused: list[TundishError]) -> TundishError:
     if len(refused) == 1:
         return refused[0]
-    said = f"; the first: {refused[0].message}" if refused else ""
-    msg = f"None of the {len(refused)} files in {name} is a table{said}"
+    if not refused:
+        return TableUnreadableError(f"{name} holds no regular file.")
+    first = refused[0].message
+    msg = f"None of the {len(refused)} files in {name} is a table; the first: {first}"
     return TableUnreadableError(msg.rstrip(".") + ".")
 
 
@@ -209,7 +211,7 @@ def _tar_files(path: Path, name: str) -> Iterator[tuple[str, Path]]:
                         _copy(stream, out, name, MAX_TEXT_BYTES)
                     yield info.name, target
     except damaged as error:
-        msg = f"{name} cannot be read as a tar archive ({error})."
+        msg = f"{name} cannot be read as a tar archive ({str(error)[:120]})."
         raise ArchiveUnsafeError(msg) from error
 
 

@@ -30,7 +30,7 @@ def read_table(
     """
     found = read_tables(path, readers=readers)
     if sheet is not None:
-        return choose(found, sheet)
+        return choose(found, sheet, path.name)
     return found[0] if len(found) == 1 else _largest(found)
 
 
@@ -84,8 +84,8 @@ def _sized(tables: Sequence[Table], name: str) -> list[Table]:
     return kept
 
 
-def choose(found: Sequence[Table], sheet: str) -> Table:
-    """Return the table whose ``part`` has a name, or ends in it.
+def choose(found: Sequence[Table], sheet: str, name: str) -> Table:
+    """Return the table of ``name`` whose ``part`` has a name, or ends in it.
 
     Raises:
         SheetMissingError: if none has; names those there are.
@@ -95,8 +95,8 @@ def choose(found: Sequence[Table], sheet: str) -> Table:
         for table in found:
             if fits(table.part.casefold(), wanted):
                 return table
-    have = ", ".join(table.part or "(one without a name)" for table in found[:20])
-    msg = f"{found[0].name} has no table {sheet!r}; it has {have}."
+    have = ", ".join(table.part[:60] or "(one without a name)" for table in found[:20])
+    msg = f"{name} has no table {sheet!r}; it has {have}."
     raise SheetMissingError(msg)
 
 

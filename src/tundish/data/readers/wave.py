@@ -35,7 +35,7 @@ class WaveReader:
             with warnings.catch_warnings(action="ignore"):
                 rate, samples = wavfile.read(path)
         except _DAMAGE as error:
-            msg = f"{name} is no whole WAV file ({error})."
+            msg = f"{name} is no whole WAV file ({str(error)[:120]})."
             raise TableUnreadableError(msg) from error
         if rate <= 0 or not samples.size:
             msg = f"{name} holds no sample."

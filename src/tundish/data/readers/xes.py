@@ -48,7 +48,7 @@ class XesReader:
             msg = f"{name} declares entities or a document type; these are not read."
             raise TableUnreadableError(msg) from error
         except (ParseError, ValueError, LookupError) as error:
-            msg = f"{name} is no whole XML file ({error})."
+            msg = f"{name} is no whole XML file ({str(error)[:120]})."
             raise TableUnreadableError(msg) from error
         return [log.table()]
 
