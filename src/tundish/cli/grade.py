@@ -9,13 +9,13 @@ import typer
 
 from tundish.cli import show
 from tundish.cli.exits import NOT_GOOD_ENOUGH
+from tundish.cli.grade_shown import show_grade
 from tundish.cli.options import AsJson, Mirror, nearby, open_workspace
 
 if TYPE_CHECKING:
     from tundish.data.card.card import Use
     from tundish.data.grade.file import Task
     from tundish.data.grade.kind import DataKind
-    from tundish.data.grade.report import GradeReport
     from tundish.data.join import Keep
     from tundish.flows.grade import GradeOptions, PageWish
     from tundish.flows.report.grade_words import Language
@@ -234,49 +234,6 @@ def keep_of(said: str | None) -> Keep | None:
         return None
     msg = f"--retests is one of first, last and mean, not {said}."
     raise typer.BadParameter(msg)
-
-
-def show_grade(report: GradeReport) -> None:
-    """Print a grade: the letter, the gates, the findings, the indicators."""
-    tone = show.GOOD if report.letter in "AB" else show.POOR
-    show.line(f"Grade {report.letter}   {report.name}", tone)
-    show.line(report.rule, "dim")
-    for gate in report.gates:
-        style = {"passed": "green", "failed": show.POOR, "open": show.WARN}[gate.state]
-        mark = gate.state.upper() if gate.state == "failed" else gate.state
-        show.line(f"  gate {gate.name}: {mark}. {gate.detail}", style)
-    for number, finding in enumerate(report.findings[:5], start=1):
-        where = f"{finding.tag} " if finding.tag else ""
-        show.line(f"{number}. {where}{finding.span}: {finding.what}", "bold")
-        show.line(f"   Cost: {finding.cost} Mend: {finding.mend}")
-    more = len(report.findings) - 5
-    if more > 0:
-        show.line(f"   and {more} more findings (--json lists them)", "dim")
-    rows = [
-        (
-            i.id,
-            i.name_en,
-            i.name_zh,
-            i.shown,
-            i.limit,
-            "ok" if i.passed else "look",
-            i.why,
-        )
-        for i in report.indicators
-    ]
-    show.table(
-        "Indicators",
-        ["id", "indicator", "指标", "value", "limit", "", "why this limit"],
-        rows,
-    )
-    for indicator in report.indicators:
-        if indicator.unit == "score":
-            show.line(f"{indicator.name_en}: {indicator.detail}.", "dim")
-    for assumption in report.assumptions:
-        show.line(
-            f"Assumed: {assumption.what} ({assumption.why}). Otherwise: {assumption.otherwise}",
-            "dim",
-        )
 
 
 def chosen_use(text: str | None) -> Use | None:

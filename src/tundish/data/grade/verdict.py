@@ -125,17 +125,18 @@ def letter_of(
         short = [i for i in measured if i.letter == letter]
         short.sort(key=lambda i: i.id in ON_PAPER)
         below = [f"{i.name_en} ({_said(i)})" for i in short]
-        if below:
+        if any(i.id not in ON_PAPER for i in short):
             return letter, f"below the {limit}: {', '.join(below[:3])}"
-    still_open = [g.name for g in gates if g.state == "open"]
-    if still_open:
-        return "B", f"the gate {still_open[0]} is open"
     certain = [f.kind for f in findings if KINDS[f.kind].certain]
     if certain:
         kinds = ", ".join(dict.fromkeys(certain))
-        return (
-            "B",
-            f"every indicator keeps its threshold, but there are faults ({kinds})",
+        return "B", f"the values keep every threshold, but there are faults ({kinds})"
+    lacking = [i.name_en for i in measured if i.letter != "A"]
+    lacking += [f"gate {g.name}" for g in gates if g.state == "open"]
+    if lacking:
+        return "B", (
+            "the values keep every threshold; for an A it lacks what nobody stated: "
+            f"{', '.join(lacking[:5])}"
         )
     return "A", "every indicator keeps its threshold and every gate passed"
 
