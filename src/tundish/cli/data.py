@@ -1,4 +1,4 @@
-"""``tundish data`` and ``tundish grade``: what goes in."""
+"""``tundish data``: sets of the catalogue and your own, their cards and versions."""
 
 from __future__ import annotations
 
@@ -8,16 +8,12 @@ import typer
 
 from tundish.catalog import library
 from tundish.catalog.datasets import DatasetEntry
-from tundish.cli import show
+from tundish.cli import cards, show
 from tundish.cli.exits import NOT_GOOD_ENOUGH
-from tundish.cli.options import AsJson, Mirror, nearby
+from tundish.cli.options import AsJson, Data, Mirror, nearby
 from tundish.kernel.digest import short
 
 FILES_SHOWN = 20
-
-Data = Annotated[
-    str, typer.Argument(help="A file, a folder, or a key of 'tundish data list'.")
-]
 
 group = typer.Typer(
     help="Data sets: the catalogue's and your own.", no_args_is_help=True
@@ -26,20 +22,31 @@ group = typer.Typer(
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
+    cards.register(group)
     app.add_typer(group, name="data")
 
 
 @group.command("list")
 def list_sets(json: AsJson = False) -> None:
-    """List the data sets of the catalogue."""
+    """List the data sets of the catalogue, and those that are registered here."""
+    from tundish.flows import own_sets
+
     found = [library.dataset(name) for name in library.names(DatasetEntry)]
+    workspace = nearby()
+    own = own_sets.list_sets(workspace) if workspace else []
     if json:
-        show.as_json([entry.to_json() for entry in found])
+        show.as_json([entry.to_json() for entry in [*found, *own]])
         return
     rows = [
         (e.key, e.name.en, e.sector, e.task, f"{e.licence.name} ({e.licence.kind})")
         for e in found
     ]
+    for one in own:
+        title = one.card.title.en if one.card.title else one.card.name
+        licence = one.card.licence.name if one.card.licence else ""
+        rows.append(
+            (one.name, title, one.card.sector or "", one.card.task or "", licence)
+        )
     show.table("Data sets", ["key", "name", "sector", "task", "licence (class)"], rows)
 
 

@@ -14,6 +14,9 @@ from tundish.flows.workspace import Workspace
 AsJson: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON, for machines.")
 ]
+Data: TypeAlias = Annotated[
+    str, typer.Argument(help="A file, a folder, or a key of 'tundish data list'.")
+]
 In: TypeAlias = Annotated[
     Path,
     typer.Option(

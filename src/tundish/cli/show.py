@@ -58,6 +58,11 @@ def line(text: str, style: str = "") -> None:
     out.print(escape(text), style=style or None)
 
 
+def raw(text: str) -> None:
+    """Print a document as it is: no markup, no wrapping."""
+    sys.stdout.write(text)
+
+
 def heading(text: str) -> None:
     """Print the heading of a stage."""
     out.rule(f"[bold]{escape(text)}[/]", align="left")

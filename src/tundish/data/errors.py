@@ -188,3 +188,15 @@ class ReaderBrokenError(UsageError):
 
     code = "reader-broken"
     default_advice = "Mend the reader; the promises stand in its protocol."
+
+
+class FolderInUseError(UsageError):
+    """A package of a data set is not written over something else.
+
+    What happened: the folder that was named holds files already, or is a file.
+
+    What to do: name a folder that is new or empty.
+    """
+
+    code = "folder-in-use"
+    default_advice = "Name a folder that is new or empty."

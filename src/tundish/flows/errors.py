@@ -165,3 +165,28 @@ class OutExistsError(UsageError):
 
     code = "out-exists"
     default_advice = "Name a file or folder that is not there yet."
+
+
+class NameTakenError(UsageError):
+    """A data set cannot be registered under that name.
+
+    What happened: the name is the key of a set of the catalogue, and one name must
+    mean one thing.
+
+    What to do: give another one with ``--name``.
+    """
+
+    code = "name-taken"
+    default_advice = "Give another name with --name."
+
+
+class SetDamagedError(RefusedError):
+    """What the workspace keeps of a registered data set cannot be read.
+
+    What happened: the file below ``.tundish/sets`` is not what Tundish writes.
+
+    What to do: register the set again.
+    """
+
+    code = "set-damaged"
+    default_advice = "Register the set again: 'tundish data register PATH'."

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tundish.catalog import library
 from tundish.catalog.datasets import DatasetEntry
@@ -16,6 +17,10 @@ from tundish.kernel import settings
 from tundish.kernel.digest import Digest
 from tundish.kernel.errors import PathMissingError
 from tundish.kernel.records import Record
+
+if TYPE_CHECKING:
+    # a certificate is checked where no table can be read
+    from tundish.data.card.beside import Known
 
 Progress = Callable[[str], None]
 
@@ -45,6 +50,7 @@ class Located:
         entry: The catalogue's entry, if it is one of its sets.
         fetched: Its version, if it was computed while fetching.
         progress: Told while the version is computed.
+        card: Its card, if it is a registered set.
     """
 
     root: Path
@@ -53,6 +59,7 @@ class Located:
     entry: DatasetEntry | None = None
     fetched: DataVersion | None = None
     progress: Progress | None = None
+    card: Known | None = None
 
     @cached_property
     def version(self) -> DataVersion:

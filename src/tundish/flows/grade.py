@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from tundish.data.join import JoinWish, Keep, seconds
 from tundish.data.readers import read_table
 from tundish.data.roles import Named
 from tundish.flows.fetch import Located, Progress, locate
+from tundish.flows.own_sets import find_set, place_of
 from tundish.flows.report.grade_words import Language
 from tundish.flows.workspace import Workspace
 from tundish.kernel import digest as digests
@@ -92,7 +94,7 @@ def grade(
     """Grade a file, a folder bound by a site profile, or a set of the catalogue.
 
     Args:
-        data: A path, or a key of the catalogue.
+        data: A path, a key of the catalogue, or the name of a registered set.
         options: What is known beside the bytes.
         mirror: Where to take a catalogue set from without a network.
         page: An HTML page to write; it replaces a file of that name.
@@ -104,7 +106,14 @@ def grade(
     """
     chosen = options or GradeOptions()
     tell = progress or (lambda _text: None)
+    own = None if Path(data).exists() else find_set(workspace, data)
+    known: Known | None = None
+    if own is not None:
+        place, known = place_of(own)
+        data = str(place)
     located = locate(data, mirror=mirror, progress=progress)
+    if own is not None:
+        located = replace(located, name=own.name, card=known)
     tell("reading and grading")
     site = chosen.site or (located.entry.grade.site if located.entry else None)
     if site:
@@ -180,6 +189,7 @@ def _table(located: Located, path: Path, options: GradeOptions) -> Graded:
         running=options.running,
         join=_join(options),
         licence=options.licence or located.licence,
+        known=located.card,
         use=options.use,
         deep=not options.quick,
         sheet=options.sheet,
@@ -222,6 +232,8 @@ def _join(options: GradeOptions) -> JoinWish | None:
 
 def _known(located: Located) -> Known | None:
     """Return the card of a set of the catalogue, or the one in a folder."""
+    if located.card is not None:
+        return located.card
     if located.entry is None:
         return of_folder(located.root)
     where = "the entry of the catalogue"

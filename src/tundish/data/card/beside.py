@@ -100,8 +100,10 @@ def load(path: Path, file: Path | None = None) -> Known | None:
         where = f"{path.name} ({foreign.form})"
     fits: bool | None = None
     if file is not None:
-        entry = card.file(file.name)
-        if entry is None and (card.files or not own):
+        beside_it = path.parent == file.parent
+        within = file.name if beside_it else f"{file.parent.name}/{file.name}"
+        entry = card.file(within)
+        if entry is None and (card.files or not own or not beside_it):
             return None
         if entry is not None and entry.sha256 is not None:
             fits = digests.of_file(file) == f"sha256:{entry.sha256}"
@@ -113,5 +115,7 @@ def _candidates(file: Path) -> list[Path]:
     named = [folder / f"{file.name}.card.yaml", *(folder / n for n in OWN_NAMES)]
     named += [folder / name for name in FOREIGN_NAMES]
     named += sorted(folder.glob("*croissant*.json"))[:_MOST_CARDS]
+    # a package keeps its data in a folder below the card, which then names each file
+    named += [folder.parent / name for name in (*OWN_NAMES, *FOREIGN_NAMES)]
     unique = dict.fromkeys(named)
     return [p for p in unique if p != file and p.is_file() and not p.is_symlink()]

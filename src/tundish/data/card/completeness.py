@@ -37,7 +37,7 @@ def _described(card: Card) -> bool:
 
 
 def _structured(card: Card) -> bool:
-    told = sum(1 for note in card.fields if note.description or note.unit)
+    told = sum(1 for note in card.fields if note.description or note.unit or note.role)
     return bool(card.fields) and told >= _STRUCTURE * len(card.fields)
 
 
