@@ -65,11 +65,22 @@ def _pairs(values: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         ^ bits[:-2] >> np.uint64(3)
     )
     words *= _MIX
-    order = np.argsort(words, kind="stable")
+    at = again(words)
+    order = at[np.argsort(words[at], kind="stable")]
     same = words[order][1:] == words[order][:-1]
     later, earlier = order[1:][same], order[:-1][same]
     sound = np.isfinite(values[later]) & (values[later] != values[later + 1])
     return later[sound], earlier[sound]
+
+
+def again(words: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return the places of words that stand more than once, in their order."""
+    ordered = np.sort(words)
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(twice):
+        return np.zeros(0, dtype=np.int64)
+    nearest = np.minimum(np.searchsorted(twice, words), len(twice) - 1)
+    return np.flatnonzero(twice[nearest] == words)
 
 
 def _runs(later: NDArray[np.int64], earlier: NDArray[np.int64]) -> list[Copied]:

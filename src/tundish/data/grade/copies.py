@@ -229,11 +229,7 @@ def _hashes(
 
 def _copies(hashes: Hashes) -> Ints:
     """Return the places at which a hash stands that stood earlier."""
-    ordered = np.sort(hashes)
-    twice = ordered[1:][ordered[1:] == ordered[:-1]]
-    if not len(twice):
-        return np.zeros(0, dtype=np.int64)
-    at = np.flatnonzero(np.isin(hashes, twice))
+    at = copied.again(hashes)
     _, first = np.unique(hashes[at], return_index=True)
     return np.delete(at, first)
 

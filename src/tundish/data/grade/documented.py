@@ -142,9 +142,10 @@ def card_gate(known: Known | None, documented: Tally) -> Gate:
 
 
 def _is_flag(series: Series) -> bool:
+    if not _FLAG.match(series.tag.strip()):
+        return False
     known = series.values[np.isfinite(series.values)]
-    marks = bool(np.isin(known, (0.0, 1.0)).all()) and len(known) > 0
-    return marks and bool(_FLAG.match(series.tag.strip()))
+    return bool(np.isin(known, (0.0, 1.0)).all()) and len(known) > 0
 
 
 def _declared_share(known: Known | None) -> float:

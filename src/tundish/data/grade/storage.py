@@ -16,6 +16,7 @@ from typing import Literal
 
 import numpy as np
 
+from tundish.data.columns import side_by_side
 from tundish.data.grade.character import Character
 from tundish.data.grade.sheet import Bools, Floats, Ints, Sheet
 from tundish.data.grade.tally import Notes, Tally
@@ -41,6 +42,7 @@ RUNS_LEFT_OUT = 3
 FEW_AT_TOP = 10
 FEW_DECIMALS = 3
 _SAMPLE = 2000
+_FEW = 50
 _LOOKED_AT = 200_000
 _HOUR = 3600 * SECOND
 
@@ -66,13 +68,18 @@ LIVE = Storage()
 
 def storages(sheet: Sheet, tags: list[Character]) -> dict[str, Storage]:
     """Return how each tag was stored; tags that are live are left out."""
-    found = {}
-    for tag in tags:
-        if tag.role in {"measure", "stepwise"} and tag.levels >= MIN_LEVELS:
-            stored = _stored(sheet, tag)
-            if stored.kind != "live":
-                found[tag.series.tag] = stored
-    return found
+    asked = [
+        tag
+        for tag in tags
+        if tag.role in {"measure", "stepwise"} and tag.levels >= MIN_LEVELS
+    ]
+    at = _positions(sheet, min(sheet.rows, _LOOKED_AT))
+    found = side_by_side(lambda tag: _stored(sheet, tag, at), asked, sheet.rows)
+    return {
+        tag.series.tag: stored
+        for tag, stored in zip(asked, found, strict=True)
+        if stored.kind != "live"
+    }
 
 
 def informed(sheet: Sheet, tags: list[Character], kept: dict[str, Storage]) -> Tally:
@@ -101,13 +108,12 @@ def informed(sheet: Sheet, tags: list[Character], kept: dict[str, Storage]) -> T
     return Tally(id="Q07", bad=0, of=0, detail=detail, findings=tuple(notes.found))
 
 
-def _stored(sheet: Sheet, tag: Character) -> Storage:
+def _stored(sheet: Sheet, tag: Character, at: Ints) -> Storage:
     values = tag.ordered[:_LOOKED_AT]
     filled = np.isfinite(values)
     if filled.sum() < MIN_POINTS:
         return LIVE
     starts = sheet.starts[:_LOOKED_AT]
-    at = _positions(sheet, len(values))
     held = _held(values[filled], at[filled])
     if held:
         computed = tag.scan.count - round(tag.scan.count / held)
@@ -129,6 +135,8 @@ def _lines(values: Floats, at: Ints, starts: Bools, total: int) -> Storage:
         share = (at[1:-1] - at[:-2]) / (at[2:] - at[:-2])
         off = np.abs(y - (x + (z - x) * share))
     usable = np.isfinite(off) & ~starts[1:-1] & ~starts[2:]
+    if not _may_lie_on_lines(values, off, np.abs(z - x)[usable]):
+        return LIVE
     grain = grain_of(values)
     least = 2 * grain * (1 + 1e-9) + 1e-12 * np.abs(y)
     moving = usable & (np.abs(z - x) > least)
@@ -152,6 +160,26 @@ def _lines(values: Floats, at: Ints, starts: Bools, total: int) -> Storage:
     )
 
 
+def _may_lie_on_lines(values: Floats, off: Floats, moved: Floats) -> bool:
+    """Tell from a coarse bound whether enough points can lie between their neighbours.
+
+    A few values never have more digits than many: their grain is not below the true one.
+    """
+    sample = _sample(values)
+    largest = float(np.nanmax(np.abs(values)))
+    grain = max(grain_of(sample[:: max(1, len(sample) // _FEW)]), largest * 2.0**-23)
+    least = 2 * grain * (1 + 1e-9) + 1e-12 * largest
+    with np.errstate(invalid="ignore"):
+        on, moving = int((off <= least).sum()), int((moved > least).sum())
+    return on >= ON_LINE * moving
+
+
+def _sample(values: Floats) -> Floats:
+    filled = values[np.isfinite(values)]
+    stride = max(1, len(filled) // _SAMPLE)
+    return filled[::stride][:_SAMPLE]
+
+
 def _longest_runs(on: Bools) -> int:
     """Return the points in the three longest runs."""
     edges = np.flatnonzero(np.diff(np.concatenate(([0], on.astype(np.int8), [0]))))
@@ -173,9 +201,7 @@ def grain_of(values: Floats) -> float:
     For values with a fixed number of digits (and not of decimals) it is the step of the
     largest; for single precision its rounding.
     """
-    filled = values[np.isfinite(values)]
-    stride = max(1, len(filled) // _SAMPLE)
-    sample = filled[::stride][:_SAMPLE]
+    sample = _sample(values)
     largest = float(np.abs(sample).max(initial=0.0))
     texts = [np.format_float_positional(abs(v), trim="-") for v in sample.tolist()]
     decimals = max((len(t.partition(".")[2]) for t in texts), default=0)

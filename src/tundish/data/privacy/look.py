@@ -24,6 +24,7 @@ _PROVED = 2_000
 _RESIDENT_SHARE = 0.9
 _RESIDENT_LOW, _RESIDENT_HIGH = 1.1e17, 8.4e17
 _PHONE_LOW, _PHONE_HIGH = 1.0e8, 1.0e13
+_HEAD = 1000
 _MIN_DISTINCT = 3
 
 
@@ -216,9 +217,10 @@ def _whole(series: pl.Series, what: str, severity: Severity) -> Exposure:
 
 def _numbers(series: pl.Series, states: dict[str, int]) -> Exposure | None:
     """Look at a column of numbers: identity numbers by length, others by title."""
-    values = series.drop_nulls().unique().to_numpy()
     title = series.name
-    if len(values) >= _MIN_DISTINCT and bool((values == np.round(values)).all()):
+    whole = _whole_numbers(series.head(_HEAD)) and _whole_numbers(series)
+    values = series.drop_nulls().unique().to_numpy() if whole else np.zeros(0)
+    if len(values) >= _MIN_DISTINCT:
         low, high = float(values.min()), float(values.max())
         if _are_residents(values):
             return _whole(series, "Chinese resident identity numbers", "direct")
@@ -237,6 +239,10 @@ def _numbers(series: pl.Series, states: dict[str, int]) -> Exposure | None:
         rows=none,
         example=mask(cells[0]),
     )
+
+
+def _whole_numbers(series: pl.Series) -> bool:
+    return bool((series == series.round(0)).all())
 
 
 def _are_residents(values: NDArray[np.float64]) -> bool:
