@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tundish.data.grade.file import Task
     from tundish.data.grade.kind import DataKind
     from tundish.data.join import Keep
+    from tundish.flows.engine import Engine
     from tundish.flows.grade import GradeOptions, PageWish
     from tundish.flows.report.grade_words import Language
 
@@ -90,6 +91,10 @@ def grade(  # noqa: PLR0913  (a command's options)
         str | None,
         typer.Option(help="Which sheet, member or variable of a file with several."),
     ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(help="local, or ray: a Parquet file over many machines."),
+    ] = "local",
     at_least: Annotated[
         str | None, typer.Option(help="End with exit code 1 below this letter.")
     ] = None,
@@ -121,6 +126,7 @@ def grade(  # noqa: PLR0913  (a command's options)
         task=task_of(task), time_zone=time_zone, kind=chosen_kind(kind),
         licence=licence, use=chosen_use(use), quick=quick, running=running,
         sheet=sheet, join=join, on=on, lag=lag, retests=keep_of(retests),
+        sheet=sheet, engine=chosen_engine(engine),
     )  # fmt: skip
     page = PageWish(file=html, language=language(lang)) if html else None
     if mend is not None or dry_run:
@@ -247,6 +253,15 @@ def chosen_use(text: str | None) -> Use | None:
         msg = f"'{text}' is no use that terms speak of: product, research or internal."
         raise typer.BadParameter(msg)
     return uses[text] if text else None
+
+
+def chosen_engine(text: str) -> Engine:
+    """Return where a grade may be computed."""
+    engines: dict[str, Engine] = {"local": "local", "ray": "ray"}
+    if text not in engines:
+        msg = f"'{text}' is no engine; they are local and ray."
+        raise typer.BadParameter(msg)
+    return engines[text]
 
 
 def language(text: str) -> Language:

@@ -44,6 +44,19 @@ class ExtraMissingError(MachineError):
     default_advice = "Install the extra named."
 
 
+class EngineUnfitError(UsageError):
+    """The engine cannot take this data.
+
+    What happened: ``--engine ray`` cuts one Parquet file into its row groups. Other
+    files, folders and sets of the catalogue are graded in one process.
+
+    What to do: store the table as Parquet, or leave ``--engine`` out.
+    """
+
+    code = "engine-unfit"
+    default_advice = "Store the table as Parquet, or leave --engine out."
+
+
 class RunMissingError(UsageError):
     """There is no run of that name in the workspace.
 

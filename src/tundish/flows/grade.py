@@ -23,6 +23,7 @@ from tundish.data.grade.report import GradeReport
 from tundish.data.join import JoinWish, Keep, seconds
 from tundish.data.readers import read_table
 from tundish.data.roles import Named
+from tundish.flows.engine import Engine, spread_by
 from tundish.flows.fetch import Located, Progress, locate
 from tundish.flows.own_sets import find_set, place_of
 from tundish.flows.report.grade_words import Language
@@ -54,6 +55,7 @@ class GradeOptions(Record):
         on: Column of the batch (``A=B`` if the names differ), or ``TIME``.
         lag: Time from the process to its result, such as ``40min`` (joined by time).
         retests: Which of several results of one sample counts.
+        engine: ``local``, or ``ray`` for one Parquet file over many machines.
     """
 
     scenario: str | None = None
@@ -73,6 +75,7 @@ class GradeOptions(Record):
     on: str = "TIME"
     lag: str = "0"
     retests: Keep | None = None
+    engine: Engine = "local"
 
 
 class PageWish(Record):
@@ -176,6 +179,7 @@ def _brief(located: Located, options: GradeOptions) -> Brief:
 
 
 def _table(located: Located, path: Path, options: GradeOptions) -> Graded:
+    spread = spread_by(options.engine, path.name)
     if path.is_dir():
         return _folder(located, path, options)
     return graded_file(
@@ -193,6 +197,7 @@ def _table(located: Located, path: Path, options: GradeOptions) -> Graded:
         use=options.use,
         deep=not options.quick,
         sheet=options.sheet,
+        spread=spread,
     )
 
 

@@ -34,6 +34,12 @@ def passphrase() -> str | None:
     return os.environ.get("TUNDISH_PASSPHRASE")
 
 
+def silence_ray() -> None:
+    """Turn Ray's usage report off; must come before its first import."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+
 def silence_onnxruntime() -> bool:
     """Turn onnxruntime's telemetry off; must come before its first import.
 

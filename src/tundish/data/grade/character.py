@@ -92,7 +92,7 @@ def _character(
         scan=found,
         repeat=repeat,
         levels=levels,
-        role=_role(found, repeat, levels, counter=counter),
+        role=role_of(found, repeat, levels, counter=counter),
     )
 
 
@@ -131,7 +131,8 @@ def _filled(ordered: NDArray[np.float64], stride: int) -> NDArray[np.float64]:
     return out[: kernels().every(ordered, stride, out)]
 
 
-def _role(found: Scan, repeat: float, levels: int, *, counter: bool) -> Role:
+def role_of(found: Scan, repeat: float, levels: int, *, counter: bool) -> Role:
+    """Return what kind of signal a tag is; see ``Character``."""
     if not found.count:
         return "empty"
     if found.low == found.high:

@@ -98,7 +98,20 @@ def graded_sheets(sheets: Sequence[Sheet], brief: Brief) -> Graded:
     tallies: list[Tally] = []
     for sheet in sheets:
         tallies += _one(sheet, brief)
-    tallies = timing.merged(tallies)
+    return assembled(sheets, brief, tallies)
+
+
+def assembled(
+    sheets: Sequence[Sheet], brief: Brief, tallies: Sequence[Tally]
+) -> Graded:
+    """Add what concerns all tables and their papers, and put the grade together.
+
+    Args:
+        sheets: The tables.
+        brief: What is known beside the values.
+        tallies: What the checks of each table counted.
+    """
+    tallies = timing.merged(list(tallies))
     leak = copies.leakage(list(sheets))
     tallies += [leak, labels.outside_fit(list(sheets))]
     tallies += joined.joined(sheets[0], brief.joined)

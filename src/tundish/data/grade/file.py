@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import reduce
 from pathlib import Path
 from typing import Literal
 
@@ -18,12 +19,14 @@ from tundish.data.card.beside import Known, beside
 from tundish.data.card.card import Use
 from tundish.data.columns import floats
 from tundish.data.errors import ColumnMissingError, JoinImpossibleError
-from tundish.data.grade import stops
+from tundish.data.grade import exposed, stops, stream, tallied, terms
 from tundish.data.grade.carded import Told, told_by
-from tundish.data.grade.checks import Brief, Graded, graded_sheets
+from tundish.data.grade.checks import Brief, Graded, assembled, graded_sheets
 from tundish.data.grade.joined import with_results
+from tundish.data.grade.partial import Partial
 from tundish.data.grade.report import GradeReport
 from tundish.data.grade.sheet import Labels, Series, Sheet, Spectrum
+from tundish.data.grade.stream import Spread
 from tundish.data.header import axis_values
 from tundish.data.join import Joined, JoinWish, by_time, join_batches, join_times
 from tundish.data.privacy.look import crowd, look
@@ -70,6 +73,7 @@ def grade_file(  # noqa: PLR0913  (what a user may say about a file)
     use: Use | None = None,
     deep: bool = True,
     sheet: str | None = None,
+    spread: Spread | None = None,
 ) -> GradeReport:
     """Grade one file; columns that are not named are found, and the report says how.
 
@@ -91,6 +95,8 @@ def grade_file(  # noqa: PLR0913  (what a user may say about a file)
         use: What is meant to be done with the set; decides the licence gate.
         deep: False leaves out the indicators that fit models.
         sheet: Which of several tables in the file; the largest if absent.
+        spread: How to stream a Parquet file over several machines. Without it a file of
+            more than ``stream.STREAM_FROM_CELLS`` cells is streamed here.
 
     Raises:
         PathMissingError, TableUnreadableError, TableTooLargeError, ArchiveUnsafeError:
@@ -115,6 +121,7 @@ def grade_file(  # noqa: PLR0913  (what a user may say about a file)
         use=use,
         deep=deep,
         sheet=sheet,
+        spread=spread,
     ).report
 
 
@@ -136,6 +143,7 @@ def graded_file(  # noqa: PLR0913  (what a user may say about a file)
     use: Use | None = None,
     deep: bool = True,
     sheet: str | None = None,
+    spread: Spread | None = None,
 ) -> Graded:
     """Grade one file and keep its values beside the report; see ``grade_file``."""
     named = Named(
@@ -146,10 +154,24 @@ def graded_file(  # noqa: PLR0913  (what a user may say about a file)
         running=running,
         task=None if target and task == "anomaly" else task,
     )
-    table = read_table(path, sheet=sheet)
+    cells = stream.cells_of(path) if path.suffix == ".parquet" else 0
+    streamed = cells > stream.STREAM_FROM_CELLS or (cells > 0 and spread is not None)
+    table = stream.head_of(path) if streamed else read_table(path, sheet=sheet)
     if known is None:
         known, said = beside(path)
         table = replace(table, assumptions=(*table.assumptions, *said))
+    if streamed:
+        brief = Brief(
+            name=table.name,
+            task=named.task or "unsaid",
+            now_us=round((now - _EPOCH) / timedelta(microseconds=1)),
+            licence=licence,
+            licence_kind=licence_kind,
+            known=known,
+            use=use,
+            deep=False,
+        )
+        return _graded_stream(path, table, (named, dict(units or {})), brief, spread)
     return graded_table(
         table,
         named,
@@ -162,6 +184,29 @@ def graded_file(  # noqa: PLR0913  (what a user may say about a file)
         deep=deep,
         join=join,
     )
+
+
+def _graded_stream(
+    path: Path,
+    head: Table,
+    told: tuple[Named, dict[str, str]],
+    brief: Brief,
+    spread: Spread | None,
+) -> Graded:
+    """Grade a Parquet file piece by piece; see ``stream``."""
+    given, units = told
+    card = told_by(brief.known, head.name, head.frame.columns, given, head.units)
+    roles = find_roles(head, card.named)
+    plan, how = stream.plan_of(path, head, roles)
+    kept = replace(roles, numbers=plan.numbers, target=None)
+    sheet, said = _sheet(head, kept, card.named, card.units | units)
+    states = spread(plan) if spread else [stream.state_of(plan)]
+    state = reduce(Partial.merge, states).closed()
+    bare = tallied.bare(_looked_through(sheet, head, kept, card), state)
+    found = tallied.tallies(state, bare, brief.now_us, stream.where_of(plan, bare))
+    rest = [terms.units_known(bare), exposed.exposed(bare)]
+    spoken = (how, *head.assumptions, *card.said, *roles.assumptions, *said)
+    return assembled([bare], replace(brief, assumptions=spoken), [*found, *rest])
 
 
 def grade_table(  # noqa: PLR0913  (as above)

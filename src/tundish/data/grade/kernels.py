@@ -39,6 +39,12 @@ class Kernels:
     every: Callable[[Floats, int, Floats], int]
     mix: Callable[[Hashes, Hashes], None]
     mix_numbers: Callable[[Hashes, Hashes], None]
+    largest: Callable[[Floats], float]
+    sketch: Callable[[Floats, int, Ints, Ints, int], int]
+    follow: Callable[[Floats, Floats, Ints, Ints, Floats], None]
+    jumps: Callable[[Floats, Floats, Floats], None]
+    candidates: Callable[[Floats, tuple[float, float, float], Floats], int]
+    activity: Callable[[Floats, tuple[int, int], Ints, Ints], None]
 
 
 def fused(  # noqa: C901, PLR0912, PLR0915  (one loop touches each value once)
@@ -249,6 +255,254 @@ def mix_numbers(words: Hashes, state: Hashes) -> None:
         state[i] = h ^ (h >> np.uint64(29))
 
 
+def largest(values: Floats) -> float:
+    """Return the largest size of a finite value; 0 if there is none."""
+    found = 0.0
+    for i in range(len(values)):
+        size = abs(values[i])
+        if size > found and size < np.inf:
+            found = size
+    return found
+
+
+def sketch(  # noqa: C901, PLR0912, PLR0915  (an open table, coarsened on the way)
+    values: Floats, level: int, keys: Ints, counts: Ints, most: int
+) -> int:
+    """Count values in cells of width 2^level in an open table, coarsened when it fills.
+
+    Args:
+        values: Shape [n]; those that are not finite are left out.
+        level: First level; a cell's key must fit 62 bits.
+        keys: Zeros, a power of two long; filled with the keys.
+        counts: Zeros; filled with the counts, 0 where no cell is.
+        most: Cells that may be occupied.
+
+    Returns:
+        The level.
+    """
+    mask = len(keys) - 1
+    factor = np.uint64(0x9E3779B97F4A7C15)
+    scale = 2.0 ** float(-level)
+    halves = level < -1000  # 2^1074 is no double
+    if halves:
+        scale = 2.0**1000
+    held = 0
+    last_key, last_place = 0, -1
+    for i in range(len(values)):
+        x = values[i]
+        if not abs(x) < np.inf:
+            continue
+        scaled = x * scale
+        if halves:
+            scaled *= 2.0 ** float(-level - 1000)
+        key = int(np.floor(scaled))
+        if x < 0 and scaled == 0.0:  # too small for a double, and still below 0
+            key = -1
+        if last_place >= 0 and key == last_key:
+            counts[last_place] += 1
+            continue
+        place = int((np.uint64(key) * factor) >> np.uint64(40)) & mask
+        while counts[place] and keys[place] != key:
+            place = (place + 1) & mask
+        if not counts[place]:
+            keys[place] = key
+            held += 1
+        counts[place] += 1
+        last_key, last_place = key, place
+        while held > most:
+            level += 1
+            halves = level < -1000
+            scale = 2.0**1000 if halves else 2.0 ** float(-level)
+            old_keys, old_counts = keys.copy(), counts.copy()
+            counts[:] = 0
+            held, last_place = 0, -1
+            for j in range(len(old_keys)):
+                if old_counts[j]:
+                    key = old_keys[j] >> 1
+                    place = int((np.uint64(key) * factor) >> np.uint64(40)) & mask
+                    while counts[place] and keys[place] != key:
+                        place = (place + 1) & mask
+                    if not counts[place]:
+                        keys[place] = key
+                        held += 1
+                    counts[place] += old_counts[j]
+    return level
+
+
+def follow(  # noqa: C901, PLR0912, PLR0915  (one loop touches each value once)
+    values: Floats, runs: Floats, lengths: Ints, kept: Ints, out: Floats
+) -> None:
+    """Follow constant runs through one piece of a column; the edges stay open.
+
+    Args:
+        values: Shape [n].
+        runs: Filled with first place, last place, cells, value and value before of
+            inner runs of at least five cells, [R, 5].
+        lengths: Filled with the number of inner runs by length (the last: longer), [L].
+        kept: Filled with the number of such long runs (more than R if they did not
+            fit), filled cells, leading, trailing empty cells, stretches of empty cells,
+            first place and cells of the longest, [7].
+        out: Filled with the first run and the last one (places, cells, value, value
+            before; NaN if there is none), then of the inner runs low, high, cells at
+            low, cells at high, runs at low, runs at high; [16].
+    """
+    n = len(values)
+    count = first = last = length = long = closed = 0
+    empty = stretches = longest = longest_at = lead = 0
+    previous = before = np.nan
+    low, high = np.inf, -np.inf
+    at_low = at_high = touch_low = touch_high = 0
+    for i in range(16):
+        out[i] = np.nan
+    for i in range(n + 1):
+        ended = i == n
+        x = np.nan if ended else values[i]
+        if x != x and not ended:
+            empty += 1
+            continue
+        if empty and (not ended or empty):
+            stretches += 1
+            if empty > longest:
+                longest, longest_at = empty, i - empty
+            if i == empty:
+                lead = empty
+            if not ended:
+                empty = 0
+        if not ended:
+            count += 1
+        if length and not ended and x == previous:
+            length += 1
+            last = i
+            continue
+        if length:
+            if closed == 0:
+                out[0], out[1], out[2], out[3], out[4] = (
+                    first,
+                    last,
+                    length,
+                    previous,
+                    before,
+                )
+            elif not ended:
+                lengths[min(length, len(lengths)) - 1] += 1
+                if length >= 5:
+                    if long < len(runs):
+                        runs[long, 0], runs[long, 1], runs[long, 2] = (
+                            first,
+                            last,
+                            length,
+                        )
+                        runs[long, 3], runs[long, 4] = previous, before
+                    long += 1
+                if previous < low:
+                    low, at_low, touch_low = previous, 0, 0
+                if previous > high:
+                    high, at_high, touch_high = previous, 0, 0
+                if previous == low:
+                    at_low += length
+                    touch_low += 1
+                if previous == high:
+                    at_high += length
+                    touch_high += 1
+            if ended:
+                out[5], out[6], out[7], out[8], out[9] = (
+                    first,
+                    last,
+                    length,
+                    previous,
+                    before,
+                )
+            closed += 1
+            before = previous
+        if not ended:
+            previous = x
+            first = last = i
+            length = 1
+    out[10], out[11], out[12], out[13] = low, high, at_low, at_high
+    out[14], out[15] = touch_low, touch_high
+    kept[0], kept[1], kept[2], kept[3] = long, count, lead, empty
+    kept[4], kept[5], kept[6] = stretches, longest_at, longest
+
+
+def jumps(values: Floats, steps: Floats, offs: Floats) -> None:
+    """Take the sizes of steps, and of deviations from the middle of two neighbours.
+
+    Args:
+        values: Shape [n].
+        steps: Filled for each cell but the first; NaN where there is none or it is 0.
+        offs: Filled for each inner cell, else NaN.
+    """
+    n = len(values)
+    for i in range(n):
+        step = abs(values[i] - values[i - 1]) if i else np.nan
+        steps[i] = step if step > 0 else np.nan
+        inner = i > 0 and i < n - 1
+        offs[i] = (
+            abs(values[i] - 0.5 * (values[i - 1] + values[i + 1])) if inner else np.nan
+        )
+
+
+def candidates(values: Floats, terms: tuple[float, float, float], found: Floats) -> int:
+    """Find what may be spikes in one piece; see ``spikes``, with no units inside.
+
+    Args:
+        values: Shape [n].
+        terms: Least deviation, ``swing`` and ``agree``.
+        found: Filled with place, deviation and value of the m largest, [m, 3].
+
+    Returns:
+        How many were filled in.
+    """
+    least, swing, agree = terms
+    n = len(values)
+    count = smallest = 0
+    for i in range(1, n - 1):
+        off = abs(values[i] - 0.5 * (values[i - 1] + values[i + 1]))
+        if not off > least:
+            continue
+        if count == len(found) and off <= found[smallest, 1]:
+            continue
+        if not abs(values[i + 1] - values[i - 1]) <= agree * off:
+            continue
+        alone = True
+        for j in range(max(1, i - AROUND), min(n - 1, i + AROUND + 1)):
+            near = abs(values[j] - 0.5 * (values[j - 1] + values[j + 1]))
+            if j != i and near > swing * off:
+                alone = False
+        if not alone:
+            continue
+        at = count if count < len(found) else smallest
+        found[at, 0], found[at, 1], found[at, 2] = i, off, values[i]
+        count = min(count + 1, len(found))
+        if count == len(found):
+            smallest = int(np.argmin(found[:, 1]))
+    return count
+
+
+def activity(
+    values: Floats, place: tuple[int, int], steps: Ints, changes: Ints
+) -> None:
+    """Count steps between filled cells, and those that change, by blocks of rows.
+
+    Args:
+        values: Shape [n].
+        place: Number of the first row, and the binary logarithm of a block's rows.
+        steps: Filled; a step belongs to the block of its later cell, [b].
+        changes: Filled, [b].
+    """
+    first, shift = place
+    previous, started = 0.0, False
+    for i in range(len(values)):
+        x = values[i]
+        if x != x:
+            continue
+        if started:
+            block = ((first + i) >> shift) - (first >> shift)
+            steps[block] += 1
+            changes[block] += x != previous
+        previous, started = x, True
+
+
 @cache
 def kernels() -> Kernels:
     """Compile on first use; later processes take the machine code from the cache."""
@@ -260,7 +514,9 @@ def kernels() -> Kernels:
     words = types.Array(types.uint64, 1, "C", readonly=True)
     state = types.Array(types.uint64, 1, "C")
     ints, runs = types.Array(whole, 1, "C"), types.Array(whole, 2, "C")
+    table = types.Array(real, 2, "C")
     tuples = types.UniTuple
+    places = tuples(whole, 2)  # type: ignore[no-untyped-call]
     pair, triple = tuples(real, 2), tuples(real, 3)  # type: ignore[no-untyped-call]
     return Kernels(
         fused=_compiled(fused, void(fixed, starts, ints, runs, numbers)),
@@ -271,6 +527,12 @@ def kernels() -> Kernels:
         every=_compiled(every, whole(fixed, whole, numbers)),
         mix=_compiled(mix, void(words, state)),
         mix_numbers=_compiled(mix_numbers, void(words, state)),
+        largest=_compiled(largest, real(fixed)),
+        sketch=_compiled(sketch, whole(fixed, whole, ints, ints, whole)),
+        follow=_compiled(follow, void(fixed, table, ints, ints, numbers)),
+        jumps=_compiled(jumps, void(fixed, numbers, numbers)),
+        candidates=_compiled(candidates, whole(fixed, triple, table)),
+        activity=_compiled(activity, void(fixed, places, ints, ints)),
     )
 
 

@@ -39,6 +39,7 @@ FAR_CLUSTER = 8.0
 SPIKE_FENCE = 4.5
 SWING = 0.7
 AGREE = 0.3
+SHORT = 5000
 MIN_ROWS = 30
 _ZERO_NEAR = 1.0
 _TEMPERATURE = re.compile(r"temp|°c|degc", re.IGNORECASE)
@@ -83,7 +84,7 @@ def in_range(sheet: Sheet, tags: list[Character]) -> Tally:
 
 def _outside(series: Series, tag: Character) -> Bools | None:
     """Return which cells cannot be, or ``None`` if nothing is known and nothing odd."""
-    zero, codes = _absolute_zero(series), _codes(tag)
+    zero, codes = absolute_zero(series), _codes(tag)
     if not tag.scan.count or (series.range is None and zero is None and not codes):
         return None
     outside = np.zeros(len(series.values), dtype=bool)
@@ -99,7 +100,8 @@ def _outside(series: Series, tag: Character) -> Bools | None:
     return outside
 
 
-def _absolute_zero(series: Series) -> float | None:
+def absolute_zero(series: Series) -> float | None:
+    """Return the least value that physics allows in the tag's unit, if it is known."""
     unit = series.unit.strip().lower()
     if unit in ABSOLUTE_ZERO:
         return ABSOLUTE_ZERO[unit]
@@ -165,7 +167,7 @@ def _note_outside(notes: Notes, series: Series, rows: Ints, *, lost: bool) -> No
 
 def _lost_thermometer(series: Series) -> Bools:
     """Mark readings at or below absolute zero (to within a degree)."""
-    zero = _absolute_zero(series)
+    zero = absolute_zero(series)
     if zero is None:
         return np.zeros(len(series.values), dtype=bool)
     with np.errstate(invalid="ignore"):
@@ -193,11 +195,11 @@ def outliers(sheet: Sheet, tags: list[Character]) -> Tally:
     rows inside events that the site marks.
     """
     notes = Notes(sheet, "Q05")
-    usable = [tag for tag in tags if _usable(tag)]
-    found = side_by_side(lambda tag: _odd(tag, sheet), usable, sheet.rows)
-    checked = sum(tag.scan.count for tag in usable if tag.quantiles is not None)
+    asked = [tag for tag in tags if usable(tag)]
+    found = side_by_side(lambda tag: _odd(tag, sheet), asked, sheet.rows)
+    checked = sum(tag.scan.count for tag in asked if tag.quantiles is not None)
     bad = 0
-    for tag, (far, jumps) in zip(usable, found, strict=True):
+    for tag, (far, jumps) in zip(asked, found, strict=True):
         alone = jumps[~np.isin(jumps, far)]
         bad += len(far) + len(alone)
         _note_far(notes, tag, sheet.order[far])
@@ -225,7 +227,8 @@ def outliers(sheet: Sheet, tags: list[Character]) -> Tally:
     )
 
 
-def _usable(tag: Character) -> bool:
+def usable(tag: Character) -> bool:
+    """Tell whether outliers can be looked for: a live signal that is no angle."""
     return tag.role == "measure" and not _angle(tag) and tag.scan.count >= MIN_ROWS
 
 
@@ -298,12 +301,23 @@ def _spikes(values: Floats, starts: Bools, q: Quantiles, largest: float) -> Ints
     usual = off_quantiles(values, starts, largest)
     if usual is None:
         return none
-    short = len(values) < 5000
+    least = spike_fence(usual, q, short=len(values) < SHORT)
+    return none if least is None else spikes(values, starts, (least, SWING, AGREE))
+
+
+def spike_fence(usual: Quantiles, q: Quantiles, *, short: bool) -> float | None:
+    """Return the least jump of a spike, or ``None`` if the tag is too still to say.
+
+    Args:
+        usual: Of the distance of cells from the middle of their neighbours.
+        q: Of the tag.
+        short: Too few rows for the 99 % quantile to be steady.
+    """
     fence = SPIKE_FENCE * (usual.q95 if short else usual.q99) * (1.5 if short else 1.0)
     least = max(q.q99 - q.q01, 0.0)
     if usual.q95 <= usual.width or least <= 0:
-        return none
-    return spikes(values, starts, (max(fence, least), SWING, AGREE))
+        return None
+    return max(fence, least)
 
 
 def _note_far(notes: Notes, tag: Character, rows: Ints) -> None:

@@ -93,7 +93,7 @@ def standing(
         _note_idle(notes, stand)
     bad = sum(stand.length for stand in alone)
     bad += _note_together(notes, together, [tag.series.tag for tag in live])
-    _note_constant(notes, [tag for tag in tags if tag.role == "constant"])
+    note_constant(notes, [tag for tag in tags if tag.role == "constant"])
     checked = sum(tag.scan.count for tag in live)
     for spectrum in sheet.spectra:
         dead = dead_rows(spectrum)
@@ -384,7 +384,7 @@ def _note_together(notes: Notes, stands: list[Stand], live: list[str]) -> int:
     return bad
 
 
-def _note_constant(notes: Notes, tags: list[Character]) -> None:
+def note_constant(notes: Notes, tags: list[Character]) -> None:
     """Note tags that never change; more than three of them in one finding."""
     sheet = notes.sheet
     told = [tag for tag in tags if tag.scan.count >= MIN_RUN]

@@ -26,7 +26,7 @@ DEAD_BAND = 0.25
 MIN_MOVES = 50
 HOUR = 3600 * SECOND
 DAY = 24 * HOUR
-_FIRST_US = 631_152_000 * SECOND  # 1990-01-01
+FIRST_US = 631_152_000 * SECOND  # 1990-01-01
 _MAX_YEARS = 60
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CLOCK_KINDS = frozenset({"clock-change", "clock-change-gap"})
@@ -162,7 +162,7 @@ def plausible(sheet: Sheet, now_us: int) -> Tally:
         return Tally(id="Q23", bad=0, of=0, detail="no calendar time")
     notes = Notes(sheet, "Q23")
     known = sheet.us != NO_TIME
-    wrong = known & ((sheet.us < _FIRST_US) | (sheet.us > now_us + DAY))
+    wrong = known & ((sheet.us < FIRST_US) | (sheet.us > now_us + DAY))
     count = int(wrong.sum())
     if count:
         rows = np.flatnonzero(wrong)
