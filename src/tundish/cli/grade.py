@@ -126,7 +126,7 @@ def grade(  # noqa: PLR0913  (a command's options)
         task=task_of(task), time_zone=time_zone, kind=chosen_kind(kind),
         licence=licence, use=chosen_use(use), quick=quick, running=running,
         sheet=sheet, join=join, on=on, lag=lag, retests=keep_of(retests),
-        sheet=sheet, engine=chosen_engine(engine),
+        engine=chosen_engine(engine),
     )  # fmt: skip
     page = PageWish(file=html, language=language(lang)) if html else None
     if mend is not None or dry_run:

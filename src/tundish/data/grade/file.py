@@ -205,8 +205,23 @@ def _graded_stream(
     bare = tallied.bare(_looked_through(sheet, head, kept, card), state)
     found = tallied.tallies(state, bare, brief.now_us, stream.where_of(plan, bare))
     rest = [terms.units_known(bare), exposed.exposed(bare)]
-    spoken = (how, *head.assumptions, *card.said, *roles.assumptions, *said)
+    spoken = (how, *_unheeded(given), *head.assumptions, *card.said)
+    spoken = (*spoken, *roles.assumptions, *said)
     return assembled([bare], replace(brief, assumptions=spoken), [*found, *rest])
+
+
+def _unheeded(named: Named) -> tuple[Assumption, ...]:
+    """Say what was named and cannot be heeded in a stream."""
+    given = {"--target": named.target, "--unit": named.unit, "--running": named.running}
+    options = [option for option, value in given.items() if value is not None]
+    if not options:
+        return ()
+    said = Assumption(
+        what=f"{', '.join(options)} could not be heeded",
+        why="a stream looks at signals in the order of the file",
+        otherwise="grade a stretch of it in a file of its own",
+    )
+    return (said,)
 
 
 def grade_table(  # noqa: PLR0913  (as above)
