@@ -334,6 +334,15 @@ def test_real_copies_are_dropped(tmp_path: Path, real_sets: Path) -> None:
     assert after == list(dict.fromkeys(before))
 
 
+def test_an_equal_row_of_a_batch_may_be_its_next_sample(
+    tmp_path: Path, real_sets: Path
+) -> None:
+    made = _mend_file(real_sets / "batch-nylon" / "nylon.csv", tmp_path / "b.csv")
+    assert made.steps == ()
+    (stays,) = [item for item in made.unmended if item.kind == "duplicate-row"]
+    assert "next sample" in stays.why
+
+
 def test_a_real_process_is_mended_once(tmp_path: Path, real_sets: Path) -> None:
     path = real_sets / "bibmon-real-process" / "real_process_data.csv"
     made = _mend_file(path, tmp_path / "b.csv")

@@ -53,6 +53,7 @@ REASONS = {
     "gap": "nothing is invented to fill a gap",
     "outlier": "it may be a real event: only somebody who knows the plant can tell",
     "out-of-range": "either the reading or the range is wrong: decide which",
+    "duplicate-row": "without a time, the rows of a unit follow each other: an equal row may be the next sample",
     "duplicate-time": "rows of the same time hold different values; which is right is not known",
     "backward-time": "the clock changes as well, so the order of rows may be the true one",
     "impossible-time": "the true time is not known",
@@ -249,7 +250,8 @@ class _Work:
                 steps += self._empty(kind, (tag, tag), rows, number)
         by_kind = {m.kind: m for m in mends if not m.tags}
         copies = by_kind.get("duplicate-row")
-        if copies is not None:
+        in_order = sheet.us is None and sheet.group is not None
+        if copies is not None and not in_order:
             steps += self._drop(copies.rows, number)
         elif "duplicate-time" in by_kind:
             steps += self._merge(sheet, number)
