@@ -1,0 +1,1 @@
+"""Grading files of texts and questions: each module answers a few indicators."""
