@@ -200,3 +200,17 @@ class FolderInUseError(UsageError):
 
     code = "folder-in-use"
     default_advice = "Name a folder that is new or empty."
+
+
+class NoKindError(UsageError):
+    """The data is of a kind for which a grade makes no sense.
+
+    What happened: it was recognised (the message says as what), and it is neither a
+    table of measurements, nor pictures, texts or an event log.
+
+    What to do: nothing, if you know what it is. If it was taken wrongly, name the kind
+    with ``--kind``.
+    """
+
+    code = "no-kind"
+    default_advice = "If that is wrong, name the kind: --kind table."

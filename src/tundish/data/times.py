@@ -17,6 +17,7 @@ READABLE_AT_LEAST = 0.95
 ELAPSED_S = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DATES = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%d-%b-%Y", "%d-%b-%y", "%d.%m.%y")
 _SLASHED = ("%d/%m/%Y", "%m/%d/%Y")
+_SHORT_YEAR = r"^\d{1,2}/\d{1,2}/\d{2}(\D|$)"
 _CLOCKS = ("%H:%M:%S%.f", "%H:%M", "%H:%M:%S,%3f", "%I:%M:%S %p", "%I:%M %p")
 _EPOCHS = (("s", 1e6), ("ms", 1e3), ("us", 1.0), ("ns", 1e-3))
 _FROM_US = 631_152_000 * SECOND  # 1990-01-01
@@ -164,6 +165,8 @@ def _forms(sample: pl.Series) -> list[str]:
     slashed = _SLASHED
     if _month_first(sample):
         slashed = (_SLASHED[1], _SLASHED[0])
+    if sample.str.contains(_SHORT_YEAR).sum() > len(sample) / 2:
+        slashed = (slashed[0].lower(), slashed[1].lower())
     dates = (*_DATES, *slashed)
     timed = [f"{date}{mark}{clock}" for date in dates for clock in _CLOCKS]
     zoned = [f"{form}%z" for form in timed if form.startswith("%Y")]
@@ -173,7 +176,7 @@ def _forms(sample: pl.Series) -> list[str]:
 
 def _month_first(sample: pl.Series) -> bool:
     """Tell ``3/14/2026`` from ``14/3/2026``; day first where both would do."""
-    parts = sample.str.extract_groups(r"^(\d{1,2})/(\d{1,2})/\d{4}").struct.unnest()
+    parts = sample.str.extract_groups(r"^(\d{1,2})/(\d{1,2})/\d{2}").struct.unnest()
     one, two = (parts[name].cast(pl.Int64) for name in parts.columns[:2])
     return bool((two > 12).any()) and not bool((one > 12).any())
 

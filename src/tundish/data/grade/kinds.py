@@ -104,9 +104,12 @@ KINDS: dict[str, Kind] = {
     "end-before-start": Kind(6.0, certain=True),
     "order-unknown": Kind(2.0),
     "duplicate-event": Kind(3.0, certain=True),
+    "twin-event": Kind(1.0),
+    "cut-event": Kind(3.0),
     "case-cut": Kind(2.0),
     "spelling": Kind(3.0),
     "unpaired": Kind(3.0),
     "no-resource": Kind(1.0),
     "overload": Kind(2.0),
+    "variants": Kind(1.5),
 }

@@ -65,6 +65,37 @@ def read_text(data: bytes, name: str) -> Table:
     )
 
 
+def read_words(data: bytes, name: str) -> Table:
+    """Read a text table with each cell as it is written, for texts and dictionaries.
+
+    There "missing" is a word and "007" a name; in a table of values they are not.
+
+    Raises:
+        TableUnreadableError: if the bytes are no table.
+    """
+    text, encoding = encodings.to_utf8(data, name)
+    records = cut(text, name)
+    header = find_header(records)
+    if records.count <= header.rows:
+        msg = f"{name} has a header line and no record below it."
+        raise TableUnreadableError(msg)
+    limit_cells(name, records.count, records.fields)
+    try:
+        frame = _parsed(records, header, {})
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).split("\n", maxsplit=1)[0][:120]
+        msg = f"{name} cannot be read as a table ({reason})."
+        raise TableUnreadableError(msg) from error
+    return Table(
+        name=name,
+        frame=frame,
+        dropped=records.dropped,
+        first_line=records.first_line + header.rows,
+        lines=records.count - header.rows + len(records.dropped),
+        assumptions=(*_form(encoding, records, comma=False), *header.assumptions),
+    )
+
+
 def _frame(records: Records, header: Header, name: str) -> pl.DataFrame:
     """Parse the records; columns that begin as numbers are tried as numbers first."""
     rows = max(20, min(200, 50_000 // records.fields))

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import polars as pl
+
 from tundish.data.errors import TableUnreadableError
-from tundish.data.grade import variants, verdict
+from tundish.data.grade import exposed, variants, verdict
 from tundish.data.grade.checks import Brief
 from tundish.data.grade.papers import read_papers
 from tundish.data.grade.report import Gate, GradeReport, percent
+from tundish.data.grade.sheet import Sheet
 from tundish.data.grade.tally import Tally
 from tundish.data.grade.texts import clean, questions, twins
 from tundish.data.grade.texts.corpus import Corpus
-from tundish.data.readers import read_table
+from tundish.data.privacy.look import look
+from tundish.data.readers.reading import read_table
+from tundish.data.readers.text import read_words
 from tundish.data.table import Assumption
-from tundish.data.texts.items import SUFFIXES, TextFile, of_table, read_texts
+from tundish.data.texts.items import MAX_BYTES, SUFFIXES, TextFile, of_table, read_texts
 
 UNREADABLE_AT_MOST = 0.01
 
@@ -57,11 +62,14 @@ def grade_texts(
 def _read(path: Path, name: str) -> TextFile:
     if path.suffix.lower() in SUFFIXES:
         return read_texts(path, name)
+    if path.suffix.lower() in {".csv", ".tsv"} and path.stat().st_size <= MAX_BYTES:
+        return of_table(read_words(path.read_bytes(), name))
     return of_table(read_table(path))
 
 
 def _report(corpus: Corpus, brief: Brief, left: Sequence[str]) -> GradeReport:
     papers = read_papers(brief)
+    sheets = [_exposed(file) for file in corpus.files]
     leak, said = questions.leaks(corpus)
     tallies: list[Tally] = [
         clean.readable(corpus),
@@ -74,6 +82,7 @@ def _report(corpus: Corpus, brief: Brief, left: Sequence[str]) -> GradeReport:
         clean.repeating(corpus),
         questions.balanced(corpus),
         leak,
+        *(exposed.exposed(sheet) for sheet in sheets),
         *papers.tallies,
     ]
     return verdict.report(
@@ -84,12 +93,28 @@ def _report(corpus: Corpus, brief: Brief, left: Sequence[str]) -> GradeReport:
         [
             _leakage_gate(leak, said),
             papers.licence,
+            exposed.secrets_gate(sheets),
             _readable_gate(corpus),
             _label_gate(corpus),
             papers.card,
         ],
         (_kind(corpus, left), *(a for f in corpus.files for a in f.assumptions)),
         variants.specs_of("texts"),
+    )
+
+
+def _exposed(file: TextFile) -> Sheet:
+    """Look for persons and secrets in the texts of a file."""
+    held = {
+        "text": [item.text for item in file.items],
+        "answer": [item.answer or "" for item in file.items],
+    }
+    frame = pl.DataFrame(held)
+    return Sheet(
+        name=file.name,
+        rows=max(1, frame.height),
+        columns=frame.width,
+        exposures=look(frame),
     )
 
 

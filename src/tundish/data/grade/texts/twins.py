@@ -25,12 +25,8 @@ def copies(corpus: Corpus) -> Tally:
     unchecked = 0
     for file in corpus.files:
         firsts: dict[str, Item] = {}
-        for item in file.items:
-            if (
-                item.text.strip()
-                and firsts.setdefault(identity(item), item) is not item
-            ):
-                exact.append(item)
+        said = [item for item in file.items if item.text.strip()]
+        exact += [i for i in said if firsts.setdefault(identity(i), i) is not i]
         texts = list(firsts)
         if len(texts) > MOST_ITEMS:
             unchecked += len(texts)

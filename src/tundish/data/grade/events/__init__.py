@@ -1,0 +1,1 @@
+"""Grading event logs of processes: each module answers a few indicators."""
