@@ -125,3 +125,25 @@ def test_stops_are_cut_out_on_request(
     assert main.status(["grade", path, "--quick", "--running", "'P-1 [A]' > 1"]) == 0
     assert "1 stops, 19 of 200 rows" in " ".join(capsys.readouterr().out.split())
     assert main.status(["grade", path, "--quick", "--running", "import os"]) == 2
+
+
+def test_questions_are_graded_as_texts(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = (
+        f'{{"question": "Which signal of pump {i} shows wear?", '
+        f'"options": ["flow", "level {i}"], "answer": {i % 2}}}'
+        for i in range(30)
+    )
+    (here / "q.jsonl").write_text("\n".join(asked))
+    assert main.status(["grade", "q.jsonl"]) == 0
+    assert "30 of 30 questions have their right answer" in capsys.readouterr().out
+
+
+def test_an_event_log_is_graded_as_one(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"c{i // 2},step {i % 2},2026-01-01 08:{i:02d}:03" for i in range(40)]
+    (here / "log.csv").write_text("\n".join(["case_id,activity,timestamp", *rows]))
+    assert main.status(["grade", "log.csv"]) == 0
+    assert "an event log of a process" in " ".join(capsys.readouterr().out.split())

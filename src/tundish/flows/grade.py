@@ -8,20 +8,22 @@ from pathlib import Path
 
 from tundish.catalog import library
 from tundish.data.binding import bind
-from tundish.data.card.beside import Known, of_folder
+from tundish.data.card.beside import Known, beside, of_folder
 from tundish.data.card.card import Use
 from tundish.data.card.catalogued import card_of
 from tundish.data.folder import read_folder
 from tundish.data.grade.bound import graded_bound
 from tundish.data.grade.checks import Brief, Graded
+from tundish.data.grade.events.grading import grade_events
 from tundish.data.grade.file import Task, graded_file
 from tundish.data.grade.folder import graded_folder
 from tundish.data.grade.images.grading import grade_images
-from tundish.data.grade.kind import DataKind, kind_of
+from tundish.data.grade.kind import DataKind, data_files, kind_of, text_files
 from tundish.data.grade.pictures import draw
 from tundish.data.grade.report import GradeReport
+from tundish.data.grade.texts.grading import grade_texts
 from tundish.data.join import JoinWish, Keep, seconds
-from tundish.data.readers import read_table
+from tundish.data.readers import read_table, read_tables
 from tundish.data.roles import Named
 from tundish.flows.engine import Engine, spread_by
 from tundish.flows.fetch import Located, Progress, locate
@@ -158,23 +160,35 @@ def bound(located: Located, options: GradeOptions, name: str) -> Graded:
 
 def _own(located: Located, path: Path, options: GradeOptions, tell: Progress) -> Graded:
     """Grade data of one's own as the kind it is."""
-    kind = options.kind or kind_of(path)
+    place = path if path.exists() else located.root
+    kind = options.kind or kind_of(place)
+    if kind == "table":
+        return _table(located, path, options)
+    brief = _brief(located, place, options)
     if kind == "images":
-        brief = _brief(located, options)
-        report = grade_images(path, brief, target=options.target, progress=tell)
-        return Graded(report=report)
-    return _table(located, path, options)
+        report = grade_images(place, brief, target=options.target, progress=tell)
+    elif kind == "texts":
+        found, left = text_files(place)
+        report = grade_texts(found, brief, skipped=left)
+    else:
+        files = data_files(place) if place.is_dir() else (place,)
+        tables = [table for file in files for table in read_tables(file)]
+        report = grade_events(tables, brief)
+    return Graded(report=report)
 
 
-def _brief(located: Located, options: GradeOptions) -> Brief:
+def _brief(located: Located, place: Path, options: GradeOptions) -> Brief:
+    alone = located.entry is None and place.is_file()
+    known, said = beside(place) if alone else (_known(located), ())
     return Brief(
         name=located.name,
         task=options.task or "unsaid",
         now_us=round((SystemClock().now() - _EPOCH) / timedelta(microseconds=1)),
         licence=options.licence or located.licence,
         licence_kind=located.entry.licence.kind if located.entry else None,
-        known=_known(located),
+        known=known,
         use=options.use,
+        assumptions=said,
     )
 
 

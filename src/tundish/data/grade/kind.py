@@ -39,12 +39,14 @@ def kind_of(path: Path) -> DataKind:
         return kind
     if is_album(path):
         return "images"
-    files = list(_data_files(path))[:: max(1, _count(path) // MOST_LOOKED_AT)]
+    files = list(data_files(path))[:: max(1, _count(path) // MOST_LOOKED_AT)]
     kinds = [_file_kind(file) for file in files[:MOST_LOOKED_AT]]
     if kinds and kinds.count("instances") * 2 > len(kinds):
         raise NoKindError(_INSTANCES.format(path.name))
-    if kinds and kinds.count("texts") * 2 > len(kinds):
+    if kinds.count("texts") * 2 > len(kinds):
         return "texts"
+    if kinds.count("events") * 2 > len(kinds):
+        return "events"
     return "table"
 
 
@@ -59,7 +61,7 @@ def text_files(path: Path) -> tuple[list[tuple[Path, str]], list[str]]:
     if not path.is_dir():
         return [(path, path.name)], []
     found, left = [], []
-    for file in _data_files(path):
+    for file in data_files(path):
         name = file.relative_to(path).as_posix()
         if file.suffix.lower() in items.SUFFIXES | _TABLES:
             found.append((file, name))
@@ -69,10 +71,10 @@ def text_files(path: Path) -> tuple[list[tuple[Path, str]], list[str]]:
 
 
 def _count(folder: Path) -> int:
-    return sum(1 for _ in _data_files(folder))
+    return sum(1 for _ in data_files(folder))
 
 
-def _data_files(folder: Path) -> Iterator[Path]:
+def data_files(folder: Path) -> Iterator[Path]:
     """Yield the files of a folder that may hold data: no cards, no links."""
     for count, file in enumerate(sorted(folder.rglob("*"))):
         if count > MOST_FILES:

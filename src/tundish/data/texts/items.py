@@ -26,6 +26,7 @@ _LABELS_MOST = 60
 _WORDS = 4
 _MOSTLY = 0.8
 _SOME = 0.2
+_HALF = 0.5
 _QUESTION = (
     "question", "query", "prompt", "instruction", "text", "utterance", "sentence",
     "input", "content", "body", "document", "message", "description", "remark",
@@ -378,8 +379,11 @@ def _wordiness(records: Sequence[Record], key: str) -> float:
 
 
 def _few(records: Sequence[Record], key: str) -> bool:
-    values = {_text(r.get(key)) for r in records}
-    return 2 <= len(values - {""}) <= min(_LABELS_MOST, max(2, len(records) // 3))
+    filled = [text for r in records if (text := _text(r.get(key)).strip())]
+    values = set(filled)
+    if len(filled) < _HALF * len(records):
+        return False
+    return 2 <= len(values) <= min(_LABELS_MOST, max(2, len(records) // 3))
 
 
 def _parts(

@@ -13,12 +13,13 @@ from difflib import SequenceMatcher
 import numpy as np
 from numpy.typing import NDArray
 
-ALIKE = 0.8
-HALF = 0.5
+ALIKE = 0.5
+HALF = 0.4
+MOST_DIFFERENT = 3
 HASHES = 64
 BANDS = 16
 SHINGLE = 3
-SPELLED_ALIKE = 0.72
+SPELLED_ALIKE = 0.8
 MOST_IN_BUCKET = 24
 MIN_WORDS = 6
 _PRIME = np.uint64(4_294_967_311)
@@ -83,7 +84,7 @@ def near_pairs(texts: Sequence[str]) -> list[tuple[int, int]]:
     """Return pairs of places of texts that differ only in spelling and small words.
 
     Candidates share a band of MinHash signatures of three-word shingles (Broder 1997).
-    They are claimed only if their shingles agree to 80 % or the same words stand in
+    They are claimed only if half of their shingles agree or the same words stand in
     another order, the same numbers stand in both, and each other word that only one of
     them has is a small word or spelled much like one of the other: sets of questions are
     often made from templates, and one word is then all the difference.
@@ -150,16 +151,23 @@ def _same(one: _Cut, other: _Cut) -> bool:
     if both < ALIKE * len(one.shingles | other.shingles) and one.words != other.words:
         return False
     held, there = Counter(one.words), Counter(other.words)
-    extra = {word for word in held - there if word not in _SMALL}
-    absent = {word for word in there - held if word not in _SMALL}
+    extra, absent = set(held - there), set(there - held)
+    if max(len(extra), len(absent)) > MOST_DIFFERENT:
+        return False
     if any(any(c.isdigit() for c in word) for word in extra | absent):
         return False
-    if len(extra) != len(absent) or len(extra) > 3:
-        return False
-    return all(any(_spelled_alike(w, v) for v in absent) for w in extra)
+    pairs = ((extra, absent), (absent, extra))
+    return all(
+        any(_spelled_alike(word, v) for v in there)
+        for mine, there in pairs
+        for word in mine - _SMALL
+    )
 
 
 def _spelled_alike(one: str, other: str) -> bool:
+    """Tell a slip of the pen from another word; a prefix (un-, ab-) makes another."""
+    if one.endswith(other) or other.endswith(one):
+        return False
     return SequenceMatcher(None, one, other).ratio() >= SPELLED_ALIKE
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from difflib import SequenceMatcher
 
 import numpy as np
 import polars as pl
@@ -15,7 +14,6 @@ from tundish.data.grade.tally import Remarks, Tally
 from tundish.data.times import NO_TIME, SECOND
 
 COUNTED = "events"
-ALIKE = 0.9
 RARE = 0.1
 LEAST_LETTERS = 6
 MOST_ACTIVITIES = 500
@@ -196,12 +194,23 @@ def _slip(one: str, other: str) -> bool:
     a, b = one.split(), other.split()
     if len(a) != len(b):
         return one.replace(" ", "") == other.replace(" ", "")
-    if SequenceMatcher(None, one, other).ratio() < ALIKE:
+    return all(_slipped(x, y) for x, y in zip(a, b, strict=True) if x != y)
+
+
+def _slipped(one: str, other: str) -> bool:
+    """Tell whether two letters were exchanged, or one inside the word was left out.
+
+    Packing and picking, loading and unloading are different steps.
+    """
+    short, long = sorted((one, other), key=len)
+    if len(short) < LEAST_LETTERS or one[0] != other[0]:
         return False
-    pairs = [(x, y) for x, y in zip(a, b, strict=True) if x != y]
-    return all(
-        min(len(x), len(y)) >= 4 and SequenceMatcher(None, x, y).ratio() >= 0.8
-        for x, y in pairs
+    if len(short) == len(long):
+        differ = [i for i, (x, y) in enumerate(zip(one, other, strict=True)) if x != y]
+        return len(differ) == 2 and sorted(one) == sorted(other)
+    inside = range(1, len(long) - 1)
+    return len(long) == len(short) + 1 and any(
+        long[:i] + long[i + 1 :] == short for i in inside
     )
 
 

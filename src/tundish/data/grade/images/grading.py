@@ -113,7 +113,7 @@ def _report(scene: Scene, same: twins.Twins, brief: Brief) -> GradeReport:
             _label_gate(scene),
             papers.card,
         ],
-        (_kind(scene), *scene.album.assumptions),
+        (_kind(scene), *brief.assumptions, *scene.album.assumptions),
         variants.specs_of("images"),
     )
 

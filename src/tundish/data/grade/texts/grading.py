@@ -98,7 +98,11 @@ def _report(corpus: Corpus, brief: Brief, left: Sequence[str]) -> GradeReport:
             _label_gate(corpus),
             papers.card,
         ],
-        (_kind(corpus, left), *(a for f in corpus.files for a in f.assumptions)),
+        (
+            _kind(corpus, left),
+            *brief.assumptions,
+            *(a for f in corpus.files for a in f.assumptions),
+        ),
         variants.specs_of("texts"),
     )
 
