@@ -62,7 +62,7 @@ def test_a_folder_of_pictures_is_graded_as_one(
             Image.fromarray(pixels).save(here / "parts" / name / f"{i}.png")
     assert main.status(["grade", "parts"]) == 0
     shown = capsys.readouterr().out
-    assert "gate readable: passed. 0 of 8 files" in shown
+    assert "8 pictures" in shown
     assert "--kind table" in " ".join(shown.split())
 
 
@@ -99,7 +99,7 @@ def test_results_are_joined_and_the_gate_names_what_came_after(
     asked = ["grade", path, "--join", lab, "--on", "batch", "--quick"]
     assert main.status(asked) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "gate leakage: FAILED" in said
+    assert "gate leakage FAILED" in said
     assert "price becomes available after viscosity" in said
     assert main.status([*asked, "--on", "lot"]) == 2
     assert "'lot' (--on)" in " ".join(capsys.readouterr().err.split())
@@ -137,7 +137,7 @@ def test_questions_are_graded_as_texts(
     )
     (here / "q.jsonl").write_text("\n".join(asked))
     assert main.status(["grade", "q.jsonl"]) == 0
-    assert "30 of 30 questions have their right answer" in capsys.readouterr().out
+    assert "30 of them questions" in " ".join(capsys.readouterr().out.split())
 
 
 def test_an_event_log_is_graded_as_one(
