@@ -241,8 +241,18 @@ def _count(line: bytes, separator: str, *, quoted: bool) -> int:
 
 
 def _tabbed(text: bytes) -> bytes:
-    text = re.sub(rb"(?m)^[ \t]+|[ \t]+$", b"", text)
-    return re.sub(rb"[ \t]+", b"\t", text)
+    """Put one tab for each run of white space, and none at the ends of lines."""
+    data = np.frombuffer(text, dtype=np.uint8)
+    blank, breaks = _blanks(data)
+    again = blank[1:] & (blank[:-1] | breaks[:-1])
+    kept = data[np.concatenate((~blank[:1], ~again))]
+    blank, breaks = _blanks(kept)
+    last = blank & np.concatenate((breaks[1:], [True]))
+    return np.where(blank, np.uint8(ord("\t")), kept)[~last].tobytes()
+
+
+def _blanks(data: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    return (data == ord(" ")) | (data == ord("\t")), data == ord("\n")
 
 
 def _fields(

@@ -45,7 +45,6 @@ _PACKED: tuple[tuple[bytes, str, Callable[[Path], _Opened]], ...] = (
     (b"\xfd7zXZ\x00", "xz", lzma.LZMAFile),
 )
 _DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError)
-_R_NAMES = (".rdata", ".rda", ".rds")
 
 
 class _Nested:
@@ -79,7 +78,6 @@ class PackedReader(_Nested):
 
     def read(self, path: Path, name: str) -> Sequence[Table]:
         """Unpack with a limit and read what is inside under the same name."""
-        _refuse_r(name)
         with path.open("rb") as stream:
             head = stream.read(8)
         found = [p[1:] for p in _PACKED if head.startswith(p[0])]
@@ -147,13 +145,6 @@ def _nothing(name: str, refused: list[TundishError]) -> TundishError:
     first = refused[0].message
     msg = f"None of the {len(refused)} files in {name} is a table; the first: {first}"
     return TableUnreadableError(msg.rstrip(".") + ".")
-
-
-def _refuse_r(name: str) -> None:
-    if name.lower().endswith(_R_NAMES):
-        msg = f"{name} is an R file; it is not read, since it can hold code."
-        advice = "In R: load the file and write.csv(table, 'table.csv')."
-        raise TableUnreadableError(msg, advice=advice)
 
 
 def _copy(stream: _Opened | IO[bytes], out: IO[bytes], name: str, most: int) -> None:

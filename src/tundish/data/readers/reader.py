@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -80,8 +81,13 @@ def readers() -> Iterator[Reader]:
     The built-in ones stand in this file as well as in the package's entry points, so
     that they are found in a source tree that was never installed.
     """
+    for point in _points():
+        yield cast("Reader", point.load()())
+
+
+@functools.cache
+def _points() -> tuple[EntryPoint, ...]:
     own = {point.value for point in BUILT_IN}
     installed = entry_points(group=ENTRY_POINTS)
     others = [point for point in installed if point.value not in own]
-    for point in (*sorted(others, key=lambda p: (p.name, p.value)), *BUILT_IN):
-        yield cast("Reader", point.load()())
+    return (*sorted(others, key=lambda p: (p.name, p.value)), *BUILT_IN)
