@@ -46,8 +46,8 @@ def test_from_template_to_grade(file: Path, capsys: pytest.CaptureFixture[str]) 
     assert "feed" in capsys.readouterr().out
     assert run(["data", "list"]) == 0
     assert "feed" in capsys.readouterr().out
-    assert run(["grade", "feed", "--quick", "--use", "internal"]) == 0
-    printed = " ".join(capsys.readouterr().out.split())
+    assert run(["grade", "feed", "--quick", "--use", "internal", "--json"]) == 0
+    printed = capsys.readouterr().out
     assert "own data of works 2; for internal use" in printed
     assert "flow in m3/h" in printed
     assert run(["grade", "feed", "--use", "fun"]) == 2

@@ -313,3 +313,25 @@ def test_cards_of_the_catalogue_are_valid_upstream(key: str, tmp_path: Path) -> 
     assert {w.partition('"')[2].partition('"')[0] for w in warnings} <= {
         "https://schema.org/datePublished"
     }
+
+
+def test_files_of_one_form_are_described_together(tmp_path: Path) -> None:
+    for i in range(2):
+        (tmp_path / f"b{i}.csv").write_text(
+            f"h,x,s\n0,{i},a\n1,{i + 5},b\n2,{i + 2},a\n"
+        )
+    card = Card(name="b", fields=(FieldNote(name="h", unit="h", role="time"),))
+    page = markdown(described(tmp_path, card), card)
+    assert "and 1 more file of the same form" in page
+    assert "| `x` |  | 0 to 6 |" in page
+    assert "Elapsed time from 0 s to 2 h, usually 1 h apart" in page
+
+
+def test_events_have_no_gaps(tmp_path: Path) -> None:
+    times = ("08:00", "08:01", "09:30", "09:31", "12:00", "17:45", "17:46")
+    rows = "".join(f"2025-01-01 {t}:00,{i}\n" for i, t in enumerate(times))
+    (tmp_path / "log.csv").write_text(f"t,x\n{rows}")
+    page = markdown(described(tmp_path), None)
+    assert "irregular" in page
+    assert "gap" not in page.partition("Time from")[2]
+    assert "no time zone stated" in page

@@ -88,7 +88,7 @@ def write_card(  # noqa: PLR0913  (what a user may ask for)
     by_name = {file.name: file for file in version.files}
     every = {place.name: place} if place.is_file() else files_below(place)
     cards = {*OWN_NAMES, *FOREIGN_NAMES, *FILE_NAMES.values()}
-    files = {n: (p, by_name[n]) for n, p in every.items() if n not in cards}
+    files = {n: (p, by_name[n]) for n, p in sorted(every.items()) if n not in cards}
     card = known.card if known else None
     facts = gather(name, version.digest, files, card, tell)
     report = None

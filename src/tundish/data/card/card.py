@@ -175,13 +175,20 @@ class Card(Record):
     files: Annotated[tuple[CardFile, ...], Field(max_length=10_000)] = ()
 
     def notes(self, file: str) -> tuple[FieldNote, ...]:
-        """Return what is known of the columns of a file."""
+        """Return what is known of the columns of a file.
+
+        Of a table that was put together from several files (a folder of batches), all
+        that is known of any file counts, each column once.
+        """
         named = {None, file}
-        return tuple(
+        mine = tuple(
             note
             for note in self.fields
             if note.file in named or (note.file or "").rpartition("/")[2] in named
         )
+        if mine or self.file(file) is not None:
+            return mine
+        return tuple({note.name: note for note in reversed(self.fields)}.values())
 
     def file(self, path: str) -> CardFile | None:
         """Return the entry of a file, by its path or by its name alone."""

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from tundish.data.card.card import Card, CardLicence
-from tundish.data.card.facts import ColumnFacts, SetFacts, TableFacts, media_of
+from tundish.data.card.facts import (
+    ColumnFacts,
+    SetFacts,
+    TableFacts,
+    media_of,
+    together,
+)
 from tundish.data.card.licences import kind_of, spdx_of
 from tundish.kernel import digest as digests
 from tundish.kernel.canonical import Json
@@ -428,7 +434,7 @@ def _file_set(
 
 
 def _records(group: _Group, card: Card | None) -> Json:
-    table = group.tables[0]
+    table = together(group.tables)
     key = f"records-{group.key}"
     notes = {n.name: n for n in card.notes(table.file)} if card else {}
     rich = len(table.columns) <= MOST_STATISTICS
@@ -452,7 +458,7 @@ def _records(group: _Group, card: Card | None) -> Json:
         described = _sentence(column, table, note.description if note else None)
         if described:
             one["description"] = described
-        measured = [] if column.channel else _measured(group, column)
+        measured = [] if column.channel else _measured(column)
         known = _annotations(ids[column.name], measured, rich=rich)
         if known:
             one["annotation"] = known
@@ -510,11 +516,8 @@ def _table_sentence(group: _Group) -> str:
     return f"{rows:,} records{many}{step}.{spectrum}"
 
 
-def _measured(group: _Group, column: ColumnFacts) -> list[tuple[str, Json, str]]:
+def _measured(column: ColumnFacts) -> list[tuple[str, Json, str]]:
     """Return (name, value, property) of what is known of a column's values."""
-    if group.several:
-        # statistics of one of many files would pass for those of all
-        return [("unit", column.unit, "sc:unitText")] if column.unit else []
     known: list[tuple[str, Json, str]] = [
         ("unit", column.unit or None, "sc:unitText"),
         ("minimum", column.least, "sc:minValue"),
@@ -523,7 +526,7 @@ def _measured(group: _Group, column: ColumnFacts) -> list[tuple[str, Json, str]]
         ("median", column.middle, ""),
         ("standard deviation", column.deviation, ""),
         ("missing", column.missing, ""),
-        ("distinct", column.distinct, ""),
+        ("distinct", column.distinct if column.mean is not None else None, ""),
     ]
     return [one for one in known if one[1] is not None]
 

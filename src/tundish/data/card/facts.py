@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -80,6 +80,7 @@ _EMPTY_WORDS = frozenset(
 _FEW_VALUES = 12
 _EXAMPLES = 3
 _GAP = 1.5
+_NEAR, _MOSTLY = 0.25, 0.5
 _MOST_TABLES = 500
 _HEAD_LINES, _LONGEST_LINE = 50, 1_000_000
 _TEXTS = frozenset((".csv", ".tsv", ".tab", ".txt", ".dat"))
@@ -127,11 +128,11 @@ class TimeFacts:
 
     Attributes:
         first, last: ISO 8601, or seconds if times are elapsed.
-        step_s: The usual step; ``None`` with fewer than two times.
+        step_s: The usual step; ``None`` if there is none: too few times, or irregular.
         gaps: Steps of more than one and a half times the usual one.
         longest_s: The longest of them.
         elapsed: True if times count from some zero.
-        zone: IANA zone in which they are written here.
+        zone: IANA zone in which they are written here; empty if nobody said.
     """
 
     column: str
@@ -203,6 +204,69 @@ class SetFacts:
         return sum(table.rows for table in self.tables)
 
 
+def together(tables: Sequence[TableFacts]) -> TableFacts:
+    """Return one description of tables of the same form: their rows taken together.
+
+    Mean, median and deviation are left out; they do not follow from those of the parts.
+    """
+    first = tables[0]
+    if len(tables) == 1:
+        return first
+    times = [t.time for t in tables if t.time is not None]
+    columns = [
+        _joined(parts) for parts in zip(*(t.columns for t in tables), strict=True)
+    ]
+    time = None
+    if times:
+        time = replace(
+            times[0],
+            first=min((t.first for t in times), key=_moment_key),
+            last=max((t.last for t in times), key=_moment_key),
+            gaps=sum(t.gaps for t in times),
+            longest_s=max(t.longest_s for t in times),
+        )
+    exposures = {one.column: one for table in tables for one in table.exposures}
+    return replace(
+        first,
+        rows=sum(table.rows for table in tables),
+        columns=tuple(columns),
+        time=time,
+        units=max(table.units for table in tables),
+        exposures=tuple(exposures.values()),
+    )
+
+
+def _moment_key(text: str) -> tuple[float, str]:
+    return (float(text[:-2]), "") if text.endswith(" s") else (0.0, text)
+
+
+def _joined(parts: Sequence[ColumnFacts]) -> ColumnFacts:
+    least = [one.least for one in parts if one.least is not None]
+    most = [one.most for one in parts if one.most is not None]
+    values = sorted({text for one in parts for text in one.values})
+    closed = all(one.values or not one.distinct for one in parts)
+    kinds = {one.kind for one in parts if one.distinct}
+    kind: ColumnKind = parts[0].kind
+    if len(kinds) > 1:
+        kind = "number" if kinds <= {"number", "whole"} else "text"
+    return replace(
+        parts[0],
+        kind=kind,
+        missing=sum(one.missing for one in parts),
+        least=min(least, default=None),
+        most=max(most, default=None),
+        mean=None,
+        middle=None,
+        deviation=None,
+        distinct=max(one.distinct for one in parts),
+        values=tuple(values) if closed and len(values) <= _FEW_VALUES else (),
+        states=tuple(sorted({text for one in parts for text in one.states}))[
+            :_FEW_VALUES
+        ],
+        exposed=next((one.exposed for one in parts if one.exposed), ""),
+    )
+
+
 def media_of(name: str) -> str:
     """Return the media type of a file, by its ending."""
     return MEDIA.get(Path(name).suffix.lower(), OTHER_MEDIA)
@@ -248,6 +312,8 @@ def gather(
 
 def _table(file: str, path: Path, table: Table, card: Card | None) -> TableFacts:
     notes = {note.name: note for note in card.notes(file)} if card else {}
+    told = {n.name: n.unit for n in notes.values() if n.unit}
+    table = replace(table, units=told | table.units)
     have = set(table.frame.columns)
     roles = {n.role: n.name for n in notes.values() if n.role and n.name in have}
     named = Named(
@@ -270,7 +336,7 @@ def _table(file: str, path: Path, table: Table, card: Card | None) -> TableFacts
         replace(
             column,
             title=plain.titles[place] if plain else column.name,
-            unit=table.units.get(column.name) or _unit(notes.get(column.name)),
+            unit=table.units.get(column.name, ""),
             channel=column.name in spectrum,
             exposed=hidden.get(column.name, ""),
             values=() if column.name in hidden else column.values,
@@ -283,7 +349,9 @@ def _table(file: str, path: Path, table: Table, card: Card | None) -> TableFacts
         part=table.part,
         rows=table.frame.height,
         columns=columns,
-        time=_times(times, table, found.unit) if times else None,
+        time=_times(times, table, found.unit, zoned=bool(named.time_zone))
+        if times
+        else None,
         media=plain.media if plain else "",
         form=_form(table),
         unit=found.unit or "",
@@ -296,10 +364,6 @@ def _table(file: str, path: Path, table: Table, card: Card | None) -> TableFacts
 
 def _form(table: Table) -> str:
     return table.assumptions[0].what if table.first_line and table.assumptions else ""
-
-
-def _unit(note: object) -> str:
-    return str(getattr(note, "unit", None) or "")
 
 
 def _is_number(text: str) -> bool:
@@ -448,13 +512,17 @@ def _foreign(plain: _Plain, place: int) -> bool:
     return bool((~odd.drop_nulls().is_in(list(_EMPTY_WORDS))).any())
 
 
-def _times(times: Times, table: Table, unit: str | None) -> TimeFacts | None:
+def _times(
+    times: Times, table: Table, unit: str | None, *, zoned: bool
+) -> TimeFacts | None:
     us = times.us[times.us != NO_TIME]
     if not len(us):
         return None
     elapsed = times.kind == "elapsed"
     steps = _steps(times.us, table.frame[unit] if unit else None)
     step = float(np.median(steps)) / SECOND if len(steps) else None
+    if step is not None and not _regular(steps, step * SECOND):
+        step = None
     wide = steps[steps > _GAP * (step or 0) * SECOND] if step else steps[:0]
     first, last = (_moment(int(v), times.zone, elapsed=elapsed) for v in (us.min(), us.max()))  # fmt: skip
     return TimeFacts(
@@ -465,8 +533,13 @@ def _times(times: Times, table: Table, unit: str | None) -> TimeFacts | None:
         gaps=len(wide),
         longest_s=float(wide.max()) / SECOND if len(wide) else 0.0,
         elapsed=elapsed,
-        zone=times.zone,
+        zone="" if times.kind == "local" and not zoned else times.zone,
     )
+
+
+def _regular(steps: NDArray[np.int64], usual: float) -> bool:
+    """Tell whether most steps are the usual one; events have none."""
+    return bool((np.abs(steps - usual) <= _NEAR * usual).mean() >= _MOSTLY)
 
 
 def _steps(us: NDArray[np.int64], unit: pl.Series | None) -> NDArray[np.int64]:

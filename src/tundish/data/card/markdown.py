@@ -6,9 +6,15 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tundish.data.card.card import Card
+from tundish.data.card.card import Card, FieldNote
 from tundish.data.card.completeness import missing
-from tundish.data.card.facts import ColumnFacts, SetFacts, TableFacts, TimeFacts
+from tundish.data.card.facts import (
+    ColumnFacts,
+    SetFacts,
+    TableFacts,
+    TimeFacts,
+    together,
+)
 from tundish.data.card.licences import MEANING, kind_of
 from tundish.kernel.digest import short
 
@@ -113,7 +119,7 @@ def _span(facts: SetFacts) -> str:
     if not times:
         return ""
     first, last = min(t.first for t in times), max(t.last for t in times)
-    zones = ", ".join(sorted({t.zone for t in times}))
+    zones = ", ".join(sorted({t.zone or "no time zone stated" for t in times}))
     return f"{_moment(first)} to {_moment(last)} ({zones})"
 
 
@@ -166,12 +172,11 @@ def _tables(facts: SetFacts, card: Card | None) -> Iterator[str]:
 
 
 def _table(tables: Sequence[TableFacts], card: Card | None) -> str:
-    table = tables[0]
+    table = together(tables)
     heading = f"## Table 数据表: {_line(table.name)}"
     if len(tables) > 1:
         heading += f" and {_many(len(tables) - 1, 'more file')} of the same form"
-    rows = sum(t.rows for t in tables)
-    said = [f"{rows:,} rows"]
+    said = [f"{table.rows:,} rows"]
     if table.unit:
         said.append(f"{table.units:,} units told apart by `{table.unit}`")
     if table.target:
@@ -196,8 +201,6 @@ def _table(tables: Sequence[TableFacts], card: Card | None) -> str:
         )
     if len(shown) > COLUMNS_SHOWN:
         lines.append(f"| ... and {len(shown) - COLUMNS_SHOWN:,} more | | | | |")
-    if len(tables) > 1:
-        lines += ["", f"Ranges are those of `{table.file}`."]
     return "\n".join(lines)
 
 
@@ -207,9 +210,10 @@ _COLUMN_HEAD = (
 )
 
 
-def _row(column: ColumnFacts, table: TableFacts, note: object) -> str:
-    said = [str(getattr(note, "description", None) or "")]
-    if table.time is not None and column.name == table.time.column:
+def _row(column: ColumnFacts, table: TableFacts, note: FieldNote | None) -> str:
+    said = [note.description or "" if note else ""]
+    timed = table.time is not None and column.name == table.time.column
+    if timed:
         said.append("time of the row")
     if column.name == table.unit:
         said.append("machine or batch")
@@ -223,12 +227,12 @@ def _row(column: ColumnFacts, table: TableFacts, note: object) -> str:
         said.append("never changes")
     what = "; ".join(text for text in said if text)
     return (
-        f"| `{_cell(column.name)}` | {_cell(column.unit)} | {_cell(_values(column))} "
+        f"| `{_cell(column.name)}` | {_cell(column.unit)} | {_cell(_values(column, timed=timed))} "
         f"| {column.missing:,} | {_cell(what)} |"
     )
 
 
-def _values(column: ColumnFacts) -> str:
+def _values(column: ColumnFacts, *, timed: bool = False) -> str:
     if column.least is not None and column.most is not None:
         whole = column.kind == "whole"
         low, high = (
@@ -240,7 +244,7 @@ def _values(column: ColumnFacts) -> str:
         listed = ", ".join(column.values[:6])
         more = f" and {len(column.values) - 6} more" if len(column.values) > 6 else ""
         return f"{listed}{more}"
-    if column.kind == "moment":
+    if column.kind == "moment" or timed:
         return f"{column.distinct:,} times"
     return f"{column.distinct:,} different texts" if column.distinct else ""
 
@@ -250,12 +254,15 @@ def _number(value: float, *, whole: bool = False) -> str:
 
 
 def _time(time: TimeFacts) -> str:
-    step = f", usually {_seconds(time.step_s)} apart" if time.step_s else ""
+    step = f", usually {_seconds(time.step_s)} apart" if time.step_s else ", irregular"
     gaps = ""
     if time.gaps:
         gaps = f"; {_many(time.gaps, 'gap')}, the longest {_seconds(time.longest_s)}"
     kind = "Elapsed time" if time.elapsed else "Time"
-    first, last = (t if time.elapsed else _moment(t) for t in (time.first, time.last))
+    ends = (time.first, time.last)
+    first, last = (
+        _seconds(float(t[:-2])) if time.elapsed else _moment(t) for t in ends
+    )
     return f"{kind} from {first} to {last}{step}{gaps}."
 
 

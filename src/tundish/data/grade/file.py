@@ -340,8 +340,11 @@ def _graded_table(
     table: Table, named: Named, known: Known | None, units: dict[str, str]
 ) -> tuple[list[Sheet], str | None, list[Assumption]]:
     """Make the sheets of one table: several if a historian stored it by many clocks."""
-    named = told_by(known, table.name, table.frame.columns, named).named
-    parts = historian.unfold(table, named)
+    first = told_by(known, table.name, table.frame.columns, named, table.units)
+    named = first.named
+    # a time in hours is read as hours if the card says so
+    carded = replace(table, units=first.units | table.units)
+    parts = historian.unfold(carded, named)
     columns = [name for part in parts for name in part.table.frame.columns]
     told = told_by(known, table.name, columns, named, table.units)
     _need_target(parts, named)
