@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 WHEELHOUSE := $(VENV)/wheelhouse
 
-.PHONY: demo test check docs truth fuzz clean
+.PHONY: demo test check docs bench-grade truth fuzz clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.ready-all
@@ -30,6 +30,11 @@ docs: $(VENV)/.ready-dev
 # Measures the detectors on plants with known faults (minutes), and writes docs/reference/truth.md.
 truth: $(VENV)/.ready-dev
 	$(BIN)/python bench/truth.py
+
+# Grades a million rows beside a hand-written kernel and other tools (in throw-away environments;
+# half an hour, 4 GB), and writes docs/reference/grade-speed.md. Quiet machines only.
+bench-grade: $(VENV)/.ready-dev
+	$(BIN)/python bench/grade.py --page docs/reference/grade-speed.md $(ARGS)
 
 # Damages files of every kind and grades them: ten minutes, or `make fuzz SECONDS=60`.
 SECONDS ?= 600

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from PIL import Image
 
 from tundish.cli import main
+from tundish.data.grade import stream
 
 
 @pytest.fixture(autouse=True)
@@ -147,3 +149,25 @@ def test_an_event_log_is_graded_as_one(
     (here / "log.csv").write_text("\n".join(["case_id,activity,timestamp", *rows]))
     assert main.status(["grade", "log.csv"]) == 0
     assert "an event log of a process" in " ".join(capsys.readouterr().out.split())
+
+
+def test_an_engine_is_named_or_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.status(["grade", "mix.csv", "--engine", "moon"]) == 2
+    assert "local and ray" in capsys.readouterr().err
+    assert main.status(["grade", "mix.csv", "--engine", "ray"]) == 2
+    assert "engine-unfit" in capsys.readouterr().err
+
+
+def test_a_large_file_is_streamed_page_and_all(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(stream, "STREAM_FROM_CELLS", 100)
+    rows = np.random.default_rng(3).normal(20, 2, size=(3_000, 3)).round(3)
+    rows[1_000:1_400, 0] = rows[999, 0]
+    frame = pl.DataFrame(rows, schema=["a", "b", "c"])
+    frame.write_parquet(here / "big.parquet", row_group_size=700)
+    assert main.status(["grade", "big.parquet", "--html", "g.html"]) == 0
+    said = capsys.readouterr().out
+    assert "in a stream" in said
+    assert "stands at exactly" in said
+    assert "stands at exactly" in (here / "g.html").read_text(encoding="utf-8")

@@ -207,7 +207,8 @@ def _graded_stream(
     rest = [terms.units_known(bare), exposed.exposed(bare)]
     spoken = (how, *_unheeded(given), *head.assumptions, *card.said)
     spoken = (*spoken, *roles.assumptions, *said)
-    return assembled([bare], replace(brief, assumptions=spoken), [*found, *rest])
+    graded = assembled([bare], replace(brief, assumptions=spoken), [*found, *rest])
+    return replace(graded, sheets=())  # no values are kept, so there is nothing to draw
 
 
 def _unheeded(named: Named) -> tuple[Assumption, ...]:
