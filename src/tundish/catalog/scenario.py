@@ -12,6 +12,8 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, StringConstraints, model_validator
 
+from tundish.catalog.errors import ConditionInvalidError
+from tundish.catalog.expression import compile_formula
 from tundish.catalog.sectors import DIVISIONS, UTILITIES
 from tundish.kernel.records import Record
 
@@ -79,6 +81,35 @@ class Signal(Record):
             msg = f"range must rise, found {list(self.range)}"
             raise ValueError(msg)
         return self
+
+
+class Constant(Record):
+    """A constant of a balance, such as a density, with its unit."""
+
+    value: float
+    unit: Text
+
+
+class Balance(Record):
+    """A balance of mass or energy: a formula of signals that is zero if meters are right.
+
+    Attributes:
+        residual: Sums and products of signals and constants, such as
+            ``steam + blowdown - feed``; in the signals' own units, which are converted.
+        unit: Unit of the residual.
+        tolerance: Largest residual that right meters leave, in ``unit``.
+        over_rows: Rows over which the residual is averaged, because the plant stores.
+        constants: Name -> value and unit.
+        why: Why it must close, and why within the tolerance.
+    """
+
+    name: Text
+    residual: Text
+    unit: Text
+    tolerance: Annotated[float, Field(gt=0)]
+    over_rows: Annotated[int, Field(ge=1, le=100_000)] = 1
+    constants: dict[Name, Constant] = Field(default_factory=dict)
+    why: Text
 
 
 class Target(Record):
@@ -186,6 +217,7 @@ class Scenario(Record):
     baseline: Text
     parity_tolerance: Annotated[float, Field(gt=0)]
     stale_after_s: Annotated[float, Field(gt=0)]
+    balances: tuple[Balance, ...] = ()
     failure_modes: tuple[Text, ...] = ()
     risk: Risk
     controls: tuple[Text, ...] = ()
@@ -211,7 +243,12 @@ class Scenario(Record):
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
-        for problem in (_key_problem(self), _names_problem(self), _task_problem(self)):
+        for problem in (
+            _key_problem(self),
+            _names_problem(self),
+            _task_problem(self),
+            _balance_problem(self),
+        ):
             if problem:
                 raise ValueError(problem)
         return self
@@ -246,6 +283,26 @@ def _task_problem(scenario: Scenario) -> str:
         return "acceptance.tolerance: a regress scenario needs a tolerance"
     if scenario.task == "anomaly" and scenario.target is not None:
         return "target: an anomaly scenario has no target"
+    return ""
+
+
+def _balance_problem(scenario: Scenario) -> str:
+    single = {signal.name for signal in scenario.signals if signal.axis is None}
+    for i, balance in enumerate(scenario.balances):
+        try:
+            tags = compile_formula(balance.residual).tags
+        except ConditionInvalidError as error:
+            return f"balances[{i}].residual: {error.message}"
+        both = sorted(single & set(balance.constants))
+        if both:
+            return f"balances[{i}].constants: {both[0]!r} is the name of a signal"
+        unknown = sorted(tags - single - set(balance.constants))
+        if unknown:
+            have = ", ".join(sorted(single | set(balance.constants)))
+            return (
+                f"balances[{i}].residual: {unknown[0]!r} is no signal or constant "
+                f"({have})"
+            )
     return ""
 
 

@@ -94,6 +94,7 @@ class Tag(Record):
         columns: ``numeric`` for a spectrum whose columns are named by their axis
             values; a prefix such as ``NIR_`` if the names start with it.
         scale, offset: signal = scale * plant's value + offset (unit conversion).
+        unit: The plant's unit, converted to the scenario's; instead of ``scale``.
         range: The instrument's own range, if narrower than the scenario's.
         clip: Values at which the instrument saturates, if known.
     """
@@ -102,6 +103,7 @@ class Tag(Record):
     columns: Text | None = None
     scale: float = 1.0
     offset: float = 0.0
+    unit: Text | None = None
     range: Range | None = None
     clip: Range | None = None
 
@@ -109,6 +111,9 @@ class Tag(Record):
     def _one_form(self) -> Self:
         if (self.column is None) == (self.columns is None):
             msg = "give either column or columns"
+            raise ValueError(msg)
+        if self.unit is not None and (self.scale, self.offset) != (1.0, 0.0):
+            msg = "give either unit or scale and offset"
             raise ValueError(msg)
         return self
 

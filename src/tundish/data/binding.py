@@ -24,6 +24,7 @@ from tundish.data.errors import ColumnMissingError, TimeUnreadableError
 from tundish.data.readers import read_table
 from tundish.data.table import Table
 from tundish.data.times import ELAPSED_S, NO_TIME, SECOND, Times, parse_times
+from tundish.data.units import conversion
 from tundish.kernel import paths
 
 Floats = NDArray[np.float64]
@@ -145,6 +146,7 @@ def bind(site: SiteProfile, scenario: Scenario, root: Path) -> BoundData:
             number of channels or another axis than the contract.
         ColumnMissingError: if a time, unit or target column is missing.
         TimeUnreadableError: if the time column holds no times.
+        UnitMismatchError: if a tag's unit cannot be converted to the contract's.
         PathMissingError, TableUnreadableError: if a file cannot be read.
     """
     _check_tags(site, scenario)
@@ -231,7 +233,7 @@ def _channels(
         columns = _columns_of(table, tag, signal)
         missing += [c for c in columns if c not in schema]
         found += columns
-        scales += [(tag.scale, tag.offset)] * len(columns)
+        scales += [_scale(tag, signal)] * len(columns)
     if missing:
         have = ", ".join(table.frame.columns[:8])
         msg = (
@@ -246,6 +248,13 @@ def _channels(
     scale = np.asarray(scales)
     raw = table.frame.select(pl.col(found).cast(pl.Float64)).to_numpy()
     return tuple(found), raw * scale[:, 0] + scale[:, 1]
+
+
+def _scale(tag: Tag, signal: Signal) -> tuple[float, float]:
+    """Return the factor and offset from the plant's unit to the contract's."""
+    if tag.unit is None or tag.unit == signal.unit:
+        return tag.scale, tag.offset
+    return conversion(tag.unit, signal.unit)
 
 
 def _columns_of(table: Table, tag: Tag, signal: Signal) -> list[str]:

@@ -164,6 +164,21 @@ class JoinImpossibleError(UsageError):
     default_advice = "Give the batch's column with --on, or the delay with --lag 40min."
 
 
+class UnitMismatchError(UsageError):
+    """A unit of measurement is unknown, or cannot be converted to the contract's.
+
+    What happened: the site profile (or a balance of the scenario) names a unit that
+    nobody knows, or one that measures something else: kg/h cannot become m3/h without a
+    density.
+
+    What to do: write a usual unit (``m3/h``, ``degC``, ``bar``, ``kg/h``), correct the tag
+    map, or give the density among the balance's constants.
+    """
+
+    code = "unit-mismatch"
+    default_advice = "Correct the unit in the site profile or the scenario."
+
+
 class SamplesEmptyError(UsageError):
     """No sample is left for a part of the work that needs one.
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from tundish.catalog.expression import compile_formula
 from tundish.catalog.scenario import Scenario, Signal
 from tundish.catalog.site import SiteProfile
 from tundish.data import conform
@@ -16,11 +17,12 @@ from tundish.data.card.card import Use
 from tundish.data.grade import stops
 from tundish.data.grade.checks import Brief, Graded, graded_sheets
 from tundish.data.grade.report import GradeReport
-from tundish.data.grade.sheet import Labels, Series, Sheet, Spectrum
+from tundish.data.grade.sheet import Closure, Labels, Series, Sheet, Spectrum
 from tundish.data.parts import Labelled, assign_parts
 from tundish.data.privacy.look import crowd, look
 from tundish.data.table import Assumption
 from tundish.data.times import NO_TIME, SECOND
+from tundish.data.units import conversion
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -95,7 +97,11 @@ def graded_bound(  # noqa: PLR0913  (as above)
         deep=deep,
         contract=scenario.key,
         split=True,
-        assumptions=(*_said(bound, site), *_stops(sheets, site)),
+        assumptions=(
+            *_said(bound, site),
+            *_stops(sheets, site),
+            *_converted(scenario, site),
+        ),
     )
     return graded_sheets(sheets, brief)
 
@@ -160,7 +166,61 @@ def _sheet(
         columns=table.table.frame.width,
         dropped=table.table.dropped,
         lines=table.table.lines,
+        rates={
+            tag: signal.max_rate_per_s
+            for signal, tag in _single(table, scenario)
+            if signal.max_rate_per_s is not None and not signal.circular
+        },
+        closures=_closures(table, scenario),
     )
+
+
+def _single(table: BoundTable, scenario: Scenario) -> list[tuple[Signal, str]]:
+    """Return the signals of one channel, each with its column."""
+    found, at = [], 0
+    for signal in scenario.signals:
+        if signal.axis is None:
+            found.append((signal, table.columns[at]))
+        at += signal.channels
+    return found
+
+
+def _closures(table: BoundTable, scenario: Scenario) -> tuple[Closure, ...]:
+    tags = {signal.name: tag for signal, tag in _single(table, scenario)}
+    closures = []
+    for balance in scenario.balances:
+        formula = compile_formula(balance.residual)
+        closures.append(
+            Closure(
+                name=balance.name,
+                residual=formula,
+                inputs={name: tags[name] for name in sorted(formula.tags & set(tags))},
+                constants={n: (c.value, c.unit) for n, c in balance.constants.items()},
+                unit=balance.unit,
+                tolerance=balance.tolerance,
+                over_rows=balance.over_rows,
+            )
+        )
+    return tuple(closures)
+
+
+def _converted(scenario: Scenario, site: SiteProfile) -> list[Assumption]:
+    """Say which tags were converted, and from which unit."""
+    said = []
+    for signal in scenario.signals:
+        tag = site.tags[signal.name]
+        if tag.unit is not None and tag.unit != signal.unit:
+            scale, offset = conversion(tag.unit, signal.unit)
+            plus = f" {'+' if offset > 0 else '-'} {abs(offset):g}" if offset else ""
+            said.append(
+                Assumption(
+                    what=f"{tag.column} was converted from {tag.unit} to {signal.unit} "
+                    f"({scale:g} x value{plus})",
+                    why="the site profile names the plant's unit, the scenario its own",
+                    otherwise="correct unit in the site profile",
+                )
+            )
+    return said
 
 
 def _marked(table: BoundTable, bound: BoundData) -> NDArray[np.bool_] | None:

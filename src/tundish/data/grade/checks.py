@@ -18,6 +18,7 @@ from tundish.data.grade import (
     labels,
     learned,
     limits,
+    mechanism,
     standing,
     stops,
     storage,
@@ -160,6 +161,7 @@ def _one(sheet: Sheet, brief: Brief) -> list[Tally]:
         labels.label_range(sheet),
         labels.label_clipping(sheet),
         joined.campaigns(sheet),
+        mechanism.kept(sheet),
     ]
 
 

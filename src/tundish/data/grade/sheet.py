@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from tundish.catalog.expression import Formula
 from tundish.data.privacy.look import Crowd, Exposure
 from tundish.data.times import NO_TIME, SECOND
 
@@ -98,6 +99,29 @@ class Labels:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Closure:
+    """A balance that must close over some tags of a sheet.
+
+    Attributes:
+        name: Of the balance.
+        residual: Its formula.
+        inputs: Name in the formula -> tag.
+        constants: Name in the formula -> value and unit.
+        unit: Of the residual.
+        tolerance: Largest residual that is right.
+        over_rows: Rows over which it is averaged.
+    """
+
+    name: str
+    residual: Formula
+    inputs: dict[str, str]
+    constants: dict[str, tuple[float, str]]
+    unit: str
+    tolerance: float
+    over_rows: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sheet:
     """One table of values.
 
@@ -134,6 +158,8 @@ class Sheet:
         available: Tag -> when each of its values became available, microseconds since 1970
             UTC, shape [n]; the target's under the empty name.
         unit_tag: Column of ``group``; empty if unknown.
+        rates: Tag -> fastest plausible change in its unit per second, by contract.
+        closures: Balances that must close, by contract.
     """
 
     name: str
@@ -165,6 +191,8 @@ class Sheet:
     words: dict[str, NDArray[np.str_]] = field(default_factory=dict)
     available: dict[str, Ints] = field(default_factory=dict)
     unit_tag: str = ""
+    rates: dict[str, float] = field(default_factory=dict)
+    closures: tuple[Closure, ...] = ()
 
     @cached_property
     def units(self) -> list[tuple[str, Ints]]:
