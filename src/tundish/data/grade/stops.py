@@ -256,6 +256,8 @@ def _resting(tag: Character) -> Bools | None:
     reach = max(abs(q.q05), abs(q.q95))
     if reach <= 0 or abs(q.q50) < AWAY * reach:
         return None
+    if tag.scan.low > REST * reach or tag.scan.high < -REST * reach:
+        return None
     with np.errstate(invalid="ignore"):
         rest = np.asarray(np.abs(tag.ordered) <= REST * reach)
     return rest if rest.sum() >= MIN_RESTING else None

@@ -102,9 +102,11 @@ def _on_change(sheet: Sheet, period: int, even: float) -> str:
         return ""
     own = sheet.alone and (long.mean() >= 1 - POLLED or even < POLLED)
     if not own:
+        if long.mean() < STORED_OFTEN:
+            return ""
         bands = [_dead_band(series.values[sheet.order]) for series in sheet.series]
         banded = sum(band > 0 for band in bands) > len(bands) / 2
-        if not banded or long.mean() < STORED_OFTEN:
+        if not banded:
             return ""
     span = int(steps[steps > 0].sum())
     return (
