@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,6 +36,8 @@ MISSING_WORDS = (
 )
 MAX_STATES = 50
 _LONG = 10_000
+_NAME_LIKE = r"^([A-Za-z]{1,2}\d+|\d+[A-Za-z]|\d+ ?([-/&,]|and|to) ?\d+)$"
+CENSORED = re.compile(r"[<>≤≥]\s?=?\s?\d+(?:[.,]\d+)?\s?[A-Za-z/%µ]{0,6}")
 _TRUTH = {"true", "false"}
 
 
@@ -88,7 +91,7 @@ def to_column(texts: pl.Series, *, comma: bool) -> Column:
     if len(odd) == 0:
         return Column(values=numbers, states={}, missing_words=words)
     if counted:
-        if counted < len(odd) or odd.n_unique() > MAX_STATES:
+        if counted < len(odd) or odd.n_unique() > MAX_STATES or _names(odd):
             return Column(values=plain, states={}, missing_words=0)
         found = odd.value_counts(sort=True)
         states = dict(zip(found[found.columns[0]], found["count"], strict=True))
@@ -103,6 +106,11 @@ def to_column(texts: pl.Series, *, comma: bool) -> Column:
         truth = (low == "true").cast(pl.Float64)
         return Column(values=truth, states={}, missing_words=words)
     return Column(values=plain, states={}, missing_words=0)
+
+
+def _names(odd: pl.Series) -> bool:
+    """Tell whether texts among numbers show that all of them are names: 207a, 365-368."""
+    return 2 * int(odd.str.contains(_NAME_LIKE).sum()) > len(odd)
 
 
 def _only_texts(texts: pl.Series, *, comma: bool) -> bool:

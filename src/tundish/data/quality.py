@@ -211,10 +211,10 @@ def _coded(
     if _DA_GOOD <= most <= _DA_MOST:
         return "OPC DA codes, 192 and above are good", np.asarray(codes < _DA_GOOD)
     none = np.zeros(len(codes), dtype=bool)
-    if most > _DA_MOST or not named:
-        return "", none
-    if len(values) == 1:
+    if len(values) == 1 and named and most <= _DA_MOST:
         return f"always {most:.0f}, taken as good", none
+    if most > 1 or not named:  # other numbers are a rating or a class, and no flag
+        return "", none
     usual = 1.0 if most == 1 and (codes == 1).mean() > MOSTLY else 0.0
     if (codes == usual).mean() <= MOSTLY:
         return "", none

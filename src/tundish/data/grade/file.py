@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import reduce
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -617,7 +618,7 @@ def _spectra(
         found = {name: _axis_number(name, unit) for name in roles.numbers}
         names = [name for name, number in found.items() if number]
         axis = axis_values([found[name] for name in names])
-        if axis is not None:
+        if axis is not None and not _only_numbered(axis, table, names):
             why = f"their names rise or fall evenly from {names[0]} to {names[-1]}"
             return _one_spectrum(table, names, np.asarray(axis), why)
     wave = [name for name in roles.numbers if name.startswith("column_")]
@@ -626,6 +627,12 @@ def _spectra(
         why = "they have no names, and neighbouring columns move together"
         return _one_spectrum(table, wave, np.arange(len(wave), dtype=float), why)
     return [], ()
+
+
+def _only_numbered(axis: list[float], table: Table, names: list[str]) -> bool:
+    """Tell columns that are merely numbered (0, 1, 2 ...) from an axis."""
+    numbered = axis[0] in {0.0, 1.0} and all(b - a == 1 for a, b in pairwise(axis))
+    return numbered and not _neighbours_agree(table.frame.select(names).to_numpy())
 
 
 def _neighbours_agree(values: NDArray[np.float64]) -> bool:

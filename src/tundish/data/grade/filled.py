@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from tundish.data.cells import CENSORED
 from tundish.data.grade.character import Character
 from tundish.data.grade.sheet import Ints, Series, Sheet
 from tundish.data.grade.tally import Notes, Spot, Tally, spans
@@ -21,10 +22,13 @@ def readable(sheet: Sheet) -> Tally:
     columns = len(sheet.series) + sum(len(s.axis) for s in sheet.spectra)
     texts = 0
     for series in sheet.series:
-        count = sum(series.states.values())
+        states, censored = _parted(series)
+        count = sum(states.values())
         texts += count
         if count:
-            _note_states(notes, series, count)
+            _note_states(notes, series, states)
+        if censored:
+            _note_censored(notes, series, censored)
     if sheet.dropped:
         lines = sheet.dropped
         spot = Spot(
@@ -52,17 +56,42 @@ def readable(sheet: Sheet) -> Tally:
     )
 
 
-def _note_states(notes: Notes, series: Series, count: int) -> None:
-    """Note the texts of one tag, each with its time where that is known."""
+def _parted(series: Series) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the texts of a tag, and apart from them those such as ``<0.01``."""
+    censored = {t: n for t, n in series.states.items() if CENSORED.fullmatch(t)}
+    return {t: n for t, n in series.states.items() if t not in censored}, censored
+
+
+def _note_censored(notes: Notes, series: Series, censored: dict[str, int]) -> None:
+    count = sum(censored.values())
+    places = {t: series.places[t] for t in censored if t in series.places}
+    notes.add(
+        "censored",
+        _spot_of(notes, series.tag, places, count),
+        f"{count:,} value{'s' * (count > 1)} below or above what could be measured: "
+        f"{_texts_said(notes, series, censored)}.",
+        "Keep the limit in a column of its own; here they count as missing, and a mean of "
+        "the rest is too high (or too low).",
+    )
+
+
+def _texts_said(notes: Notes, series: Series, states: dict[str, int]) -> str:
     said = ", ".join(
         f"'{text}' {n:,}x{_when(notes.sheet, series.places.get(text))}"
-        for text, n in list(series.states.items())[:STATES_SAID]
+        for text, n in list(states.items())[:STATES_SAID]
     )
-    more = len(series.states) - STATES_SAID
-    said += f" and {more} other texts" if more > 0 else ""
+    more = len(states) - STATES_SAID
+    return said + (f" and {more} other texts" if more > 0 else "")
+
+
+def _note_states(notes: Notes, series: Series, states: dict[str, int]) -> None:
+    """Note the texts of one tag, each with its time where that is known."""
+    count = sum(states.values())
+    places = {t: series.places[t] for t in states if t in series.places}
+    said = _texts_said(notes, series, states)
     notes.add(
         "text-state",
-        _spot_of(notes, series.tag, series.places, count),
+        _spot_of(notes, series.tag, places, count),
         f"{count:,} cell{'s hold' if count > 1 else ' holds'} a text instead of a number: {said}.",
         "Keep such states in a column of their own; here they count as missing.",
     )

@@ -38,6 +38,7 @@ KINDS: dict[str, Kind] = {
     "duplicate-row": Kind(3.0, certain=True),
     "clipped": Kind(3.0),
     "text-state": Kind(2.0),
+    "censored": Kind(2.0),
     "bad-quality": Kind(2.0),
     "drift": Kind(5.0),
     "noise-change": Kind(2.0),

@@ -75,11 +75,34 @@ def storages(sheet: Sheet, tags: list[Character]) -> dict[str, Storage]:
     ]
     at = _positions(sheet, min(sheet.rows, _LOOKED_AT))
     found = side_by_side(lambda tag: _stored(sheet, tag, at), asked, sheet.rows)
+    blocks = _blocks(sheet, tags)
     return {
         tag.series.tag: stored
         for tag, stored in zip(asked, found, strict=True)
         if stored.kind != "live"
+        and not (stored.kind == "held" and stored.every in blocks)
     }
+
+
+def _blocks(sheet: Sheet, tags: list[Character]) -> set[float]:
+    """Return the lengths of the blocks of a table without time (so many rows a subject).
+
+    A number that only rises, or a unit, changes with every block; what repeats within
+    the block belongs to the subject and was not held.
+    """
+    if sheet.us is not None:
+        return set()
+    found = {float(len(rows)) for _, rows in sheet.units}
+    sizes = found if sheet.group is not None and len(found) == 1 else set()
+    for tag in tags:
+        values = tag.ordered[np.isfinite(tag.ordered)]
+        moves = np.flatnonzero(np.diff(values) != 0)
+        if len(moves) < MIN_LEVELS or (np.diff(values) < 0).any():
+            continue
+        lengths = np.diff(np.concatenate(([-1], moves)))
+        if (lengths == lengths[0]).all() and lengths[0] > 1:
+            sizes.add(float(lengths[0]))
+    return sizes
 
 
 def informed(sheet: Sheet, tags: list[Character], kept: dict[str, Storage]) -> Tally:
@@ -281,6 +304,11 @@ def _note_lines(
     )
 
 
+def _ordinal(number: int) -> str:
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{'th' if number % 100 in {11, 12, 13} else ending}"
+
+
 def _note_held(notes: Notes, members: list[Character], every: int) -> None:
     sheet = notes.sheet
     tag, who = _named(members)
@@ -288,7 +316,7 @@ def _note_held(notes: Notes, members: list[Character], every: int) -> None:
     notes.add(
         "interpolated",
         notes.spot(tag, int(sheet.order[0]), int(sheet.order[-1]), copies),
-        f"{who}a new value comes with every {every}th row only, the rows between repeat "
+        f"{who}a new value comes with every {_ordinal(every)} row only, the rows between repeat "
         f"it{_pace(sheet, every)}.",
         f"Take one row in {every} for it (an analyser or a slow scan), and count no copy as "
         "evidence.",

@@ -30,7 +30,12 @@ FIRST_US = 631_152_000 * SECOND  # 1990-01-01
 _MAX_YEARS = 60
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CLOCK_KINDS = frozenset({"clock-change", "clock-change-gap"})
-_LIKELY_ZONES = ("Europe/Berlin", "America/New_York")
+_LIKELY_ZONES = ("Europe/Berlin", "America/New_York", "Australia/Sydney")
+_NEVER_SET = 2 * DAY
+_YEAR = 365 * DAY
+_REST_OFTEN = 0.7
+_REST_WEEKS = 3
+_SATURDAY = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,21 +164,36 @@ def _missing_cells(sheet: Sheet, notes: Notes) -> Tally:
 
 
 def plausible(sheet: Sheet, now_us: int) -> Tally:
-    """Count times before 1990 or after now; ``now_us`` comes from the caller's clock."""
+    """Count times in the future, and times of a clock that was never set.
+
+    Old times are none of these by themselves: a record may go back a century. A clock
+    was not set where it starts in the first two days of 1970, or where fewer than half
+    of the rows lie before 1990 and more than a year before all others.
+
+    Args:
+        sheet: The table.
+        now_us: The present, from the caller's clock.
+    """
     if sheet.us is None or sheet.elapsed or sheet.made_clock:
         return Tally(id="Q23", bad=0, of=0, detail="no calendar time")
     notes = Notes(sheet, "Q23")
     known = sheet.us != NO_TIME
-    wrong = known & ((sheet.us < FIRST_US) | (sheet.us > now_us + DAY))
+    future = known & (sheet.us > now_us + DAY)
+    unset = known & _never_set(sheet.us, known & ~future)
+    wrong = future | unset
     count = int(wrong.sum())
-    if count:
-        rows = np.flatnonzero(wrong)
-        notes.add(
-            "impossible-time",
-            notes.spot("", int(rows[0]), int(rows[-1]), count, rows),
-            f"{count:,} rows are dated before 1990 or in the future.",
-            "Set the logger's clock, and correct or drop these rows.",
-        )
+    for some, what in (
+        (future, "dated in the future"),
+        (unset, "dated by a clock that was not set (1970, or years before the rest)"),
+    ):
+        rows = np.flatnonzero(some)
+        if len(rows):
+            notes.add(
+                "impossible-time",
+                notes.spot("", int(rows[0]), int(rows[-1]), len(rows), rows),
+                f"{len(rows):,} row{'s are' if len(rows) > 1 else ' is'} {what}.",
+                "Set the logger's clock, and correct or drop these rows.",
+            )
     right = sheet.us[known & ~wrong]
     span = ""
     if len(right):
@@ -185,6 +205,17 @@ def plausible(sheet: Sheet, now_us: int) -> Tally:
         detail=span,
         findings=tuple(notes.found),
     )
+
+
+def _never_set(us: Ints, known: Bools) -> Bools:
+    """Mark the times of a clock that was not set; see ``plausible``."""
+    epoch = known & (us >= 0) & (us < _NEVER_SET)
+    old = known & (us < FIRST_US)
+    others = us[known & ~old]
+    few = 0 < int(old.sum()) < 0.5 * int(known.sum())
+    if few and int(others.min()) - int(us[old].max()) > _YEAR:
+        return np.asarray(epoch | old)
+    return np.asarray(epoch)
 
 
 def _period(sheet: Sheet) -> int | None:
@@ -243,15 +274,52 @@ def _look(
     gaps = (steps > GAP * period) & ~at_rest
     uneven = (np.abs(steps - period) > TOLERANCE * period) & ~gaps & ~twice
     uneven &= ~at_rest
-    named = np.zeros(len(steps), dtype=bool)
-    for change in changes:
-        named |= _near(change, stamps, twice, gaps, period)
+    rest = _weekends(stamps, gaps, period)
+    gaps &= ~rest
+    uneven &= ~rest
+    changes, named = _explained(changes, stamps, twice, gaps, period)
     _note_changes(notes, ordered, named & twice, named & gaps, changes)
     _note_twice(notes, ordered, twice & ~named)
     _note_gaps(notes, ordered, gaps & ~named, period)
     _note_backward(notes, rows, backward, named=bool((named & twice).any()))
     looked_at = int((~at_rest).sum())
     return min(looked_at, int(twice.sum() + gaps.sum() + uneven.sum())), looked_at
+
+
+def _explained(
+    changes: tuple[Change, ...], stamps: Ints, twice: Bools, gaps: Bools, period: int
+) -> tuple[tuple[Change, ...], Bools]:
+    """Return the changes of the zone that explains most steps, and those steps."""
+    best: tuple[Change, ...] = ()
+    marked = np.zeros(len(stamps) - 1, dtype=bool)
+    for zone in dict.fromkeys(change.zone for change in changes):
+        mine = tuple(change for change in changes if change.zone == zone)
+        named = np.zeros(len(stamps) - 1, dtype=bool)
+        for change in mine:
+            named |= _near(change, stamps, twice, gaps, period)
+        if named.sum() > marked.sum() or not best:
+            best, marked = mine, named
+    return best, marked
+
+
+def _weekends(stamps: Ints, gaps: Bools, period: int) -> Bools:
+    """Mark gaps over Saturday and Sunday, if the table rests on most weekends.
+
+    A plant that works five days a week, or a market, leaves no gap at its weekends.
+    """
+    first, last = stamps[:-1], stamps[1:]
+    weeks = (int(stamps[-1]) - int(stamps[0])) / (7 * DAY)
+    rest = np.zeros(len(gaps), dtype=bool)
+    if weeks < _REST_WEEKS or period > DAY:
+        return rest
+    days = (stamps // DAY + 3) % 7  # 1970-01-01 was a Thursday; 0 is Monday
+    worked = days < _SATURDAY
+    if worked.mean() < 0.9:  # somebody works at weekends
+        return rest
+    saturday = first // DAY + (_SATURDAY - (first // DAY + 3) % 7)
+    over = (last // DAY >= saturday + 1) & (last - first <= 4 * DAY)
+    rest = gaps & over
+    return rest if rest.sum() >= _REST_OFTEN * weeks else np.zeros_like(rest)
 
 
 def _near(
