@@ -10,6 +10,7 @@ from tundish.data.card.card import Use
 from tundish.data.card.licences import Judged
 from tundish.data.grade import (
     clipping,
+    clocks,
     copies,
     documented,
     exposed,
@@ -115,6 +116,7 @@ def assembled(
     tallies = timing.merged(list(tallies))
     leak = copies.leakage(list(sheets))
     tallies += [leak, labels.outside_fit(list(sheets))]
+    tallies.append(clocks.agree(sheets))
     tallies += joined.joined(sheets[0], brief.joined)
     tallies += learned.learned(sheets, brief.task, deep=brief.deep)
     licences = terms.licences(
