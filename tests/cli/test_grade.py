@@ -171,3 +171,14 @@ def test_a_large_file_is_streamed_page_and_all(
     assert "in a stream" in said
     assert "stands at exactly" in said
     assert "stands at exactly" in (here / "g.html").read_text(encoding="utf-8")
+
+
+def test_a_site_names_its_results_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["grade", "la-haute-borne", "--join", "lab.csv", "--quick"]
+    code = main.status(asked)
+    if code == 3:
+        pytest.skip("the set is not in the cache")
+    assert code == 2
+    assert "--join is for files without a site" in " ".join(
+        capsys.readouterr().err.split()
+    )

@@ -11,6 +11,7 @@ from tundish.data.binding import bind
 from tundish.data.card.beside import Known, beside, of_folder
 from tundish.data.card.card import Use
 from tundish.data.card.catalogued import card_of
+from tundish.data.errors import JoinImpossibleError
 from tundish.data.folder import read_folder
 from tundish.data.grade.bound import graded_bound
 from tundish.data.grade.checks import Brief, Graded
@@ -143,6 +144,13 @@ def grade(
 def bound(located: Located, options: GradeOptions, name: str) -> Graded:
     """Grade files that a site profile binds; raises what binding and readers refuse."""
     site = library.site(name)
+    if options.join is not None:
+        msg = f"{name} says itself where results are (target); --join is for files without a site."
+        raise JoinImpossibleError(
+            msg, advice="Name the file under target in the site profile."
+        )
+    if options.running is not None:
+        site = site.model_copy(update={"running": options.running})
     scenario = library.scenario(options.scenario or site.scenario)
     return graded_bound(
         bind(site, scenario, located.root),
