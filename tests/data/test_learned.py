@@ -158,6 +158,114 @@ def test_row_order_counts_if_neighbours_are_alike(
     assert in_order(values) is ordered
 
 
+# what the labels and tags are worth
+
+
+def test_a_slipped_decimal_point_is_named_and_left_out() -> None:
+    x, y = plant(300)
+    y[17] = 1000.0
+    sheet = made(x, y)
+    gained, doubted = one("Q22", sheet), one("Q18", sheet)
+    assert gained.value is not None
+    assert gained.value > 0.6
+    assert doubted.bad == 1
+    assert "1000" in doubted.findings[0].what
+    assert doubted.findings[0].first == "row 18"
+
+
+def test_swapped_classes_are_named_and_clean_ones_are_left_alone() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(600, 4))
+    y = (x[:, 0] > 0).astype(float)
+    x[:, 0] += 0.5 * np.sign(x[:, 0])
+    clean = one("Q18", made(x, y), "diagnose")
+    assert clean.bad == 0
+    wrong = rng.choice(600, 18, replace=False)
+    y[wrong] = 1 - y[wrong]
+    found = one("Q18", made(x, y), "diagnose")
+    assert 6 <= found.bad <= 18
+    assert "its signals say" in found.findings[0].what
+
+
+def test_numbers_far_from_what_their_signals_say_are_named() -> None:
+    x, y = plant(800)
+    assert one("Q18", made(x, y)).bad == 0
+    wrong = np.arange(10, 800, 80)
+    y[wrong] += 4.0
+    assert one("Q18", made(x, y)).bad == len(wrong)
+
+
+def test_repeats_bound_the_error_of_any_model() -> None:
+    rng = np.random.default_rng(0)
+    x, y = plant(300)
+    x[200:250], y[200:250] = x[:50], y[:50] + 0.5 * rng.normal(size=50)
+    assert "repeats to 0.3" in one("Q18", made(x, y)).detail
+
+
+def test_a_copied_tag_is_named_and_a_common_trend_is_none() -> None:
+    rng = np.random.default_rng(0)
+    trend = np.linspace(0, 100, 400)
+    x = np.column_stack([trend, trend]) + 0.1 * rng.normal(size=(400, 2))
+    copy = np.column_stack([x, 1.8 * x[:, 0] + 32])
+    assert one("Q19", made(x, trend)).bad == 0
+    found = one("Q19", made(copy, trend))
+    assert [f.tag for f in found.findings] == ["T2"]
+    assert "T0" in found.findings[0].what
+
+
+def test_a_tag_that_tells_nothing_is_counted_only_if_rows_are_enough() -> None:
+    x, y = plant(2_000)
+    assert "3 of 5 tags tell next to nothing" in one("Q19", made(x, y)).detail
+    assert "0 of 5 tags tell next to nothing" in one("Q19", made(x[:25], y[:25])).detail
+
+
+def test_a_shift_is_named_with_its_size() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(600, 3))
+    assert one("Q20", made(x, x[:, 0], timed=True), "unsaid").bad == 0
+    x[300:, 1] += 4
+    found = one("Q20", made(x, x[:, 0], timed=True), "unsaid")
+    assert [f.tag for f in found.findings] == ["T1"]
+    assert "4.3 times its usual spread" in found.findings[0].what
+
+
+def test_a_walk_is_no_shift() -> None:
+    walk = np.cumsum(np.random.default_rng(0).normal(size=(1_000, 4)), axis=0)
+    found = one("Q20", made(walk, walk[:, 0], timed=True), "unsaid")
+    assert found.bad == 0
+    assert not found.findings
+
+
+def test_balance_counts_classes_and_names_the_rare() -> None:
+    y = np.repeat([0.0, 1.0, 2.0], [500, 494, 6])
+    x = np.random.default_rng(0).normal(size=(1_000, 2))
+    found = one("Q15", made(x, y, classes=("ok", "worn", "broken")), "diagnose")
+    assert "broken: 6" in found.detail
+    assert found.findings[0].kind == "rare-class"
+    assert "broken 6" in found.findings[0].what
+
+
+def test_one_large_machine_is_no_diversity() -> None:
+    group = np.repeat(["a", "b", "c", "d"], [970, 10, 10, 10])
+    x = np.random.default_rng(0).normal(size=(1_000, 2))
+    found = one("Q16", made(x, x[:, 0], group=group), "unsaid")
+    assert found.value == pytest.approx(1 / (0.97**2 + 3 * 0.01**2) / 4)
+
+
+def test_one_source_that_contradicts_the_others_is_suspected() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1_000, 3))
+    y = (x[:, 0] > 0).astype(float)
+    group = np.asarray([f"lab{i % 5}" for i in range(1_000)])
+    assert one("Q29", made(x, y, group=group), "diagnose").bad == 0
+    wrong = np.flatnonzero((group == "lab3") & (x[:, 0] > 0.5))[:40]
+    y[wrong] = 0.0
+    found = one("Q29", made(x, y, group=group), "diagnose")
+    assert len(found.findings) == 1
+    assert "lab3" in found.findings[0].what
+    assert found.bad >= 20
+
+
 # files
 
 

@@ -14,6 +14,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from tundish.catalog.errors import ConditionInvalidError
 from tundish.catalog.expression import compile_formula
+from tundish.catalog.modes import Mode
 from tundish.catalog.sectors import DIVISIONS, UTILITIES
 from tundish.kernel.records import Record
 
@@ -199,7 +200,11 @@ class Risk(Record):
 
 
 class Scenario(Record):
-    """A contract; see the module."""
+    """A contract; see the module.
+
+    Attributes:
+        modes: Operating modes that data for the scenario must cover; none if unsaid.
+    """
 
     format: Literal["tundish.scenario"]
     version: Literal[1]
@@ -218,6 +223,7 @@ class Scenario(Record):
     parity_tolerance: Annotated[float, Field(gt=0)]
     stale_after_s: Annotated[float, Field(gt=0)]
     balances: tuple[Balance, ...] = ()
+    modes: tuple[Mode, ...] = ()
     failure_modes: tuple[Text, ...] = ()
     risk: Risk
     controls: tuple[Text, ...] = ()
@@ -270,6 +276,11 @@ def _names_problem(scenario: Scenario) -> str:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         return f"signals: the name {twice[0]!r} stands twice"
+    single = {signal.name for signal in scenario.signals if signal.axis is None}
+    for mode in scenario.modes:
+        absent = sorted(mode.names - single)
+        if absent:
+            return f"modes: {mode.name!r} names {absent[0]!r}, no single-valued signal"
     if scenario.recipe not in scenario.candidates:
         have = ", ".join(scenario.candidates)
         return f"recipe: {scenario.recipe!r} is not among the candidates ({have})"

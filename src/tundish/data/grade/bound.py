@@ -16,6 +16,7 @@ from tundish.data.card.beside import Known
 from tundish.data.card.card import Use
 from tundish.data.grade import stops
 from tundish.data.grade.checks import Brief, Graded, graded_sheets
+from tundish.data.grade.modes import visited
 from tundish.data.grade.report import GradeReport
 from tundish.data.grade.sheet import Closure, Labels, Series, Sheet, Spectrum
 from tundish.data.parts import Labelled, assign_parts
@@ -161,6 +162,7 @@ def _sheet(
         running=table.running,
         marked=_marked(table, bound),
         broken=broken,
+        visits=visited(table, scenario, site.time_zone, ~broken),
         exposures=found,
         crowd=crowd(table.table.frame, found),
         columns=table.table.frame.width,

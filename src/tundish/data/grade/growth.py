@@ -19,8 +19,8 @@ from tundish.data.grade.tally import Tally
 from tundish.data.grade.trial import Trial, answered, interval, skill, squared
 
 SHARES = (0.125, 0.25, 0.5, 1.0)
-DRAWS = 3
-MOST_FOLDS = 4
+DRAWS = 2
+MOST_FOLDS = 3
 MIN_BLOCKS = 8
 MOST_BLOCKS = 64
 SEED = 17

@@ -66,6 +66,12 @@ KINDS: dict[str, Kind] = {
     "interpolated": Kind(1.0),
     "idle": Kind(1.0),
     "constant": Kind(0.3),
+    "contradicts-others": Kind(6.0),
+    "label-doubt": Kind(5.0),
+    "mode-missing": Kind(3.0),
+    "rare-class": Kind(2.0),
+    "shift": Kind(0.6),
+    "copy-tag": Kind(0.4),
     # pictures
     "unreadable": Kind(6.0, certain=True),
     "wrong-ending": Kind(1.0, certain=True),

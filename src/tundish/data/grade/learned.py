@@ -5,41 +5,62 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from tundish.data.grade import gain, growth
-from tundish.data.grade.folds import folds
+import numpy as np
+
+from tundish.data.grade import balance, doubt, gain, growth, modes, poison
+from tundish.data.grade.folds import folds, shuffled
 from tundish.data.grade.lesson import Lesson, lesson_of
+from tundish.data.grade.moved import shifted
+from tundish.data.grade.relevance import of_their_own
 from tundish.data.grade.sheet import Sheet
 from tundish.data.grade.tally import Tally
 from tundish.data.grade.trial import tried
 
-MODEL_BASED = ("Q21", "Q22")
+MODEL_BASED = ("Q18", "Q21", "Q22", "Q29")
 
 
 def learned(sheets: Sequence[Sheet], task: str, *, deep: bool) -> list[Tally]:
-    """Return what simple models say of the data for a task.
+    """Return what is said of the data for a task: its classes, units, modes and models.
 
     Args:
         sheets: The tables.
         task: ``regress``, ``diagnose``, ``anomaly`` or ``unsaid``.
-        deep: False leaves out all that fits a model.
+        deep: False leaves out all that fits a model or compares tags with each other.
     """
+    found = [
+        modes.covered(sheets, deep=deep),
+        balance.class_balance(sheets, task),
+        balance.unit_diversity(sheets),
+    ]
     if not deep:
-        return _absent("left out for speed")
-    lesson = lesson_of(sheets, task)
-    if isinstance(lesson, str):
-        return _absent(lesson)
+        return found + _absent(("Q19", "Q20", *MODEL_BASED), "left out for speed")
     with _one_thread():
-        return _fitted(lesson)
+        lesson = lesson_of(sheets, task)
+        found.append(of_their_own(sheets, lesson))
+        found += [shifted(sheet) for sheet in sheets]
+        if isinstance(lesson, str):
+            return found + _absent(MODEL_BASED, lesson)
+        return found + _fitted(lesson, sheets)
 
 
-def _fitted(lesson: Lesson) -> list[Tally]:
+def _fitted(lesson: Lesson, sheets: Sequence[Sheet]) -> list[Tally]:
     splits = folds(lesson)
     trial = tried(lesson, splits)
-    return [gain.gain(trial), growth.reach(trial, splits)]
+    mixed = tried(lesson, shuffled(lesson, repeats=1))
+    found = [
+        gain.gain(trial),
+        growth.reach(trial, splits),
+        doubt.doubtful(mixed, sheets),
+        poison.suspicious(lesson, sheets),
+    ]
+    if lesson.how == "unit" and len(np.unique(trial.fold)) > 1:
+        said = balance.unit_gap(trial, mixed)
+        found.append(Tally(id="Q16", bad=0, of=0, detail=said))
+    return found
 
 
-def _absent(why: str) -> list[Tally]:
-    return [Tally(id=id_, bad=0, of=0, detail=why) for id_ in MODEL_BASED]
+def _absent(ids: Sequence[str], why: str) -> list[Tally]:
+    return [Tally(id=id_, bad=0, of=0, detail=why) for id_ in ids]
 
 
 @contextmanager

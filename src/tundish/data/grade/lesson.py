@@ -21,6 +21,8 @@ MIN_CLASS = 5
 SPECTRUM_POINTS = 100
 MANY_UNITS = 5
 PAST = ((1, 4), (4, 16), (16, 64))
+FAR = 3.0
+MOST_SLIPS = 20
 _SORTED = 0.98
 
 
@@ -41,6 +43,8 @@ class Lesson:
         label: Place of the label in ``Labels.values``, shape [m].
         unit: Which machine or batch each row is of, shape [m].
         twin: Rows with the same inputs have the same number, shape [m].
+        far: Places in ``Labels.values`` of labels (and their tables, [f, 2]) so far from
+            all others that they are slips; they are left out.
         how: How rows hang together, and so how they are held out: by machine or batch,
             by time, by their order in the file, or not at all.
         said: What was left out or taken for granted, in words.
@@ -58,6 +62,7 @@ class Lesson:
     label: Ints
     unit: Ints
     twin: Ints
+    far: Ints
     how: How
     said: tuple[str, ...]
 
@@ -231,10 +236,15 @@ def _joined(
     us = _common_time(parts, [e and not single for e in elapsed])
     position = np.arange(len(sheet)) if us is None else us
     order = np.argsort(position, kind="stable")
-    order = _thinned(order)
+    every = np.concatenate([r.values for _, r in parts])
+    slips = far_out(every) if task == "regress" else np.zeros(len(every), dtype=bool)
+    label = np.concatenate([r.label for _, r in parts])
+    order = _thinned(order[~slips[order]])
     x = np.concatenate([r.x for _, r in parts])[order]
-    values = np.concatenate([r.values for _, r in parts])[order]
+    values = every[order]
     said = []
+    if slips.any():
+        said.append(f"{slips.sum()} labels far from all others left out")
     if len(sheet) > MOST_ROWS:
         said.append(f"{MOST_ROWS:,} of {len(sheet):,} labelled rows, evenly taken")
     moving = np.nanmax(x, axis=0, initial=-np.inf) > np.nanmin(
@@ -259,9 +269,10 @@ def _joined(
         measure=labels.unit,
         sheet=sheet[order],
         row=np.concatenate([r.row for _, r in parts])[order],
-        label=np.concatenate([r.label for _, r in parts])[order],
+        label=label[order],
         unit=np.unique(unit[order], return_inverse=True)[1].astype(np.int64),
         twin=_twins(x),
+        far=np.column_stack([sheet[slips], label[slips]]),
         how=_how(unit[order], us is not None, values),
         said=tuple(said),
     )
@@ -310,6 +321,30 @@ def _how(unit: Ints, timed: bool, values: Floats) -> How:  # noqa: FBT001  (priv
     return "order" if in_order(values) else "row"
 
 
+def far_out(values: Floats) -> Bools:
+    """Mark at most one value in 200 that lies off all others by three times their range.
+
+    A slip of the decimal point does; the tail of a skewed target does not.
+    """
+    order = np.argsort(values, kind="stable")
+    marked = np.zeros(len(values), dtype=bool)
+    most = max(1, len(values) // 200)
+    ranked = values[order]
+    for count in range(1, most + 1):
+        for low in range(count + 1):
+            body = ranked[low : len(ranked) - (count - low)]
+            reach = FAR * float(np.ptp(body))
+            below, above = ranked[:low], ranked[len(ranked) - (count - low) :]
+            apart = (below < body[0] - reach).all() and (above > body[-1] + reach).all()
+            if reach > 0 and apart:
+                marked[order[:low]] = True
+                marked[order[len(ranked) - (count - low) :]] = True
+                return marked
+        if count >= MOST_SLIPS:
+            break
+    return marked
+
+
 def in_order(values: Floats) -> bool:
     """Tell whether neighbouring rows are alike, so that row order is no accident.
 
@@ -318,11 +353,15 @@ def in_order(values: Floats) -> bool:
     very value, or by class, says nothing: its order is somebody's choice.
     """
     ranks = np.argsort(np.argsort(values, kind="stable"), kind="stable").astype(float)
-    runs = int((np.diff(values) != 0).sum()) + 1
-    rises = float((np.diff(values) >= 0).mean())
-    sorted_ = max(rises, 1 - rises + float((np.diff(values) == 0).mean())) > _SORTED
-    grouped = runs == len(np.unique(values)) and runs * MIN_CLASS <= len(values)
-    if grouped or (sorted_ and runs > 1):
+    steps = np.diff(values)
+    steps = steps[steps != 0]
+    if not len(steps):
+        return False
+    grouped = len(steps) + 1 == len(np.unique(values))
+    rises = float((steps > 0).mean())
+    if (grouped and (len(steps) + 1) * MIN_CLASS <= len(values)) or not (
+        1 - _SORTED < rises < _SORTED
+    ):
         return False
     ratio = float((np.diff(ranks) ** 2).mean() / (2 * ranks.var()))
     return ratio < 1 - 4 / float(np.sqrt(len(values)))

@@ -145,6 +145,8 @@ class Sheet:
         running: Rows in which the machine runs, shape [n], or ``None``.
         marked: Rows inside events that the site marks, shape [n], or ``None``.
         broken: Rows that break the contract, or ``None`` if there is none.
+        visits: Declared operating mode -> (rows in it, rows that count as a visit), or
+            ``None`` if no modes are declared.
         texts: Hash of the cells that are no numbers, shape [n], or ``None``.
         exposures: Columns that hold persons or secrets.
         crowd: How well persons hide among each other, or ``None`` if there are none.
@@ -180,6 +182,7 @@ class Sheet:
     running: Bools | None = None
     marked: Bools | None = None
     broken: Bools | None = None
+    visits: dict[str, tuple[int, int]] | None = None
     texts: NDArray[np.uint64] | None = None
     exposures: tuple[Exposure, ...] = ()
     crowd: Crowd | None = None
