@@ -19,7 +19,7 @@ from tundish.data.times import NO_TIME, SECOND
 
 MOST_ROWS = 2_000
 MOST_CLUSTERS = 5
-APART = 0.6
+APART = 0.75
 LEAST_SHARE = 0.05
 _SEED = 3
 _SHOWN = 6
