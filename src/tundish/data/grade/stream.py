@@ -30,7 +30,7 @@ from tundish.data.times import NO_TIME, parse_times
 
 STREAM_FROM_CELLS = 250_000_000
 HEAD_ROWS = 100_000
-PIECE_CELLS = 16_000_000
+PIECE_CELLS = 8_000_000
 _SEED = 11
 
 Share = tuple[int, int]
@@ -147,13 +147,26 @@ def pieces(plan: Plan, first: int, last: int) -> Iterator[Piece]:
     columns = [*plan.numbers, *plan.texts, *([plan.time] if plan.time else [])]
     size = max(1024, PIECE_CELLS // max(1, len(columns)))
     at = sum(plan.groups[:first])
-    with pq.ParquetFile(plan.path) as file:
-        for batch in file.iter_batches(
-            batch_size=size, row_groups=list(range(first, last)), columns=columns
-        ):
-            if batch.num_rows:
-                yield _piece(plan, batch, at)
-                at += batch.num_rows
+    with pq.ParquetFile(plan.path, pre_buffer=False) as file:
+        for groups in _together(plan, (first, last), size):
+            for batch in file.iter_batches(
+                batch_size=size, row_groups=groups, columns=columns
+            ):
+                if batch.num_rows:
+                    yield _piece(plan, batch, at)
+                    at += batch.num_rows
+
+
+def _together(plan: Plan, share: Share, size: int) -> Iterator[list[int]]:
+    """Yield row groups that are small enough to be read in one go."""
+    held: list[int] = []
+    for group in range(*share):
+        if held and sum(plan.groups[i] for i in (*held, group)) > size:
+            yield held
+            held = []
+        held.append(group)
+    if held:
+        yield held
 
 
 def where_of(plan: Plan, sheet: Sheet) -> Where:
