@@ -41,6 +41,10 @@ SECONDS ?= 600
 fuzz: $(VENV)/.ready-dev
 	$(BIN)/python -m tests.fuzz_readers --seconds $(SECONDS) $(ARGS)
 
+# Grades the development sets with a known target (TUNDISH_DATA); takes minutes, and no test runs it.
+letters: $(VENV)/.ready-dev
+	$(BIN)/python docs/letters.py
+
 clean:
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 

@@ -161,6 +161,21 @@ def test_row_order_counts_if_neighbours_are_alike(
 # what the labels and tags are worth
 
 
+@pytest.mark.parametrize("rows", [20, 25, 45, 59, 61])
+@pytest.mark.parametrize("task", ["regress", "diagnose"])
+@pytest.mark.parametrize("units", [1, 2, 7])
+def test_small_tables_end_in_a_value_or_a_reason(
+    rows: int, task: str, units: int
+) -> None:
+    rng = np.random.default_rng(rows)
+    walk = np.cumsum(rng.normal(size=(rows, 3)), axis=0)
+    y = walk[:, 0] if task == "regress" else (walk[:, 0] > 0).astype(float)
+    group = (np.arange(rows) % units).astype(str) if units > 1 else None
+    for sheet in (made(walk, y, group=group), made(walk, y, timed=True)):
+        for tally in learned([sheet], task, deep=True):
+            assert tally.of or tally.detail
+
+
 def test_a_slipped_decimal_point_is_named_and_left_out() -> None:
     x, y = plant(300)
     y[17] = 1000.0

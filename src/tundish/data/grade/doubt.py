@@ -15,7 +15,7 @@ from tundish.data.grade.lesson import Lesson
 from tundish.data.grade.report import Finding, percent
 from tundish.data.grade.sheet import Bools, Floats, Ints, Sheet
 from tundish.data.grade.tally import Notes, Tally
-from tundish.data.grade.trial import Trial, skill, squared
+from tundish.data.grade.trial import TREES, Trial, skill, squared
 
 LEAST_SKILL = 0.3
 FENCE = 7.0
@@ -45,7 +45,7 @@ def doubtful(trial: Trial, sheets: Sequence[Sheet]) -> Tally:
     floor = _repeatability(lesson)
     got = skill(trial.errors, trial.before)
     slips = _slips(lesson, sheets)
-    if got < LEAST_SKILL or len(trial.answers) < 2:
+    if got < LEAST_SKILL or TREES not in trial.answers:
         why = (
             f"the models are too weak to doubt a label (skill {got:.2f})"
             if got < LEAST_SKILL

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tundish.data.grade.sheet import Floats, Ints
 
@@ -58,6 +59,9 @@ def trees(x: Floats, y: Floats, asked: Floats) -> Floats:
     )
 
     chosen = _chosen(x, y)
+    chosen = chosen[_moving(x[:, chosen])]
+    if not len(chosen):
+        return mean(y, len(asked))
     columns = []
     for target in y.T:
         if np.ptp(target) == 0:
@@ -107,6 +111,13 @@ def _chosen(x: Floats, y: Floats) -> Ints:
     apart = (filled - filled.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
     together = np.abs(apart.T @ (y - y.mean(axis=0))).max(axis=1)
     return np.sort(np.argsort(-together, kind="stable")[:MOST_TAGS])
+
+
+def _moving(x: Floats) -> NDArray[np.bool_]:
+    """Return which columns have two values at least; the trees cannot bin others."""
+    low = np.where(np.isfinite(x), x, np.inf).min(axis=0)
+    high = np.where(np.isfinite(x), x, -np.inf).max(axis=0)
+    return np.asarray(high > low)
 
 
 def _middle(x: Floats) -> Floats:

@@ -16,6 +16,7 @@ DRAWS = 1_000
 CONFIDENCE = 0.9
 SEED = 11
 LATE = "with the past"
+RIDGE, TREES = "ridge", "trees"
 _MIN_CLUSTERS = 4
 
 
@@ -101,7 +102,7 @@ def tried(lesson: Lesson, splits: Sequence[Fold]) -> Trial:
 
 def candidates(lesson: Lesson) -> list[str]:
     """Return the models that are tried: with and without what was just before."""
-    names = ["ridge"] + (["trees"] if len(lesson) >= pupils.TREES_FROM else [])
+    names = [RIDGE] + ([TREES] if len(lesson) >= pupils.TREES_FROM else [])
     return names + ([f"{name} {LATE}" for name in names] if lesson.past.size else [])
 
 
@@ -109,7 +110,7 @@ def answered(name: str, lesson: Lesson, train: Ints, test: Ints) -> Floats:
     """Fit the named model on some rows and answer for others, shape [t, k]."""
     kind, _, late = name.partition(" ")
     x = np.column_stack([lesson.x, lesson.past]) if late else lesson.x
-    pupil = pupils.trees if kind == "trees" else pupils.ridge
+    pupil = pupils.trees if kind == TREES else pupils.ridge
     return pupil(x[train], lesson.y[train], x[test])
 
 
