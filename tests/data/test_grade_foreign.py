@@ -151,3 +151,19 @@ def test_a_code_for_no_value_is_said_once_for_many_units(tmp_path: Path) -> None
             rows.append(f"U{unit},{value},{DRAWS.normal(7, 1):.3f}")
     report = graded(tmp_path, "unit,a,b", rows)
     assert [f.kind for f in report.findings].count("code-value") == 1
+
+
+def test_a_parked_part_is_idle_and_not_stuck(tmp_path: Path) -> None:
+    load = np.abs(DRAWS.normal(400, 150, size=6000))
+    pitch = DRAWS.normal(2, 1.5, size=6000)
+    load[3000:3400], pitch[3000:3400] = DRAWS.normal(-1, 0.4, size=400), 91.88
+    wind, room = DRAWS.normal(6, 2, size=(2, 6000))
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    rows = [
+        f"{(start + i * timedelta(minutes=10)):%Y-%m-%d %H:%M:%S},{pitch[i]:.3f},"
+        f"{load[i]:.2f},{wind[i]:.3f},{room[i]:.3f}"
+        for i in range(6000)
+    ]
+    found = kinds(graded(tmp_path, "time,pitch,load,wind,room", rows))
+    assert "idle" in found
+    assert "stuck" not in found

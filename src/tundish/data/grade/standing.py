@@ -43,6 +43,10 @@ IDLE_SHARE = 0.3
 LOOK_BACK = 50
 JUMP = 3.0
 SEPARATE = 3
+CALM = 0.02
+CALM_OFTEN = 0.3
+CALM_LOOKS = 200
+CALM_SHARE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +54,7 @@ class Stand:
     """A tag that stood still: places (in the sheet's order) and cells.
 
     ``share`` is the share of its unit's rows; ``at_start``: nothing was seen before it;
-    of ``others``, ``moving`` tags go on.
+    of ``others``, ``moving`` tags go on; ``calm`` names one that hardly does so.
     """
 
     tag: Character
@@ -62,6 +66,7 @@ class Stand:
     at_start: bool
     others: int
     moving: int
+    calm: str = ""
 
 
 def standing(
@@ -87,6 +92,8 @@ def standing(
     idle = [s for s in alone if _idle(s, sheet)]
     resting = {id(stand.tag) for stand in idle}
     alone = [s for s in alone if id(s.tag) not in resting]
+    idle += [s for s in alone if s.calm]
+    alone = [s for s in alone if not s.calm]
     for stand in alone:
         _note_stuck(notes, stand)
     for stand in idle:
@@ -228,6 +235,7 @@ def _stands(
                 at_start=len(before) == 0,
                 others=others,
                 moving=moving,
+                calm=_calm(tag, live, first, last),
             )
         )
     return stands
@@ -320,6 +328,39 @@ def _company(
     return (others, moving) if moving >= resting else (others + resting, moving)
 
 
+def _calm(tag: Character, live: list[Character], first: int, last: int) -> str:
+    """Return a tag that hardly moves in a stretch, and seldom does so elsewhere.
+
+    A machine at rest: its power still flickers, by a fiftieth of its usual spread. One
+    in ten of the other tags must do so, for among many tags one does by chance; and the
+    value must lie outside the middle 90 % of the tag, as a parked position does.
+    """
+    q = tag.quantiles
+    if q is None or q.q05 <= float(tag.ordered[first]) <= q.q95:
+        return ""
+    length = last - first + 1
+    calm: list[str] = []
+    for other in live:
+        if other is tag or other.scan.count < length or not other.scan.std > 0:
+            continue
+        least = CALM * other.scan.std
+        if _spread(other.ordered[first : last + 1]) >= least:
+            continue
+        starts = range(0, len(other.ordered) - length + 1, max(1, length))
+        picked = [
+            starts[i] for i in np.linspace(0, len(starts) - 1, CALM_LOOKS, dtype=int)
+        ]
+        often = [_spread(other.ordered[at : at + length]) < least for at in picked]
+        if np.mean(often) < CALM_OFTEN:
+            calm.append(other.series.tag)
+    return calm[0] if len(calm) >= CALM_SHARE * (len(live) - 1) > 0 else ""
+
+
+def _spread(values: Floats) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.std()) if len(known) > 1 else float("inf")
+
+
 def _note_stuck(notes: Notes, stand: Stand) -> None:
     sheet, series = notes.sheet, stand.tag.series
     rows = sheet.order[[stand.first, stand.last]]
@@ -356,7 +397,8 @@ def _note_idle(notes: Notes, stand: Stand) -> None:
         "idle",
         spot,
         f"It stands at exactly {stand.value:g} for {stand.length:,} rows, "
-        f"{percent(stand.share)} of its table or unit, while {stand.moving} of {stand.others} other tags go on changing.",
+        f"{percent(stand.share)} of its table or unit, while {stand.moving} of {stand.others} other tags go on changing"
+        + (f"; but {stand.calm} hardly moves either." if stand.calm else "."),
         "Say when this part of the machine is in use; if it should be, have the sensor checked.",
     )
 
