@@ -157,6 +157,7 @@ def test_a_parked_part_is_idle_and_not_stuck(tmp_path: Path) -> None:
     load = np.abs(DRAWS.normal(400, 150, size=6000))
     pitch = DRAWS.normal(2, 1.5, size=6000)
     load[3000:3400], pitch[3000:3400] = DRAWS.normal(-1, 0.4, size=400), 91.88
+    pitch[2990:3000] = np.linspace(2, 91.88, 10)
     wind, room = DRAWS.normal(6, 2, size=(2, 6000))
     start = datetime(2024, 1, 1, tzinfo=UTC)
     rows = [
