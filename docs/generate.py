@@ -17,6 +17,10 @@ from tundish.catalog.datasets import DatasetEntry
 from tundish.catalog.scenario import Scenario
 from tundish.cli.exits import CODES, MEANINGS, exit_code
 from tundish.cli.main import app
+from tundish.data.grade import chinese
+from tundish.data.grade.catalogue import SPECS
+from tundish.data.grade.kinds import KINDS
+from tundish.data.grade.verdict import RULE
 from tundish.kernel import errors
 
 HERE = Path(__file__).parent / "reference"
@@ -29,6 +33,7 @@ def pages() -> dict[str, str]:
         "cli.md": NOTE + cli_page(),
         "errors.md": NOTE + errors_page(),
         "catalogue.md": NOTE + catalogue_page(),
+        "indicators.md": NOTE + indicators_page(),
     }
 
 
@@ -55,6 +60,36 @@ def errors_page() -> str:
     for cls in errors.leaves():
         lines += [f"## `{cls.code}` (exit {_exit(cls)})\n", errors.page(cls) + "\n"]
     return "\n".join(lines)
+
+
+def indicators_page() -> str:
+    """Return the page of the indicators, the rule of the letter and the findings."""
+    lines = [
+        "# Indicators, gates and findings\n",
+        f"**The rule of the letter.** {RULE}\n",
+    ]
+    lines += [
+        "## Indicators\n",
+        "The threshold is asked for letter A, the floor for B.\n",
+    ]
+    lines += [
+        "| id | indicator | 指标 | counted | threshold, floor | why | standards |"
+    ]
+    lines += ["|---|---|---|---|---|---|---|"]
+    lines += [
+        f"| {i.id} | {i.name_en} | {i.name_zh} | {i.unit} | {i.threshold:g}, {i.floor:g} | {i.why} | {', '.join(i.codes)} |"
+        for i in SPECS
+    ]
+    lines += ["\n## Kinds of finding\n"]
+    lines += [
+        "Worth is the weight times the square root of the share of rows concerned; a certain fault bars letter A by itself.\n"
+    ]
+    lines += ["| kind | 名称 | weight | certain |", "|---|---|---|---|"]
+    lines += [
+        f"| `{name}` | {chinese.name(name)} | {kind.weight:g} | {'yes' if kind.certain else ''} |"
+        for name, kind in sorted(KINDS.items())
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def catalogue_page() -> str:
