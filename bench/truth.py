@@ -13,7 +13,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from tundish import __version__
+from importlib.metadata import version
 from tundish.data.truth import real
 from tundish.data.truth.faults import FAULTS, Fault
 from tundish.data.truth.measure import Base, Count, false_findings, interval, recall
@@ -90,7 +90,7 @@ def _head(seeds: int) -> list[str]:
         "",
         "# Truth: what the detectors find",
         "",
-        f"Tundish {__version__}. A fault of a known kind and size is put at a random place into a plant without "
+        f"Tundish {version('tundish')}. A fault of a known kind and size is put at a random place into a plant without "
         "faults, and the plant is graded as a user's table would be. It counts as found only if a finding of the "
         "right kind names the right tag and touches the right rows. *Noticed* means that a finding of another "
         "kind names that tag at that place.",

@@ -33,7 +33,7 @@ FLOORS = {
     "more noise": 0.75,
     "unit switched (degC to degF)": 0.85,
     "unit switched (bar to kPa)": 0.9,
-    "two tags exchanged": 0.5,
+    "two tags exchanged": 0.7,
     "shift copied to another time": 0.95,
     "rows exported twice": 0.95,
     "gap": 0.95,

@@ -24,6 +24,7 @@ LEAST_SHARE = 0.2
 RAMP_NOT_STEP = 0.6
 FIRST_START, LAST_START = 0.25, 0.85
 COVERED = 0.7
+WITNESSES = 3
 LOUDER = 3.0
 LOUDEST = 100.0  # more is no noise: the machine was off, or rows were computed
 SIDE = 0.1
@@ -207,7 +208,12 @@ def _seen_before(calm: Floats, start: int) -> bool:
 
 
 def note_noise(notes: Notes, parts: Blocks) -> int:
-    """Note tags whose noise changes for good while the plant goes on; return the cells."""
+    """Note tags whose noise changes for good while the plant goes on; return the cells.
+
+    At least three other live tags must be there to show that the plant goes on.
+    """
+    if len(parts.tags) <= WITNESSES:
+        return 0
     found = [
         (i, change)
         for i in range(len(parts.tags))

@@ -45,7 +45,6 @@ KINDS: dict[str, Kind] = {
     "unit-switch": Kind(7.0, certain=True),
     "swapped": Kind(7.0, certain=True),
     "copied-stretch": Kind(6.0, certain=True),
-    "delayed": Kind(4.0),
     "at-stop": Kind(0.5),
     "ragged": Kind(2.0),
     "outlier": Kind(2.0),

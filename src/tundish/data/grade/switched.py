@@ -27,6 +27,7 @@ NOISE_CLOSE = 1.5
 FAR = 10.0
 FAR_NOISE = 4.0
 AT_REST = 0.02
+REST_NOISE = 20.0
 LEAST_MARK = 3.0
 MARK = 0.3
 TURNED = 0.15
@@ -253,9 +254,9 @@ def _habit(values: Floats) -> float:
     return float(np.quantile(np.abs(np.diff(medians)), 0.9))
 
 
-def _alike(one: float, two: float) -> bool:
-    """Tell whether two noises are the same to within a half."""
-    return one > 0 and two > 0 and 1 / NOISE_CLOSE <= one / two <= NOISE_CLOSE
+def _alike(one: float, two: float, allowed: float = NOISE_CLOSE) -> bool:
+    """Tell whether two noises are the same to within a factor."""
+    return one > 0 and two > 0 and 1 / allowed <= one / two <= allowed
 
 
 def _conversion(parts: Blocks, jump: Jump, end: int) -> Conversion | None:
@@ -331,9 +332,10 @@ def _exchanged(parts: Blocks, one: Jump, two: Jump) -> bool:
     if not crossed or apart < 2 * habit or _takes_over(one) or _takes_over(two):
         return False
     marked = _marked(one, two)
+    allowed = FAR_NOISE if apart >= FAR * habit else NOISE_CLOSE
     fits = marked or (
-        _alike(one.noise_after, two.noise_before)
-        and _alike(two.noise_after, one.noise_before)
+        _alike(one.noise_after, two.noise_before, allowed)
+        and _alike(two.noise_after, one.noise_before, allowed)
     )
     told_apart = apart >= JUMP * habit or marked
     return fits and told_apart and _alone(parts, {one.tag, two.tag}, one.place)
@@ -350,9 +352,14 @@ def _marked(one: Jump, two: Jump) -> bool:
 
 
 def _takes_over(jump: Jump) -> bool:
-    """Tell whether a tag goes to or from rest: a spare machine takes over."""
+    """Tell whether a tag goes to or from rest: a spare machine takes over.
+
+    At rest a reading is next to nothing, and not far from its own noise.
+    """
     low, high = sorted((abs(jump.before), abs(jump.after)))
-    return low <= AT_REST * high or jump.noise_before <= 0 or jump.noise_after <= 0
+    noises = (jump.noise_before, jump.noise_after)
+    noise = noises[0] if low == abs(jump.before) else noises[1]
+    return min(noises) <= 0 or (low <= AT_REST * high and low <= REST_NOISE * noise)
 
 
 def _note_swap(notes: Notes, parts: Blocks, one: Jump, two: Jump) -> int:

@@ -281,7 +281,11 @@ def _look(
     _note_changes(notes, ordered, named & twice, named & gaps, changes)
     _note_twice(notes, ordered, twice & ~named)
     _note_gaps(notes, ordered, gaps & ~named, period)
-    _note_backward(notes, rows, backward, named=bool((named & twice).any()))
+    told = bool((named & twice).any())
+    turned = None if told else _turned_back(sheet, rows, backward, terms)
+    if turned is not None:
+        _note_turned_back(notes, rows, int(backward[0]), turned)
+    _note_backward(notes, rows, backward, named=told or turned is not None)
     looked_at = int((~at_rest).sum())
     return min(looked_at, int(twice.sum() + gaps.sum() + uneven.sum())), looked_at
 
@@ -503,6 +507,40 @@ def _note_gaps(notes: Notes, rows: Ints, gaps: Bools, period: int) -> None:
         f"{len(at):,} gap{'s' * (len(at) > 1)}, {int(missing.sum()):,} rows missing in all; "
         f"the longest lasts {duration(int(sizes.max()))}.",
         "Ask the historian for these stretches; windows are never cut across them.",
+    )
+
+
+def _turned_back(
+    sheet: Sheet, rows: Ints, backward: Ints, terms: tuple[int, tuple[Change, ...]]
+) -> Change | None:
+    """Return the change of the clocks that explains the only step back, or ``None``.
+
+    The rows of the doubled hour share no time if the hour is no multiple of the period.
+    """
+    period, changes = terms
+    if len(backward) != 1 or sheet.us is None:
+        return None
+    before, after = (int(sheet.us[rows[backward[0] + i]]) for i in (0, 1))
+    for change in changes:
+        shift = abs(change.shift)
+        whole = abs(before - after + period - shift) <= max(period, shift // 60)
+        if whole and abs(after - change.at) <= shift + period:
+            return change
+    return None
+
+
+def _note_turned_back(notes: Notes, rows: Ints, at: int, change: Change) -> None:
+    sheet = notes.sheet
+    if sheet.us is None:
+        return
+    first, last = int(sheet.us[rows[at + 1]]), int(sheet.us[rows[at]])
+    doubled = rows[(sheet.us[rows] >= first) & (sheet.us[rows] <= last)]
+    notes.add(
+        "clock-change",
+        notes.over("", doubled),
+        f"Time goes back an hour at the change of the clocks of {change.zone}: the "
+        f"{len(doubled):,} rows of two hours bear the times of one.",
+        _clock_mend(change.zone, wall=change.wall, both=False),
     )
 
 

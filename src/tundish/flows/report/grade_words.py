@@ -145,7 +145,6 @@ FAMILIES: dict[str, str] = {
     "end-before-start": "clock",
     "at-stop": "scale",
     "unit-switch": "scale",
-    "delayed": "clock",
     "duplicate-row": "clock",
     "duplicate-time": "clock",
     "clock-change": "clock",
