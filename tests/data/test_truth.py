@@ -7,6 +7,7 @@ with; the full table is in docs/reference/truth.md.
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -123,3 +124,12 @@ def test_a_finding_elsewhere_is_no_hit() -> None:
     assert not touches(away, faulty)
     other = found[0].model_copy(update={"tag": "another"})
     assert not touches(other, faulty)
+
+
+def test_the_page_of_the_table_names_every_fault_and_size() -> None:
+    page = Path(__file__).parents[2] / "docs" / "reference" / "truth.md"
+    text = page.read_text(encoding="utf-8")
+    for fault in FAULTS:
+        for size in fault.sizes:
+            assert f"| {fault.name} | " in text
+            assert f"{size:g} {fault.size_is}" in text, "run 'make truth'"
