@@ -41,9 +41,9 @@ class Base:
         return replace(self.plant, target=None)
 
     @cached_property
-    def of_itself(self) -> set[tuple[str, str]]:
-        """(Kind, tag) of what is found before a fault is put in."""
-        return {(f.kind, f.tag) for f in findings_of(self.unlabelled)}
+    def of_itself(self) -> tuple[Finding, ...]:
+        """What is found before a fault is put in."""
+        return findings_of(self.unlabelled)
 
 
 @dataclass
@@ -116,28 +116,24 @@ def _judge(
     fault: Fault,
     faulty: Faulty,
     base: Base,
-    before: set[tuple[str, str]],
+    before: tuple[Finding, ...],
 ) -> None:
     count.tried += 1
+    same = {(f.kind, f.tag, f.stretches) for f in before}
+    alike = {(f.kind, f.tag) for f in before}
     new = [
-        f
-        for f in findings_of(faulty.plant)
-        if _placed(f) or (f.kind, f.tag) not in before
+        f for f in findings_of(faulty.plant) if (f.kind, f.tag, f.stretches) not in same
     ]
     here = [f for f in new if touches(f, faulty)]
     if any(f.kind in fault.kinds for f in here):
         count.found += 1
-    elif here:
+    elif any((f.kind, f.tag) not in alike for f in here):
         count.noticed += 1
     else:
         count.missed.append((base.name, base.seed))
     count.beside += sum(
-        not touches(f, faulty) and (f.kind, f.tag) not in before for f in new
+        not touches(f, faulty) and (f.kind, f.tag) not in alike for f in new
     )
-
-
-def _placed(finding: Finding) -> bool:
-    return bool(finding.stretches)
 
 
 def touches(finding: Finding, faulty: Faulty) -> bool:
