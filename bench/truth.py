@@ -148,7 +148,8 @@ def _clean(found: dict[str, int], sets: dict[str, int]) -> list[str]:
         "",
         f"{false} findings in {total} made plants without a fault: **{10 * false / total:.2f} per 10 sets** "
         f"(95 %: {10 * low:.2f} to {10 * high:.2f}); by kind: {named}. What is true of such a plant by "
-        "construction (a valve that saturates, an analyser that holds its value) is not counted.",
+        "construction (a valve that saturates, an analyser that holds its value) is not counted; "
+        "indicators that fit models were left out.",
         "",
     ]
 
@@ -163,7 +164,11 @@ def _limits(rows: list[Row]) -> list[str]:
     ]
     return [
         *lines,
-        "- A drift from the first row on is not seen: nothing tells what was right.",
+        "- A drift from the first row on is not seen: nothing tells what was right. Nor is one beyond the "
+        "conditions seen before it.",
+        "- Nothing looks yet for a tag that falls behind its companions.",
+        "- Exchanged tags are seen by their jump: not inside batches that swing more than the jump, and not "
+        "between tags of one level and one noise.",
         "",
     ]
 

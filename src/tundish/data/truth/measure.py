@@ -71,9 +71,15 @@ class Count:
 
 
 def findings_of(plant: Plant) -> tuple[Finding, ...]:
-    """Grade a plant."""
+    """Grade a plant; the indicators that fit models only if it has a target."""
     task = "regress" if plant.target is not None else "unsaid"
-    brief = Brief(name=plant.kind, task=task, now_us=NOW_US, licence="own")
+    brief = Brief(
+        name=plant.kind,
+        task=task,
+        now_us=NOW_US,
+        licence="own",
+        deep=plant.target is not None,
+    )
     return grade_sheets([sheet_of(plant)], brief).findings
 
 
@@ -106,7 +112,7 @@ def recall(fault: Fault, size: float, bases: Sequence[Base]) -> Count:
         faulty = fault.put(plant, size, rng)
         if faulty is None:
             continue
-        before = base.of_itself
+        before = findings_of(plant) if fault.labels else base.of_itself
         _judge(count, fault, faulty, base, before)
     return count
 
