@@ -12,6 +12,7 @@ from tundish.cli import (
     certificate,
     data,
     demo,
+    device,
     errors,
     grade,
     ledger,
@@ -42,6 +43,7 @@ app = typer.Typer(
 )
 for group in (
     workspace,
+    device,
     grade,
     data,
     certificate,

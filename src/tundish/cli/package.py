@@ -84,32 +84,54 @@ def seal(  # noqa: PLR0913  (a command's options)
 def grant(  # noqa: PLR0913  (a command's options)
     package: Package,
     device: Annotated[
-        str, typer.Option(help="The line that 'tundish device' prints on the device.")
-    ],
+        str | None,
+        typer.Option(help="The line that 'tundish device show' prints on the device."),
+    ] = None,
+    request: Annotated[
+        Path | None, typer.Option(help="The device's request, in place of --device.")
+    ] = None,
     days: Annotated[
-        float, typer.Option(help="Days until the grant is refused.")
-    ] = 30.0,
+        float | None,
+        typer.Option(help="Days until it is refused; default: as asked for, or 30."),
+    ] = None,
     uses: Annotated[
         int | None, typer.Option(help="How often it opens the package.")
     ] = None,
     purpose: Annotated[
-        str, typer.Option(help="What for, in your words.")
-    ] = "production",
+        str | None, typer.Option(help="What for; default: as asked for, or production.")
+    ] = None,
     renewal: Annotated[
-        int, typer.Option(help="Counter: a renewal has a higher one.")
-    ] = 1,
+        int | None, typer.Option(help="Counter; default: one more than the last.")
+    ] = None,
+    grace_hours: Annotated[
+        float, typer.Option(help="A running line stops at a safe point within these.")
+    ] = 0.0,
     to: Annotated[Path | None, typer.Option(help="Where to write the grant.")] = None,
     workspace: In = Path(),
     json: AsJson = False,
 ) -> None:
     """Let one device open one package until a date; a small file for mail or a stick."""
-    from tundish.flows.grant import GrantOrder
+    from tundish.flows.grant import Answer, GrantOrder, answer
     from tundish.flows.grant import grant as issue
 
-    order = GrantOrder(
-        device=device, purpose=purpose, valid_s=days * DAY_S, uses=uses, version=renewal
-    )
-    report = issue(open_workspace(workspace), package, order, to)
+    owner, grace_s = open_workspace(workspace), round(grace_hours * 3600)
+    if (device is None) == (request is None):
+        msg = "Either --device or --request is needed, and not both."
+        raise typer.BadParameter(msg)
+    if request is not None:
+        valid_s = days * DAY_S if days else None
+        said = Answer(purpose=purpose, valid_s=valid_s, uses=uses, grace_s=grace_s)
+        report = answer(owner, package, request, said, to)
+    else:
+        order = GrantOrder(
+            device=device or "",
+            purpose=purpose or "production",
+            valid_s=(days or 30.0) * DAY_S,
+            uses=uses,
+            version=renewal,
+            grace_s=grace_s,
+        )
+        report = issue(owner, package, order, to)
     if json:
         show.as_json(report)
         return
@@ -117,6 +139,7 @@ def grant(  # noqa: PLR0913  (a command's options)
         f"Granted to the device {short(report.device)} until {report.not_after}",
         show.GOOD,
     )
+    show.line(f"  for   {report.purpose} (number {report.version})")
     show.line(f"  grant {report.file}")
 
 

@@ -1,4 +1,4 @@
-"""``tundish init``, ``device``, ``key``, ``trust``: a workspace and its keys."""
+"""``tundish init``, ``key``, ``trust``: a workspace and its keys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tundish.flows import workspace as workspaces
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
-    for command in (init, device, key, trust):
+    for command in (init, key, trust):
         app.command()(command)
 
 
@@ -39,11 +39,6 @@ def init(
         return
     show.line(f"Made the workspace {made.name} in {made.root}.")
     show.line("Next: tundish grade FILE, or tundish train --help.")
-
-
-def device(workspace: In = Path()) -> None:
-    """Print the line that names this machine to whoever issues grants for it."""
-    typer.echo(open_workspace(workspace).device_text)
 
 
 def key(workspace: In = Path()) -> None:

@@ -11,30 +11,55 @@ from pydantic import Field
 from tundish.flows.workspace import Workspace
 from tundish.kernel import digest as digests
 from tundish.kernel import paths
+from tundish.kernel.digest import Digest, short
 from tundish.kernel.records import Record
 from tundish.model import package as packages
+from tundish.model.package import Package
 from tundish.seal import grant as grants
+from tundish.seal import request as requests
+from tundish.seal.errors import RequestOtherPackageError
 from tundish.seal.freshness import MemoryFreshness
 from tundish.seal.keys import DevicePublic
+from tundish.seal.request import Request
+
+DAY_S = 86_400.0
+DEFAULT_DAYS = 30
 
 
 class GrantOrder(Record):
     """What the owner allows.
 
     Attributes:
-        device: The line that ``tundish device`` prints on the device.
+        device: The line that ``tundish device show`` prints on the device.
         purpose: What for, in the owner's words.
         valid_s: Seconds from now until it is refused.
         uses: How often it opens the package; None: not limited.
-        version: Counter of grants for this package and device: a renewal has a
-            higher one.
+        version: Counter of grants for this package and device; a renewal has a
+            higher one. None: one more than the last that was issued here.
+        grace_s: Seconds after the end by which a line that runs already must have
+            stopped; it stops at its next safe point before that.
     """
 
     device: str
     purpose: str
     valid_s: Annotated[float, Field(gt=0)]
     uses: int | None = None
-    version: int = 1
+    version: int | None = None
+    grace_s: int = 0
+
+
+class Answer(Record):
+    """How the owner answers a request; what is None is taken from the request.
+
+    Attributes:
+        purpose, valid_s, uses: In place of what was asked for.
+        grace_s: See ``GrantOrder``.
+    """
+
+    purpose: str | None = None
+    valid_s: Annotated[float, Field(gt=0)] | None = None
+    uses: int | None = None
+    grace_s: int = 0
 
 
 class GrantReport(Record):
@@ -46,6 +71,28 @@ class GrantReport(Record):
     device: str
     not_after: str
     uses: int | None
+    version: int
+    purpose: str
+
+
+class RequestReport(Record):
+    """What a request says.
+
+    Attributes:
+        known: Requests that this workspace answered for the same device, if they
+            were signed by the same key; 0 for a box that is new here.
+    """
+
+    request: str
+    device: str
+    product: str
+    package: str | None
+    purpose: str
+    days: int | None
+    uses: int | None
+    made_at: str
+    signer: str
+    known: int
 
 
 def grant(
@@ -63,28 +110,125 @@ def grant(
         DeviceTextError: if the device's line is not whole.
         IdentityMissingError: if the package was sealed elsewhere or in clear.
     """
-    now = workspace.clock.now()
-    found = packages.read(
-        package, trusted=workspace.trusted(), now=now, seen=MemoryFreshness()
+    return _issue(workspace, _verified(workspace, package), order, to)
+
+
+def answer(
+    workspace: Workspace,
+    package: Path,
+    request: Path,
+    said: Answer,
+    to: Path | None = None,
+) -> GrantReport:
+    """Answer a request with a grant for the device that asks.
+
+    Args:
+        workspace: The owner's.
+        package: The package that is asked for; it is verified first.
+        request: The request's file. Untrusted.
+        said: What the owner decides otherwise than was asked.
+        to: Where to write the grant.
+
+    Raises:
+        RequestDamagedError: if the request is not whole.
+        RequestOtherPackageError: if it asks for another package.
+    """
+    asked = requests.read(paths.existing_file(request).read_bytes())
+    found = _verified(workspace, package)
+    _same_package(asked, found)
+    days = asked.wish.days or DEFAULT_DAYS
+    order = GrantOrder(
+        device=asked.device.to_text(),
+        purpose=said.purpose or asked.wish.purpose,
+        valid_s=said.valid_s or days * DAY_S,
+        uses=said.uses if said.uses is not None else asked.wish.uses,
+        grace_s=said.grace_s,
     )
+    return _issue(workspace, found, order, to, asked)
+
+
+def read_request(workspace: Workspace, request: Path) -> RequestReport:
+    """Return what a request says, and whether its box is known here.
+
+    Raises:
+        RequestDamagedError: if it is not whole.
+    """
+    asked = requests.read(paths.existing_file(request).read_bytes())
+    device, signer = asked.device.device_id, asked.signer.key_id
+    known = [
+        detail
+        for detail in _issued(workspace)
+        if detail.get("device") == device and detail.get("asked_by") == signer
+    ]
+    return RequestReport(
+        request=asked.name,
+        device=asked.device.to_text(),
+        product=asked.wish.product,
+        package=asked.wish.package,
+        purpose=asked.wish.purpose,
+        days=asked.wish.days,
+        uses=asked.wish.uses,
+        made_at=asked.made_at,
+        signer=signer,
+        known=len(known),
+    )
+
+
+def _verified(workspace: Workspace, package: Path) -> Package:
+    return packages.read(
+        package,
+        trusted=workspace.trusted(),
+        now=workspace.clock.now(),
+        seen=MemoryFreshness(),
+    )
+
+
+def _same_package(asked: Request, found: Package) -> None:
+    wish = asked.wish
+    if wish.package is not None and wish.package != found.digest:
+        msg = (
+            f"The request {asked.name} asks for the package {short(wish.package)}; the "
+            f"one that was named is {short(found.digest)}."
+        )
+        raise RequestOtherPackageError(msg)
+    if wish.product != found.statement.product:
+        msg = (
+            f"The request {asked.name} asks for {wish.product}; the package that was "
+            f"named is {found.statement.product}."
+        )
+        raise RequestOtherPackageError(msg)
+
+
+def _issue(
+    workspace: Workspace,
+    found: Package,
+    order: GrantOrder,
+    to: Path | None,
+    asked: Request | None = None,
+) -> GrantReport:
+    now = workspace.clock.now()
     device = DevicePublic.from_text(order.device)
+    version = order.version or _next_version(workspace, found.digest, device)
     terms = grants.make_terms(
         purpose=order.purpose,
         not_before=now,
         not_after=now + timedelta(seconds=order.valid_s),
         uses=order.uses,
-        version=order.version,
+        version=version,
+        grace_s=order.grace_s,
     )
-    data = grants.issue(
-        package=found.digest,
-        identity=workspace.identity(found.digest),
-        device=device,
-        terms=terms,
-        key=workspace.key,
-        now=now,
+    data = grants.to_text(
+        grants.issue(
+            package=found.digest,
+            identity=workspace.identity(found.digest),
+            device=device,
+            terms=terms,
+            key=workspace.key,
+            now=now,
+        )
     )
     made = digests.of_bytes(data)
-    name = f"{found.statement.product}-{digests.short(device.device_id)}-{digests.short(made)}.grant"
+    name = f"{found.statement.product}-{short(device.device_id)}-{short(made)}.grant"
     path = to or workspace.packages / name
     paths.write_whole(path, data)
     workspace.record(
@@ -96,6 +240,11 @@ def grant(
             "device": device.device_id,
             "not_after": terms.not_after,
             "uses": order.uses,
+            "version": version,
+            "grace_s": order.grace_s,
+            "request": asked.name if asked else None,
+            "asked_by": asked.signer.key_id if asked else None,
+            "package": found.digest,
         },
     )
     return GrantReport(
@@ -105,4 +254,25 @@ def grant(
         device=device.device_id,
         not_after=terms.not_after,
         uses=order.uses,
+        version=version,
+        purpose=order.purpose,
     )
+
+
+def _next_version(workspace: Workspace, package: Digest, device: DevicePublic) -> int:
+    issued = [
+        detail.get("version", 1)
+        for detail in _issued(workspace)
+        if (detail.get("package", package), detail.get("device"))
+        == (package, device.device_id)
+    ]
+    return 1 + max((item for item in issued if isinstance(item, int)), default=0)
+
+
+def _issued(workspace: Workspace) -> list[dict[str, object]]:
+    with workspace.ledger() as ledger:
+        return [
+            dict(entry.detail)
+            for _, entry in ledger.entries()
+            if entry.act == "grant-issued"
+        ]

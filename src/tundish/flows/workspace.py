@@ -106,6 +106,11 @@ class Workspace:
         return DeviceKey.load(self._keys / "device.pem", settings.passphrase())
 
     @property
+    def has_passphrase(self) -> bool:
+        """Whether the device key is kept under a passphrase."""
+        return b"ENCRYPTED" in (self._keys / "device.pem").read_bytes()
+
+    @property
     def device_text(self) -> str:
         """The line that names this machine to whoever issues grants."""
         return self.device.public.to_text()

@@ -230,6 +230,33 @@ class GrantUsedUpError(RefusedError):
     default_advice = "Ask the package's owner for a renewal."
 
 
+class RequestDamagedError(RefusedError):
+    """A request for a grant is not as its device wrote it.
+
+    What happened: the text was changed, cut or quoted on its way. Line ends of Windows
+    and blanks at the end of lines are no harm; text around it is.
+
+    What to do: save the file from its BEGIN line to its END line, or ask for it again
+    as an attachment.
+    """
+
+    code = "request-damaged"
+    default_advice = "Ask for the file again, as an attachment."
+
+
+class RequestOtherPackageError(UsageError):
+    """A request asks for another package than the one that was named.
+
+    What happened: the request names the digest or the product of another package.
+
+    What to do: name the package that is asked for, or give the device's line with
+    ``--device`` to decide without the request.
+    """
+
+    code = "request-other-package"
+    default_advice = "Name the package that the request asks for."
+
+
 class ClockSetBackError(RefusedError):
     """This machine's clock shows an earlier time than it has shown before.
 

@@ -25,7 +25,7 @@ from tundish.kernel import canonical, clock, ids
 from tundish.kernel.canonical import Json
 from tundish.kernel.digest import Digest, is_digest, short
 from tundish.kernel.records import SignedRecord
-from tundish.seal import base64s, dsse, envelope
+from tundish.seal import armour, base64s, dsse, envelope
 from tundish.seal.envelope import Identity
 from tundish.seal.errors import (
     EnvelopeClosedError,
@@ -45,6 +45,8 @@ from tundish.seal.secret import SecretText
 from tundish.seal.statement import MAX_VERSION, check_moment, first_fault
 
 PAYLOAD_TYPE = "application/vnd.tundish.grant.v1+json"
+KIND = "GRANT"
+MAX_GRACE_S = 31 * 86_400
 _INFO = b"tundish.grant/1\n"
 
 
@@ -58,6 +60,8 @@ class GrantTerms(SignedRecord):
         uses: How often it opens the package; ``None``: not limited.
         version: Counter of the grants for one package and device; a device refuses
             a lower one than it has used.
+        grace_s: Seconds after ``not_after`` by which a line that runs already has
+            stopped. Nothing is opened in them.
     """
 
     purpose: Annotated[str, StringConstraints(min_length=1, max_length=500)]
@@ -65,6 +69,7 @@ class GrantTerms(SignedRecord):
     not_after: str
     uses: Annotated[int, Field(ge=1, le=MAX_VERSION)] | None = None
     version: Annotated[int, Field(ge=1, le=MAX_VERSION)] = 1
+    grace_s: Annotated[int, Field(ge=0, le=MAX_GRACE_S)] = 0
 
     @field_validator("not_before", "not_after")
     @classmethod
@@ -119,6 +124,7 @@ def make_terms(
     not_after: datetime,
     uses: int | None = None,
     version: int = 1,
+    grace_s: int = 0,
 ) -> GrantTerms:
     """Build terms from a caller's values.
 
@@ -132,6 +138,7 @@ def make_terms(
             not_after=clock.to_text(not_after),
             uses=uses,
             version=version,
+            grace_s=grace_s,
         )
     except ValidationError as error:
         raise TermsInvalidError(first_fault("grant", error)) from error
@@ -167,6 +174,11 @@ def issue(
     sealed = device.encrypt(identity.secret.reveal().encode(), _info(words))
     payload = canonical.dumps({**words, "key": base64s.encode(sealed)})
     return dsse.sign(PAYLOAD_TYPE, payload, key)
+
+
+def to_text(data: bytes) -> bytes:
+    """Return a grant as a text that survives mail; ``read`` takes both forms."""
+    return armour.wrap(KIND, data)
 
 
 def read(data: bytes, trusted: Sequence[VerifyKey]) -> GrantBody:
@@ -251,7 +263,7 @@ class _Grant:
 
 def _read(data: bytes, trusted: Sequence[VerifyKey]) -> _Grant:
     try:
-        payload, key = dsse.verify(data, trusted, payload_type=PAYLOAD_TYPE)
+        payload, key = dsse.verify(_plain(data), trusted, payload_type=PAYLOAD_TYPE)
         found = _take_apart(payload)
     except (SignatureMalformedError, SignatureInvalidError) as error:
         msg = f"A grant was changed after it was issued: {error.message}"
@@ -260,6 +272,11 @@ def _read(data: bytes, trusted: Sequence[VerifyKey]) -> _Grant:
         msg = f"The grant {found.body.grant} is signed by another key than it names."
         raise GrantTamperedError(msg)
     return found
+
+
+def _plain(data: bytes) -> bytes:
+    """Return the signed bytes of a grant, bare (as first written) or as a text."""
+    return data if data.startswith(b"{") else armour.unwrap(KIND, data)
 
 
 def _take_apart(payload: bytes) -> _Grant:

@@ -1,0 +1,117 @@
+"""``tundish device``: this machine's identity, and its requests for grants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tundish.cli import show
+from tundish.cli.options import AsJson, In, open_workspace
+
+group = typer.Typer(
+    help="This machine's identity, and its requests for grants.",
+    invoke_without_command=True,
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    app.add_typer(group, name="device")
+
+
+@group.callback()
+def device(context: typer.Context, workspace: In = Path()) -> None:
+    """Print the line that names this machine, or one of the commands below."""
+    if context.invoked_subcommand is None:
+        typer.echo(open_workspace(workspace).device_text)
+
+
+@group.command("show")
+def show_device(workspace: In = Path()) -> None:
+    """Print the line that names this machine to whoever issues grants for it."""
+    typer.echo(open_workspace(workspace).device_text)
+
+
+@group.command("init")
+def init(
+    folder: Annotated[
+        Path, typer.Argument(help="Where; made if it is not there.")
+    ] = Path(),
+    name: Annotated[
+        str | None, typer.Option(help="Its name; default: the folder's.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Make a box: a workspace with a device key of its own, which is never replaced.
+
+    With TUNDISH_PASSPHRASE set, the keys are kept under that passphrase.
+    """
+    from tundish.flows.device import init_device
+
+    report = init_device(folder, name)
+    if json:
+        show.as_json(report)
+        return
+    show.line(f"Made the box in {report.workspace}.", show.GOOD)
+    kept = "under a passphrase" if report.passphrase else "as a file, no passphrase"
+    show.line(f"  device {report.device} (key kept {kept})")
+    show.line("Next: tundish trust OWNER.pub, then tundish device request PACKAGE")
+
+
+@group.command("request")
+def request(  # noqa: PLR0913  (a command's options)
+    what: Annotated[
+        str, typer.Argument(help="A package that is here, or a product's name.")
+    ],
+    purpose: Annotated[str, typer.Option(help="What for, in your words.")],
+    days: Annotated[
+        int | None, typer.Option(help="For how many days; default: the owner decides.")
+    ] = None,
+    uses: Annotated[
+        int | None, typer.Option(help="How often it shall open; default: no limit.")
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="The file to write; default: here.")
+    ] = None,
+    workspace: In = Path(),
+    json: AsJson = False,
+) -> None:
+    """Write a request for a grant; its owner answers with 'tundish grant --request'."""
+    from tundish.flows.device import AskOrder, ask
+
+    order = AskOrder(what=what, purpose=purpose, days=days, uses=uses)
+    report = ask(open_workspace(workspace), order, to)
+    if json:
+        show.as_json(report)
+        return
+    show.line(f"Wrote the request {report.file}", show.GOOD)
+    show.line(f"  device {report.device}")
+    show.line(
+        "Send it to the package's owner, and tell them the device's line by phone."
+    )
+
+
+@group.command("asked")
+def asked(
+    file: Annotated[Path, typer.Argument(help="The request of a device.")],
+    workspace: In = Path(),
+    json: AsJson = False,
+) -> None:
+    """Show what a device asks for, and whether its box was answered here before."""
+    from tundish.flows.grant import read_request
+
+    report = read_request(open_workspace(workspace), file)
+    if json:
+        show.as_json(report)
+        return
+    asked_for = f"{report.days} days" if report.days else "as the owner likes"
+    uses = f"{report.uses} uses" if report.uses else "not limited"
+    show.line(f"{report.product}: {report.purpose}", "bold")
+    show.line(f"  device {report.device}")
+    show.line(f"  time   {asked_for}, {uses}; written {report.made_at}")
+    if report.known:
+        show.line(f"  known  this box was answered {report.known} times before")
+    else:
+        show.line("  new    compare the device's line with its people first", show.WARN)
