@@ -224,6 +224,23 @@ def test_a_column_made_from_the_target_fails_the_gate(
     assert word in found.what
 
 
+def test_a_close_relative_of_the_target_is_a_question(
+    tmp_path: Path, now: datetime
+) -> None:
+    rng = np.random.default_rng(5)
+    volume = 50 + 5 * rng.normal(size=400)
+    frame = pl.DataFrame(
+        {"volume": volume, "y": 0.9 * volume + 0.1 * rng.normal(size=400)}
+    )
+    frame.write_csv(tmp_path / "x.csv")
+    report = grade_file(tmp_path / "x.csv", now=now, target="y", deep=False)
+    gate = next(gate for gate in report.gates if gate.name == "leakage")
+    assert gate.state == "open"
+    assert "known before" in gate.detail
+    assert [f.tag for f in _of(report, "near-target")] == ["volume"]
+    assert report.letter == "B"
+
+
 def test_a_text_column_decided_by_the_target_fails_the_gate(
     tmp_path: Path, now: datetime
 ) -> None:

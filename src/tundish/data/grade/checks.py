@@ -196,10 +196,15 @@ def _gates(
 
 
 def _leakage_gate(brief: Brief, leak: Tally) -> Gate:
-    given = [finding for finding in leak.findings if finding.tag]
+    given = [f for f in leak.findings if f.tag and f.kind == "leak"]
+    near = [f for f in leak.findings if f.kind == "near-target"]
     if leak.bad and given:
         detail = " ".join(finding.what for finding in given[:LEAKS_SAID])
         return verdict.gate("leakage", held=False, detail=detail)
+    if near:
+        said = " ".join(finding.what for finding in near[:LEAKS_SAID])
+        detail = f"{said} Is it known before the target is?"
+        return verdict.gate("leakage", held=None, detail=detail)
     if not brief.split:
         detail = "no split was declared; one in time order will be made for training"
         return verdict.gate("leakage", held=None, detail=detail)

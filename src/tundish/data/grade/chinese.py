@@ -48,6 +48,11 @@ PHRASES: dict[str, Phrase] = {
         "{rows} 行（{share}）被标记为生成数据，而数据卡声明为实测。",
         "在数据卡中注明 generated_share，或删除这些行。",
     ),
+    "near-target": Phrase(
+        "与目标几乎相同",
+        "该列与目标几乎完全一致，涉及 {rows} 行。",
+        "若预测时尚不可知，请删除该列；若由独立仪表及时测得，则可保留。",
+    ),
     "label-constant": Phrase(
         "标注恒定",
         "{rows} 个标注连续取同一个值。",

@@ -31,6 +31,8 @@ def duplicates(sheet: Sheet, tags: Sequence[Character]) -> Tally:
     if len(columns) < MIN_COLUMNS and sheet.us is None:
         return Tally(id="Q06", bad=0, of=0, detail="too few columns to tell copies")
     rows = _copied(sheet, columns)
+    if sheet.us is None and sheet.group is not None:
+        rows = _apart(sheet, columns, rows)
     expected = _by_chance(columns, sheet.rows) if sheet.us is None else 0.0
     count = len(rows)
     moved = copied.stretches(sheet, tags)
@@ -57,6 +59,18 @@ def duplicates(sheet: Sheet, tags: Sequence[Character]) -> Tally:
     )
 
 
+def _apart(sheet: Sheet, columns: list[Floats], rows: Ints) -> Ints:
+    """Leave out rows of a batch that repeat the row just before: nothing had moved."""
+    place = np.empty(sheet.rows, dtype=np.int64)
+    place[sheet.order] = np.arange(sheet.rows)
+    before = sheet.order[np.maximum(place[rows] - 1, 0)]
+    same = place[rows] > 0
+    for values in columns:
+        here, there = values[rows], values[before]
+        same &= (here == there) | (np.isnan(here) & np.isnan(there))
+    return rows[~same]
+
+
 def leakage(sheets: list[Sheet]) -> Tally:
     """Count judged rows whose signals were fitted too, or that lie inside a fitted stretch.
 
@@ -68,12 +82,14 @@ def leakage(sheets: list[Sheet]) -> Tally:
     if not split:
         labels = sum(len(s.labels.values) for s in sheets if s.labels is not None)
         if given:
-            return Tally(id="Q17", bad=labels, of=labels, findings=tuple(given))
+            bad = labels if any(f.kind == "leak" for f in given) else 0
+            return Tally(id="Q17", bad=bad, of=labels, findings=tuple(given))
         return Tally(id="Q17", bad=0, of=0, detail="no split was declared")
     judged = sum(int((_part(sheet) == "judge").sum()) for sheet in split)
     fitted = [_hashes(_columns(s), s.rows)[_used(s)] for s in split if _columns(s)]
     seen = np.unique(np.concatenate(fitted)) if fitted else np.zeros(0, dtype=np.uint64)
-    bad, findings = (judged if given else 0), list(given)
+    leaks = any(finding.kind == "leak" for finding in given)
+    bad, findings = (judged if leaks else 0), list(given)
     for sheet in split:
         notes = Notes(sheet, "Q17")
         twins = _twins(sheet, seen)

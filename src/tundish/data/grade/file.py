@@ -621,12 +621,29 @@ def _spectra(
         if axis is not None and not _only_numbered(axis, table, names):
             why = f"their names rise or fall evenly from {names[0]} to {names[-1]}"
             return _one_spectrum(table, names, np.asarray(axis), why)
+    names = _numbered(roles.numbers)
+    if names and _neighbours_agree(table.frame.select(names).to_numpy()):
+        why = "they are numbered throughout, and neighbouring columns move together"
+        return _one_spectrum(table, names, np.arange(len(names), dtype=float), why)
     wave = [name for name in roles.numbers if name.startswith("column_")]
     nameless = len(wave) >= _WAVE_COLUMNS and len(wave) == len(roles.numbers)
     if nameless and _neighbours_agree(table.frame.select(wave).to_numpy()):
         why = "they have no names, and neighbouring columns move together"
         return _one_spectrum(table, wave, np.arange(len(wave), dtype=float), why)
     return [], ()
+
+
+def _numbered(names: tuple[str, ...]) -> list[str]:
+    """Return columns of one name with the numbers 1, 2, 3 ... behind it (40 at least)."""
+    stems: dict[str, list[str]] = {}
+    for name in names:
+        stem = name.rstrip("0123456789")
+        if stem and stem != name and not name.startswith("column_"):
+            stems.setdefault(stem, []).append(name)
+    found = max(stems.values(), key=len, default=[])
+    numbers = [int(re.sub(r".*?(\d+)$", r"\1", name)) for name in found]
+    steps = {b - a for a, b in pairwise(numbers)}
+    return found if len(found) >= _WAVE_COLUMNS and steps == {1} else []
 
 
 def _only_numbered(axis: list[float], table: Table, names: list[str]) -> bool:

@@ -22,6 +22,7 @@ KINDS: dict[str, Kind] = {
     "person": Kind(15.0, certain=True),
     "person-code": Kind(2.0),
     "undeclared-synthetic": Kind(6.0, certain=True),
+    "near-target": Kind(8.0),
     "label-constant": Kind(8.0),
     "outside-fit": Kind(6.0),
     "dead-spectrum": Kind(8.0, certain=True),

@@ -26,23 +26,27 @@ MIN_PAIRS = 10
 FIRM_PAIRS = 30
 SAME = 1 - 1e-9
 ALMOST = 0.999
+ROUNDED = 0.99999
 STEPS_TOO = 0.99
 MOST_LEVELS = 20
 MIN_LEVEL = 5
 NEAR = 0.15
 THIN = 0.4
 LATE_SHARE = 0.5
-UNLESS = " (unless it is measured by an instrument of its own, and in time)"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """How a column gives the target away: in words, and the rows that show it."""
+    """How a column gives the target away: in words, and the rows that show it.
+
+    ``near``: it follows the target closely and no more, and may be known beforehand (the
+    volume of a part whose weight is asked for).
+    """
 
     tag: str
     what: str
     rows: Ints
-    unless: str = ""
+    near: bool = False
 
 
 def given_away(sheet: Sheet) -> list[Finding]:
@@ -57,13 +61,14 @@ def given_away(sheet: Sheet) -> list[Finding]:
             continue
         done.add(given.tag)
         notes.add(
-            "leak",
+            "near-target" if given.near else "leak",
             notes.spot(
                 given.tag, int(given.rows[0]), int(given.rows[-1]), len(given.rows)
             ),
             given.what,
-            f"Leave {given.tag} out: it will not be there when an estimate is needed"
-            f"{given.unless}.",
+            f"Leave {given.tag} out, unless an instrument of its own gives it in time."
+            if given.near
+            else f"Leave {given.tag} out: it will not be there when an estimate is needed.",
         )
     return notes.found
 
@@ -101,8 +106,8 @@ def _by_values(sheet: Sheet, labels: Labels) -> Iterator[Given]:
         what = what or _cut_numbers(series.tag, x, y, labels)
         if what:
             shown = rows if len(rows) else np.flatnonzero(np.isfinite(y))
-            unless = UNLESS if "almost exactly" in what else ""
-            yield Given(tag=series.tag, what=what, rows=shown, unless=unless)
+            near = "closely" in what
+            yield Given(tag=series.tag, what=what, rows=shown, near=near)
     for tag, words in sheet.words.items():
         known = np.isfinite(y)
         what = _cut(tag, words[known], y[known], labels)
@@ -121,7 +126,8 @@ def _same(x: Floats, y: Floats, *, timed: bool, names: tuple[str, str]) -> str:
     if len(x) < FIRM_PAIRS or len(np.unique(x)) < FIRM_PAIRS:
         return ""
     if straight >= ALMOST and _moves_alike(x, y, timed=timed):
-        return f"{tag} follows {target} almost exactly (correlation {straight:.5f})."
+        how = "almost exactly" if straight >= ROUNDED else "closely"
+        return f"{tag} follows {target} {how} (correlation {straight:.5f})."
     ranks = [np.argsort(np.argsort(v, kind="stable"), kind="stable") for v in (x, y)]
     rising = abs(float(np.corrcoef(ranks[0], ranks[1])[0, 1]))
     if rising >= ALMOST + 0.0009 and _moves_alike(*ranks, timed=timed):

@@ -43,6 +43,7 @@ IDLE_SHARE = 0.3
 LOOK_BACK = 50
 JUMP = 3.0
 SEPARATE = 3
+TAIL = 2.0
 CALM = 0.02
 CALM_OFTEN = 0.3
 CALM_LOOKS = 200
@@ -211,6 +212,9 @@ def _stands(
     long = [int(i) for i in longer if not _at_rest(tag, int(i), limit)]
     if len(long) > MOST_STANDS + len(sheet.units) - 1:
         return []  # a habit, not a fault
+    longest = max((int(tag.scan.run_length[i]) for i in long), default=0)
+    if len(long) >= MOST_STANDS and longest < TAIL * limit:
+        return []  # the tail of a habit
     stands = []
     for i in long:
         first, last = int(tag.scan.run_first[i]), int(tag.scan.run_last[i])
@@ -235,7 +239,7 @@ def _stands(
                 at_start=len(before) == 0,
                 others=others,
                 moving=moving,
-                calm=_calm(tag, live, first, last),
+                calm="" if sheet.running is not None else _calm(tag, live, first, last),
             )
         )
     return stands

@@ -175,8 +175,8 @@ def _roles(scene: Scene, remarks: Remarks) -> str:
     few, rest = _values(some, mine, field)
     remarks.add(
         "written-otherwise",
-        f"templates and tested pictures were saved by different programs: {field} is {few} "
-        f"in templates and {rest} in tested ones, and tells them apart in "
+        f"templates and tested pictures were saved by different programs ({field}: {few} "
+        f"in templates, {rest} in tested ones), which tells them apart in "
         f"{100 * skill:.0f} of 100 cases.",
         "Never train good against bad on templates against tested pictures; compare them "
         "only in pairs, after the same saving.",
