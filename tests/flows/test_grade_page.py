@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tundish.data.grade import chinese
+from tundish.data.grade.catalogue import SPECS, IndicatorSpec
 from tundish.data.grade.file import graded_file
 from tundish.data.grade.kinds import KINDS
 from tundish.data.grade.pictures import draw
@@ -98,3 +99,10 @@ def test_every_kind_of_finding_speaks_chinese_and_has_a_colour(kind: str) -> Non
 )
 def test_times_are_short_unless_the_offset_changes(text: str, shown: str) -> None:
     assert for_people(text) == shown
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=[spec.id for spec in SPECS])
+def test_every_indicator_has_its_reasons_in_chinese(spec: IndicatorSpec) -> None:
+    assert all(
+        any("一" <= c <= "鿿" for c in text) for text in chinese.REASONS[spec.id]
+    )

@@ -13,6 +13,7 @@ from importlib import metadata, resources
 from jinja2 import Environment, StrictUndefined
 
 from tundish.data.grade import chinese
+from tundish.data.grade.catalogue import BY_ID
 from tundish.data.grade.kinds import KINDS
 from tundish.data.grade.pictures import BINS, HeatMap, Picture, Pictures
 from tundish.data.grade.report import (
@@ -134,21 +135,24 @@ def _finding(
 
 def _indicator(item: Indicator, language: Language) -> dict[str, str]:
     zh = language == "zh"
-    shown = item.shown
-    if item.interval is not None:
-        shown += f" ({percent(item.interval[0])} to {percent(item.interval[1])})"
+    why, raise_by = item.why, item.raise_by
+    if zh and BY_ID[item.id].name_zh == item.name_zh:  # pictures and texts have others
+        why, raise_by = chinese.REASONS[item.id]
+    limits = f"{percent(item.threshold)} / {percent(item.floor)}"
+    if item.unit == "score":
+        limits = f"{item.threshold:g} / {item.floor:g}"
     return {
         "id": item.id,
         "name": item.name_zh if zh else item.name_en,
         "second": item.name_en if zh else item.name_zh,
-        "value": shown,
-        "limit": f"{percent(item.threshold)} / {percent(item.floor)}",
+        "value": item.shown,
+        "limit": limits,
         "tone": item.letter,
         "share": f"{100 * max(0.0, min(1.0, item.value)):.1f}",
-        "why": item.why,
+        "why": why,
         "detail": item.detail,
         "codes": ", ".join(item.codes),
-        "raise_by": "" if item.passed else item.raise_by,
+        "raise_by": "" if item.passed else raise_by,
     }
 
 
