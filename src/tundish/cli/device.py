@@ -115,3 +115,44 @@ def asked(
         show.line(f"  known  this box was answered {report.known} times before")
     else:
         show.line("  new    compare the device's line with its people first", show.WARN)
+
+
+@group.command("time")
+def hear_time(
+    file: Annotated[Path, typer.Argument(help="A time that the owner signed.")],
+    workspace: In = Path(),
+    json: AsJson = False,
+) -> None:
+    """Take a signed time; this box then refuses a clock that shows an earlier one."""
+    from tundish.flows.device import hear_time as hear
+
+    report = hear(open_workspace(workspace), file)
+    if json:
+        show.as_json(report)
+        return
+    did = "corrected to" if report.corrects else "at least"
+    show.line(f"The time here is {did} {report.time}.", show.GOOD)
+
+
+@group.command("activate")
+def activate(
+    package: Annotated[Path, typer.Argument(help="The package.")],
+    grant: Annotated[Path, typer.Argument(help="The grant of this spare device.")],
+    code: Annotated[
+        str,
+        typer.Option(
+            prompt="Code from the envelope",
+            hide_input=True,
+            help="Asked for, if it is not given here.",
+        ),
+    ],
+    workspace: In = Path(),
+) -> None:
+    """Activate a spare device when the other one failed; the ledger keeps the use."""
+    from tundish.flows.open_package import activate as activate_grant
+
+    opened = activate_grant(open_workspace(workspace), package, grant, code)
+    show.line(
+        f"Activated; this device opens the package until {opened.ends_at}.", show.GOOD
+    )
+    show.line("Tell the owner: the use of the code is in this box's ledger.")

@@ -99,3 +99,27 @@ def reach(
         for item in found.relatives
     ]
     show.table("", ["what", "by which act", "digest"], rows)
+
+
+@group.command("time")
+def sign_time(
+    to: Annotated[Path, typer.Option(help="The file to write.")],
+    correct: Annotated[
+        str | None,
+        typer.Option(help="Line of a device whose clock once showed a later time."),
+    ] = None,
+    workspace: In = Path(),
+    json: AsJson = False,
+) -> None:
+    """Sign how late it is, with the newest checkpoint: for boxes without a network.
+
+    The box takes it with 'tundish device time FILE'. With --correct it also sets back
+    the highest time that one device has seen; it counts once.
+    """
+    from tundish.flows.device import say_time
+
+    report = say_time(open_workspace(workspace), to, correct)
+    if json:
+        show.as_json(report)
+        return
+    show.line(f"Signed the time {report.time} in {report.file}.", show.GOOD)

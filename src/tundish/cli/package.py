@@ -106,14 +106,21 @@ def grant(  # noqa: PLR0913  (a command's options)
     grace_hours: Annotated[
         float, typer.Option(help="A running line stops at a safe point within these.")
     ] = 0.0,
+    spare_days: Annotated[
+        float | None,
+        typer.Option(
+            help="For a spare: opens with a code, for so many days from then."
+        ),
+    ] = None,
     to: Annotated[Path | None, typer.Option(help="Where to write the grant.")] = None,
     workspace: In = Path(),
     json: AsJson = False,
 ) -> None:
     """Let one device open one package until a date; a small file for mail or a stick."""
-    from tundish.flows.grant import Answer, GrantOrder, answer
+    from tundish.flows.grant import Answer, GrantOrder, answer, grant_spare
     from tundish.flows.grant import grant as issue
 
+    code = ""
     owner, grace_s = open_workspace(workspace), round(grace_hours * 3600)
     if (device is None) == (request is None):
         msg = "Either --device or --request is needed, and not both."
@@ -130,16 +137,23 @@ def grant(  # noqa: PLR0913  (a command's options)
             uses=uses,
             version=renewal,
             grace_s=grace_s,
+            spare_s=round(spare_days * DAY_S) if spare_days else None,
         )
-        report = issue(owner, package, order, to)
+        if order.spare_s is not None:
+            made = grant_spare(owner, package, order, to)
+            report, code = made.report, made.code.reveal()
+        else:
+            report = issue(owner, package, order, to)
     if json:
-        show.as_json(report)
+        show.as_json({**report.to_json(), "code": code} if code else report)
         return
     show.line(
         f"Granted to the device {short(report.device)} until {report.not_after}",
         show.GOOD,
     )
     show.line(f"  for   {report.purpose} (number {report.version})")
+    if code:
+        show.line(f"  code  {code}  (for the envelope: shown once, kept nowhere)")
     show.line(f"  grant {report.file}")
 
 

@@ -12,6 +12,9 @@ from tundish.kernel.clock import Clock
 from tundish.kernel.digest import Digest, short
 from tundish.kernel.records import Record
 from tundish.seal import request as requests
+from tundish.seal import timenote
+from tundish.seal.keys import DevicePublic
+from tundish.seal.timenote import TimeNote
 
 
 class DeviceReport(Record):
@@ -105,6 +108,70 @@ def ask(workspace: Workspace, order: AskOrder, to: Path | None = None) -> AskRep
         product=product,
         package=package,
     )
+
+
+class TimeReport(Record):
+    """A signed time that was written or heard."""
+
+    file: str
+    note: str
+    time: str
+    corrects: str | None
+
+
+def say_time(workspace: Workspace, to: Path, correct: str | None = None) -> TimeReport:
+    """Sign how late it is, for boxes without a network.
+
+    Args:
+        workspace: The owner's.
+        to: The file to write.
+        correct: The line of a device whose highest time seen is to be set back.
+
+    Raises:
+        DeviceTextError: if the device's line is not whole.
+    """
+    corrects = DevicePublic.from_text(correct).device_id if correct else None
+    with workspace.ledger() as ledger:
+        checkpoint = ledger.checkpoints()[-1]
+    now = workspace.clock.now()
+    data = timenote.sign(now, workspace.key, checkpoint=checkpoint, corrects=corrects)
+    paths.write_whole(to, data)
+    note = timenote.read(data, workspace.trusted(), corrects or _this(workspace))
+    workspace.record("time-signed", detail={"note": note.name, "corrects": corrects})
+    return _time_report(to, note)
+
+
+def hear_time(workspace: Workspace, file: Path) -> TimeReport:
+    """Take a signed time: from now on this box refuses a clock that shows an earlier one.
+
+    Args:
+        workspace: The box's.
+        file: The note. Untrusted.
+
+    Raises:
+        TimeNoteInvalidError, SignerUntrustedError, TimeNoteUsedError: as they say.
+    """
+    data = paths.existing_file(file).read_bytes()
+    with workspace.refusals_kept("time-heard"):
+        note = timenote.read(data, workspace.trusted(), _this(workspace))
+        if note.corrects is not None:
+            workspace.freshness().correct(note.name, note.moment())
+        else:
+            workspace.freshness().see_witness(note.moment())
+            workspace.record(
+                "time-heard", detail={"note": note.name, "time": note.time}
+            )
+    return _time_report(file, note)
+
+
+def _time_report(file: Path, note: TimeNote) -> TimeReport:
+    return TimeReport(
+        file=str(file), note=note.name, time=note.time, corrects=note.corrects
+    )
+
+
+def _this(workspace: Workspace) -> Digest:
+    return workspace.device.public.device_id
 
 
 def _named(workspace: Workspace, what: str) -> tuple[str, Digest | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -17,10 +18,12 @@ from tundish.model import package as packages
 from tundish.model.package import Package
 from tundish.seal import grant as grants
 from tundish.seal import request as requests
+from tundish.seal import spare
 from tundish.seal.errors import RequestOtherPackageError
 from tundish.seal.freshness import MemoryFreshness
 from tundish.seal.keys import DevicePublic
 from tundish.seal.request import Request
+from tundish.seal.secret import SecretText
 
 DAY_S = 86_400.0
 DEFAULT_DAYS = 30
@@ -38,6 +41,8 @@ class GrantOrder(Record):
             higher one. None: one more than the last that was issued here.
         grace_s: Seconds after the end by which a line that runs already must have
             stopped; it stops at its next safe point before that.
+        spare_s: For a spare device: it opens with a code only, and for so many
+            seconds from then on.
     """
 
     device: str
@@ -46,6 +51,7 @@ class GrantOrder(Record):
     uses: int | None = None
     version: int | None = None
     grace_s: int = 0
+    spare_s: int | None = None
 
 
 class Answer(Record):
@@ -73,6 +79,14 @@ class GrantReport(Record):
     uses: int | None
     version: int
     purpose: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpareGrant:
+    """A grant for a spare, and the code for its envelope: shown once, kept nowhere."""
+
+    report: GrantReport
+    code: SecretText
 
 
 class RequestReport(Record):
@@ -111,6 +125,22 @@ def grant(
         IdentityMissingError: if the package was sealed elsewhere or in clear.
     """
     return _issue(workspace, _verified(workspace, package), order, to)
+
+
+def grant_spare(
+    workspace: Workspace, package: Path, order: GrantOrder, to: Path | None = None
+) -> SpareGrant:
+    """Issue a grant for a spare device, which opens with a code only.
+
+    Args:
+        workspace: The owner's.
+        package: The package; it is verified first.
+        order: What is allowed; with ``spare_s``.
+        to: Where to write the grant.
+    """
+    code = spare.new_code()
+    found = _verified(workspace, package)
+    return SpareGrant(report=_issue(workspace, found, order, to, code=code), code=code)
 
 
 def answer(
@@ -205,6 +235,7 @@ def _issue(
     order: GrantOrder,
     to: Path | None,
     asked: Request | None = None,
+    code: SecretText | None = None,
 ) -> GrantReport:
     now = workspace.clock.now()
     device = DevicePublic.from_text(order.device)
@@ -216,6 +247,7 @@ def _issue(
         uses=order.uses,
         version=version,
         grace_s=order.grace_s,
+        spare_s=order.spare_s,
     )
     data = grants.to_text(
         grants.issue(
@@ -225,6 +257,7 @@ def _issue(
             terms=terms,
             key=workspace.key,
             now=now,
+            code=code,
         )
     )
     made = digests.of_bytes(data)
@@ -242,6 +275,7 @@ def _issue(
             "uses": order.uses,
             "version": version,
             "grace_s": order.grace_s,
+            "spare_s": order.spare_s,
             "request": asked.name if asked else None,
             "asked_by": asked.signer.key_id if asked else None,
             "package": found.digest,

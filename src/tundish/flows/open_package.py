@@ -14,7 +14,7 @@ from tundish.catalog.scenario import Scenario
 from tundish.flows.errors import GrantMissingError, WindowFileError
 from tundish.flows.verify import read
 from tundish.flows.workspace import Workspace
-from tundish.kernel import paths
+from tundish.kernel import clock, paths
 from tundish.kernel.records import Record
 from tundish.model import package as packages
 from tundish.model.package import Package
@@ -22,6 +22,7 @@ from tundish.model.session import Session
 from tundish.seal import grant as grants
 from tundish.seal.envelope import Identity
 from tundish.seal.grant import OpenedGrant
+from tundish.seal.secret import SecretText
 
 WARN_DAYS = (7, 14, 30)
 DAY_S = 86_400.0
@@ -209,6 +210,62 @@ def _numbers(line: str) -> list[float] | None:
         return None
 
 
+def activate(workspace: Workspace, path: Path, grant: Path, code: str) -> OpenedGrant:
+    """Activate a spare's grant with the code from its envelope.
+
+    That the code was used stands in the ledger before anything is opened.
+
+    Args:
+        workspace: The spare box's.
+        path: The package.
+        grant: The spare's grant.
+        code: As it was typed.
+
+    Raises:
+        SpareCodeError: if it is not right.
+        RefusedError: all that ``open_package`` refuses.
+    """
+    package = read(workspace, path)
+    data = paths.existing_file(grant).read_bytes()
+    secret = SecretText(code)
+    with workspace.refusals_kept("grant-opened", [package.digest]):
+        name = grants.read(data, workspace.trusted()).grant
+        workspace.record(
+            "spare-code-used", inputs=[package.digest], detail={"grant": name}
+        )
+        opened = open_bytes(workspace, package, data, secret)
+    workspace.keep_code(name, secret)
+    workspace.record(
+        "spare-activated",
+        inputs=[package.digest],
+        detail={"grant": name, "ends_at": clock.to_text(opened.ends_at)},
+    )
+    return opened
+
+
+def open_bytes(
+    workspace: Workspace,
+    package: Package,
+    data: bytes,
+    code: SecretText | None = None,
+) -> OpenedGrant:
+    """Open the bytes of a grant for a package on this machine; counts one use.
+
+    Raises:
+        RefusedError: one of the kinds of ``seal.grant.open_grant``.
+    """
+    name = grants.read(data, workspace.trusted()).grant
+    return grants.open_grant(
+        data,
+        device=workspace.device,
+        trusted=workspace.trusted(),
+        package=package.digest,
+        now=workspace.clock.now(),
+        seen=workspace.freshness(),
+        code=code or workspace.code(name),
+    )
+
+
 def _open_grant(
     workspace: Workspace, package: Package, grant: Path | None
 ) -> OpenedGrant:
@@ -217,14 +274,7 @@ def _open_grant(
         raise GrantMissingError(msg)
     data = paths.existing_file(grant).read_bytes()
     with workspace.refusals_kept("grant-opened", [package.digest]):
-        return grants.open_grant(
-            data,
-            device=workspace.device,
-            trusted=workspace.trusted(),
-            package=package.digest,
-            now=workspace.clock.now(),
-            seen=workspace.freshness(),
-        )
+        return open_bytes(workspace, package, data)
 
 
 def _load(package: Package, identity: Identity | None) -> Session:

@@ -20,6 +20,7 @@ from typing import Annotated, Literal
 from pydantic import JsonValue, StringConstraints, ValidationError
 
 from tundish.catalog.documents import key_path
+from tundish.flows.anchored import AnchoredFreshness
 from tundish.flows.errors import (
     IdentityMissingError,
     WorkspaceExistsError,
@@ -33,8 +34,8 @@ from tundish.kernel.errors import DocumentMalformedError, RefusedError
 from tundish.kernel.records import Record
 from tundish.ledger.log import Ledger, NewAct
 from tundish.ledger.note import NoteSigner, NoteVerifier
+from tundish.ledger.record import Entry
 from tundish.seal.envelope import Identity, identity_from_secret
-from tundish.seal.freshness import FileFreshness
 from tundish.seal.keys import (
     CheckpointKey,
     CheckpointPublic,
@@ -152,6 +153,25 @@ class Workspace:
     def _identity(self, package: Digest) -> Path:
         return self._keys / "identities" / f"{hex_part(package)}.age"
 
+    def keep_code(self, grant: str, code: SecretText) -> None:
+        """Keep the code of a spare's grant that was activated here.
+
+        It is encrypted to this device, so that a restart needs no envelope.
+        """
+        sealed = self.device.public.encrypt(code.reveal().encode(), grant.encode())
+        paths.write_whole(self._code(grant), sealed, mode=0o600)
+
+    def code(self, grant: str) -> SecretText | None:
+        """Return the code of a spare's grant, if it was activated here."""
+        path = self._code(grant)
+        if not path.is_file():
+            return None
+        opened = self.device.decrypt(path.read_bytes(), grant.encode())
+        return SecretText(opened.decode())
+
+    def _code(self, grant: str) -> Path:
+        return self._keys / "activated" / paths.check_name(f"{grant}.code")
+
     @property
     def _keys(self) -> Path:
         return self.inner / "keys"
@@ -170,9 +190,19 @@ class Workspace:
         others = sorted((self.inner / "trusted").glob("*.pub"))
         return (self._public, *(VerifyKey.load(path) for path in others))
 
-    def freshness(self) -> FileFreshness:
+    def freshness(self) -> AnchoredFreshness:
         """Return the memory of versions, times and uses seen."""
-        return FileFreshness(self.inner / "freshness.json")
+
+        def newest(
+            acts: Sequence[str], detail: Mapping[str, JsonValue]
+        ) -> Entry | None:
+            with self.ledger() as ledger:
+                return ledger.newest(acts, detail)
+
+        def keep(act: str, detail: Mapping[str, JsonValue]) -> None:
+            self.record(act, detail=detail)
+
+        return AnchoredFreshness(self.inner / "freshness.json", newest, keep)
 
     @contextmanager
     def ledger(self) -> Iterator[Ledger]:

@@ -190,6 +190,28 @@ class Ledger:
         for index, body in self._bodies(start):
             yield index, record.decode(body, index)
 
+    def newest(
+        self, acts: Sequence[str], detail: Mapping[str, JsonValue]
+    ) -> Entry | None:
+        """Return the newest entry of some acts whose detail has these items, if any."""
+        marks = [f'"act":"{act}"'.encode() for act in acts]
+        end = self.size()
+        while end > 0:
+            start = max(0, end - _PAGE)
+            with self._reading() as connection:
+                rows = connection.execute(
+                    "SELECT position, body FROM entries WHERE position >= ?"
+                    " AND position < ? ORDER BY position DESC",
+                    (start, end),
+                ).fetchall()
+            for index, body in rows:
+                if any(mark in body for mark in marks):
+                    entry = record.decode(body, index)
+                    if entry.act in acts and detail.items() <= entry.detail.items():
+                        return entry
+            end = start
+        return None
+
     def root(self, size: int | None = None) -> bytes:
         """Return the Merkle root over the first ``size`` entries (all of them)."""
         if size is None:

@@ -264,12 +264,82 @@ class ClockSetBackError(RefusedError):
 
     Why: setting the clock back is the plain way to keep an expired grant alive.
 
-    What to do: set the clock right. If it was wrong before (far in the future),
-    the owner of the workspace must remove the record of times seen.
+    What to do: set the clock right. If it was wrong before (far in the future), ask
+    the package's owner for a correction: ``tundish ledger time --correct DEVICE``.
     """
 
     code = "clock-set-back"
     default_advice = "Set this machine's clock right."
+
+
+class TimeNoteInvalidError(RefusedError):
+    """A signed time is not as its signer wrote it, or not for this device.
+
+    What happened: the text was changed on its way, or corrects the time of another
+    device.
+
+    What to do: ask its signer for it again.
+    """
+
+    code = "time-note-invalid"
+    default_advice = "Ask its signer for it again."
+
+
+class TimeNoteUsedError(RefusedError):
+    """A correction of the time was used on this device before.
+
+    Why: a correction sets the highest time seen back. If it counted twice, it would
+    keep an expired grant alive.
+
+    What to do: ask the package's owner for a new one.
+    """
+
+    code = "time-note-used"
+    default_advice = "Ask the package's owner for a new correction."
+
+
+class FreshnessRolledBackError(RefusedError):
+    """The record of times and uses is older than the ledger beside it.
+
+    What happened: the ledger tells of a later time or of more uses than the record,
+    or the record is gone: an old copy was put back, or it was edited.
+
+    Why: putting back an old copy is the plain way to use a grant more often than it
+    allows.
+
+    What to do: put back the newest copy of ``.tundish/freshness.json``. If there is
+    none, make a new box (``tundish device init``) and ask for a new grant.
+    """
+
+    code = "freshness-rolled-back"
+    default_advice = "Put back the newest copy; without one, ask for a grant anew."
+
+
+class GrantSealedError(RefusedError):
+    """A grant for a spare device was not activated yet.
+
+    What happened: the grant opens only with its code, which lies in an envelope in
+    the plant.
+
+    What to do: if the device that runs has failed, open the envelope and give
+    ``tundish device activate PACKAGE GRANT``. The use is kept in the ledger.
+    """
+
+    code = "grant-sealed"
+    default_advice = "Give 'tundish device activate PACKAGE GRANT' with its code."
+
+
+class SpareCodeError(RefusedError):
+    """The code of a spare device's grant is not right.
+
+    What happened: it was typed wrongly, or belongs to another grant. The message says
+    which. The attempt is in the ledger.
+
+    What to do: type it again from the envelope of this grant.
+    """
+
+    code = "spare-code"
+    default_advice = "Type it again from the envelope of this grant."
 
 
 class PackageOlderError(RefusedError):

@@ -27,6 +27,7 @@ from tundish.seal.errors import (
     GrantUsedUpError,
     PackageForkedError,
     PackageOlderError,
+    TimeNoteUsedError,
 )
 
 TOLERANCE_S = 120.0
@@ -39,8 +40,16 @@ class Freshness(Protocol):
         """Remember the time; raise ``clock-set-back`` if it was later before."""
         ...
 
+    def see_witness(self, moment: datetime) -> None:
+        """Remember a time that somebody trusted has signed; an earlier one is idle."""
+        ...
+
     def see_package(self, product: str, version: int, package: Digest) -> None:
         """Remember a verified version; raise ``package-older`` below the newest."""
+        ...
+
+    def begin_grant(self, grant: str, now: datetime) -> datetime:
+        """Return when a spare's grant was first opened here; now, if never."""
         ...
 
     def use_grant(
@@ -70,6 +79,8 @@ class Seen(Record):
     packages: dict[str, SeenPackage] = Field(default_factory=dict)
     grants: dict[str, int] = Field(default_factory=dict)
     uses: dict[str, int] = Field(default_factory=dict)
+    began: dict[str, str] = Field(default_factory=dict)
+    corrections: tuple[str, ...] = ()
 
 
 def after_time(seen: Seen, now: datetime) -> Seen:
@@ -90,6 +101,34 @@ def after_time(seen: Seen, now: datetime) -> Seen:
             raise ClockSetBackError(msg)
         now = max(now, latest)
     return seen.model_copy(update={"time": clock.to_text(now)})
+
+
+def after_witness(seen: Seen, moment: datetime) -> Seen:
+    """Return what is seen after a signed time: this clock may not show an earlier one."""
+    if seen.time is not None and clock.from_text(seen.time) >= moment:
+        return seen
+    return seen.model_copy(update={"time": clock.to_text(moment)})
+
+
+def after_correction(seen: Seen, name: str, moment: datetime) -> Seen:
+    """Return what is seen after a signed correction, which also sets the time back.
+
+    Raises:
+        TimeNoteUsedError: if this correction was used here before.
+    """
+    if name in seen.corrections:
+        msg = f"The correction {name} was used here before; each one counts once."
+        raise TimeNoteUsedError(msg)
+    known = (*seen.corrections, name)
+    return seen.model_copy(update={"time": clock.to_text(moment), "corrections": known})
+
+
+def after_beginning(seen: Seen, grant: str, now: datetime) -> tuple[Seen, datetime]:
+    """Return what is seen after a spare's grant is opened, and when it first was."""
+    if grant in seen.began:
+        return seen, clock.from_text(seen.began[grant])
+    began = {**seen.began, grant: clock.to_text(now)}
+    return seen.model_copy(update={"began": began}), now
 
 
 def after_package(seen: Seen, product: str, version: int, package: Digest) -> Seen:
@@ -158,6 +197,15 @@ class MemoryFreshness:
         """Remember the time; see ``after_time``."""
         self._seen = after_time(self._seen, now)
 
+    def see_witness(self, moment: datetime) -> None:
+        """Remember a signed time; see ``after_witness``."""
+        self._seen = after_witness(self._seen, moment)
+
+    def begin_grant(self, grant: str, now: datetime) -> datetime:
+        """Remember a beginning; see ``after_beginning``."""
+        self._seen, began = after_beginning(self._seen, grant, now)
+        return began
+
     def see_package(self, product: str, version: int, package: Digest) -> None:
         """Remember a package; see ``after_package``."""
         self._seen = after_package(self._seen, product, version, package)
@@ -189,6 +237,28 @@ class FileFreshness:
         """Remember the time; see ``after_time``."""
         with self._locked():
             self._write(after_time(self._read(), now))
+
+    def seen(self) -> Seen:
+        """Return all that was seen."""
+        with self._locked():
+            return self._read()
+
+    def see_witness(self, moment: datetime) -> None:
+        """Remember a signed time; see ``after_witness``."""
+        with self._locked():
+            self._write(after_witness(self._read(), moment))
+
+    def correct(self, name: str, moment: datetime) -> None:
+        """Take a signed correction; see ``after_correction``."""
+        with self._locked():
+            self._write(after_correction(self._read(), name, moment))
+
+    def begin_grant(self, grant: str, now: datetime) -> datetime:
+        """Remember a beginning; see ``after_beginning``."""
+        with self._locked():
+            after, began = after_beginning(self._read(), grant, now)
+            self._write(after)
+            return began
 
     def see_package(self, product: str, version: int, package: Digest) -> None:
         """Remember a package; see ``after_package``."""

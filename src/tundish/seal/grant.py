@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -25,7 +25,7 @@ from tundish.kernel import canonical, clock, ids
 from tundish.kernel.canonical import Json
 from tundish.kernel.digest import Digest, is_digest, short
 from tundish.kernel.records import SignedRecord
-from tundish.seal import armour, base64s, dsse, envelope
+from tundish.seal import armour, base64s, dsse, envelope, spare
 from tundish.seal.envelope import Identity
 from tundish.seal.errors import (
     EnvelopeClosedError,
@@ -33,6 +33,7 @@ from tundish.seal.errors import (
     GrantNotYetError,
     GrantOtherDeviceError,
     GrantOtherPackageError,
+    GrantSealedError,
     GrantTamperedError,
     RecipientInvalidError,
     SignatureInvalidError,
@@ -46,8 +47,19 @@ from tundish.seal.statement import MAX_VERSION, check_moment, first_fault
 
 PAYLOAD_TYPE = "application/vnd.tundish.grant.v1+json"
 KIND = "GRANT"
+MAX_SPARE_S = 92 * 86_400
 MAX_GRACE_S = 31 * 86_400
 _INFO = b"tundish.grant/1\n"
+
+
+class SpareTerms(SignedRecord):
+    """What is allowed to a device that waits for another one to fail.
+
+    Attributes:
+        run_s: Seconds after its activation until it is refused.
+    """
+
+    run_s: Annotated[int, Field(ge=1, le=MAX_SPARE_S)]
 
 
 class GrantTerms(SignedRecord):
@@ -62,6 +74,7 @@ class GrantTerms(SignedRecord):
             a lower one than it has used.
         grace_s: Seconds after ``not_after`` by which a line that runs already has
             stopped. Nothing is opened in them.
+        spare: For a device that waits; None: the grant opens without a code.
     """
 
     purpose: Annotated[str, StringConstraints(min_length=1, max_length=500)]
@@ -70,6 +83,7 @@ class GrantTerms(SignedRecord):
     uses: Annotated[int, Field(ge=1, le=MAX_VERSION)] | None = None
     version: Annotated[int, Field(ge=1, le=MAX_VERSION)] = 1
     grace_s: Annotated[int, Field(ge=0, le=MAX_GRACE_S)] = 0
+    spare: SpareTerms | None = None
 
     @field_validator("not_before", "not_after")
     @classmethod
@@ -115,9 +129,10 @@ class OpenedGrant:
     issuer: Digest
     uses_left: int | None
     seconds_left: float
+    ends_at: datetime
 
 
-def make_terms(
+def make_terms(  # noqa: PLR0913  (keyword-only, one per field)
     *,
     purpose: str,
     not_before: datetime,
@@ -125,6 +140,7 @@ def make_terms(
     uses: int | None = None,
     version: int = 1,
     grace_s: int = 0,
+    spare_s: int | None = None,
 ) -> GrantTerms:
     """Build terms from a caller's values.
 
@@ -139,12 +155,13 @@ def make_terms(
             uses=uses,
             version=version,
             grace_s=grace_s,
+            spare=None if spare_s is None else SpareTerms(run_s=spare_s),
         )
     except ValidationError as error:
         raise TermsInvalidError(first_fault("grant", error)) from error
 
 
-def issue(
+def issue(  # noqa: PLR0913  (keyword-only, one per part)
     *,
     package: Digest,
     identity: Identity,
@@ -152,6 +169,7 @@ def issue(
     terms: GrantTerms,
     key: SigningKey,
     now: datetime,
+    code: SecretText | None = None,
 ) -> bytes:
     """Return a grant: a small signed text file that one device can open.
 
@@ -162,7 +180,11 @@ def issue(
         terms: What is allowed.
         key: The owner's signing key.
         now: Used for the grant's name only.
+        code: Needed with ``terms.spare``: the grant opens with it only.
     """
+    if (terms.spare is None) != (code is None):
+        msg = "A spare's grant needs a code, and another grant has none."
+        raise TermsInvalidError(msg)
     body = GrantBody(
         grant=ids.new_id("grant", now),
         package=package,
@@ -171,7 +193,10 @@ def issue(
         terms=terms,
     )
     words = body.to_json()
-    sealed = device.encrypt(identity.secret.reveal().encode(), _info(words))
+    secret = identity.secret.reveal().encode()
+    if code is not None:
+        secret = spare.close(secret, code, _info(words))
+    sealed = device.encrypt(secret, _info(words))
     payload = canonical.dumps({**words, "key": base64s.encode(sealed)})
     return dsse.sign(PAYLOAD_TYPE, payload, key)
 
@@ -190,7 +215,7 @@ def read(data: bytes, trusted: Sequence[VerifyKey]) -> GrantBody:
     return _read(data, trusted).body
 
 
-def open_grant(
+def open_grant(  # noqa: PLR0913  (keyword-only, one per check)
     data: bytes,
     *,
     device: DeviceKey,
@@ -198,6 +223,7 @@ def open_grant(
     package: Digest,
     now: datetime,
     seen: Freshness,
+    code: SecretText | None = None,
 ) -> OpenedGrant:
     """Open a grant for this device and package, and count one use.
 
@@ -211,13 +237,14 @@ def open_grant(
         package: Digest of the verified package.
         now: This machine's time.
         seen: What was seen before on this device.
+        code: Of a spare's grant.
 
     Raises:
         GrantTamperedError: if any byte was changed.
         SignerUntrustedError: if its issuer is not trusted here.
         GrantOtherDeviceError, GrantOtherPackageError, GrantNotYetError,
-        GrantExpiredError, GrantOlderError, GrantUsedUpError, ClockSetBackError:
-            as their names say.
+        GrantExpiredError, GrantOlderError, GrantUsedUpError, ClockSetBackError,
+        GrantSealedError, SpareCodeError: as their names say.
     """
     found = _read(data, trusted)
     body = found.body
@@ -234,9 +261,10 @@ def open_grant(
             f"{short(package)}."
         )
         raise GrantOtherPackageError(msg)
-    identity = _unseal(found, device)
+    identity = _unseal(found, device, code)
     seen.see_time(now)
     _check_dates(body, now)
+    ends_at = _end(body, now, seen)
     left = seen.use_grant(
         body.grant,
         series=f"{body.package}/{body.device}",
@@ -250,7 +278,8 @@ def open_grant(
         package=body.package,
         issuer=body.issuer,
         uses_left=left,
-        seconds_left=(clock.from_text(body.terms.not_after) - now).total_seconds(),
+        seconds_left=(ends_at - now).total_seconds(),
+        ends_at=ends_at,
     )
 
 
@@ -293,10 +322,16 @@ def _take_apart(payload: bytes) -> _Grant:
     return _Grant(body=body, words=words, sealed=sealed)
 
 
-def _unseal(found: _Grant, device: DeviceKey) -> Identity:
+def _unseal(found: _Grant, device: DeviceKey, code: SecretText | None) -> Identity:
+    info = _info(found.words)
     try:
-        secret = device.decrypt(found.sealed, _info(found.words)).decode("ascii")
-        return envelope.identity_from_secret(SecretText(secret))
+        secret = device.decrypt(found.sealed, info)
+        if found.body.terms.spare is not None:
+            if code is None:
+                msg = f"The grant {found.body.grant} is for a spare, not activated yet."
+                raise GrantSealedError(msg)
+            secret = spare.open_closed(secret, code, info)
+        return envelope.identity_from_secret(SecretText(secret.decode("ascii")))
     except (EnvelopeClosedError, RecipientInvalidError, UnicodeDecodeError) as error:
         msg = f"The key in the grant {found.body.grant} does not fit its terms."
         raise GrantTamperedError(msg) from error
@@ -309,6 +344,22 @@ def _check_dates(body: GrantBody, now: datetime) -> None:
     if now >= clock.from_text(body.terms.not_after):
         msg = f"The grant {body.grant} expired at {body.terms.not_after}."
         raise GrantExpiredError(msg)
+
+
+def _end(body: GrantBody, now: datetime, seen: Freshness) -> datetime:
+    """Return when it is refused here; a spare's time runs from its first opening."""
+    not_after = clock.from_text(body.terms.not_after)
+    if body.terms.spare is None:
+        return not_after
+    began = seen.begin_grant(body.grant, now)
+    ends_at = min(not_after, began + timedelta(seconds=body.terms.spare.run_s))
+    if now >= ends_at:
+        msg = (
+            f"The spare's grant {body.grant} was activated at {clock.to_text(began)} "
+            f"and ended at {clock.to_text(ends_at)}."
+        )
+        raise GrantExpiredError(msg)
+    return ends_at
 
 
 def _info(words: dict[str, Json]) -> bytes:

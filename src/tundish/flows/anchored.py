@@ -1,0 +1,121 @@
+"""What was seen, held against the ledger: an old copy put back is noticed.
+
+The record of times and uses is a file, and a file can be put back. Each use is in the
+ledger too, which is signed and only grows; so the record may be ahead of the ledger,
+never behind it. Whoever puts back both as of the same moment is not noticed here: a
+checkpoint kept elsewhere shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from tundish.kernel import clock
+from tundish.kernel.digest import Digest
+from tundish.ledger.record import Entry
+from tundish.seal.errors import FreshnessRolledBackError
+from tundish.seal.freshness import FileFreshness
+
+USED, CORRECTED = "grant-used", "time-corrected"
+
+Newest = Callable[[Sequence[str], Mapping[str, JsonValue]], Entry | None]
+"""Gives the newest entry of some acts whose detail has these items."""
+Keep = Callable[[str, Mapping[str, JsonValue]], None]
+"""Writes an act with its detail."""
+
+
+class AnchoredFreshness:
+    """Remembers in a file and holds it against the ledger.
+
+    Args:
+        path: The file.
+        newest: Asks the ledger.
+        keep: Writes into the ledger.
+    """
+
+    def __init__(self, path: Path, newest: Newest, keep: Keep) -> None:
+        self._path = path
+        self._file = FileFreshness(path)
+        self._newest = newest
+        self._keep = keep
+
+    def see_time(self, now: datetime) -> None:
+        """Remember the time; see ``Freshness``."""
+        self._check_time()
+        self._file.see_time(now)
+
+    def see_witness(self, moment: datetime) -> None:
+        """Remember a signed time; see ``Freshness``."""
+        self._check_time()
+        self._file.see_witness(moment)
+
+    def correct(self, name: str, moment: datetime) -> None:
+        """Take a signed correction of the time, once.
+
+        Raises:
+            TimeNoteUsedError: if it was used here before.
+            FreshnessRolledBackError: if the ledger knows it and the record does not.
+        """
+        used = self._newest([CORRECTED], {"note": name}) is not None
+        if used and name not in self._file.seen().corrections:
+            raise _behind(self._path, f"the correction {name}")
+        self._file.correct(name, moment)
+        self._keep(CORRECTED, {"note": name, "time": clock.to_text(moment)})
+
+    def see_package(self, product: str, version: int, package: Digest) -> None:
+        """Remember a package; see ``Freshness``."""
+        self._file.see_package(product, version, package)
+
+    def begin_grant(self, grant: str, now: datetime) -> datetime:
+        """Remember a beginning; see ``Freshness``."""
+        self._check_grant(grant)
+        return self._file.begin_grant(grant, now)
+
+    def use_grant(
+        self, grant: str, *, series: str, version: int, uses: int | None
+    ) -> int | None:
+        """Count a use in the file, then in the ledger; see ``Freshness``."""
+        self._check_grant(grant)
+        left = self._file.use_grant(grant, series=series, version=version, uses=uses)
+        seen = self._file.seen()
+        self._keep(
+            USED,
+            {
+                "grant": grant,
+                "spent": seen.uses[grant],
+                "began": seen.began.get(grant),
+                "time": seen.time,
+            },
+        )
+        return left
+
+    def _check_time(self) -> None:
+        newest = self._newest([USED, CORRECTED], {})
+        if newest is None:
+            return
+        kept, seen = newest.detail.get("time"), self._file.seen().time
+        if isinstance(kept, str) and _earlier(seen, kept):
+            raise _behind(self._path, f"the time {kept}")
+
+    def _check_grant(self, grant: str) -> None:
+        entry = self._newest([USED], {"grant": grant})
+        if entry is None:
+            return
+        seen, spent = self._file.seen(), entry.detail.get("spent")
+        if isinstance(spent, int) and seen.uses.get(grant, 0) < spent:
+            raise _behind(self._path, f"{spent} uses of the grant {grant}")
+        if seen.began.get(grant) != entry.detail.get("began"):
+            raise _behind(self._path, f"another activation of the grant {grant}")
+
+
+def _earlier(seen: str | None, kept: str) -> bool:
+    return seen is None or clock.from_text(seen) < clock.from_text(kept)
+
+
+def _behind(path: Path, what: str) -> FreshnessRolledBackError:
+    msg = f"The ledger tells of {what}, and the record {path.name} does not."
+    return FreshnessRolledBackError(msg)

@@ -1,0 +1,247 @@
+"""Time, uses and spares across restarts: what a box remembers, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tundish.cli import main
+from tundish.flows import workspace as workspaces
+from tundish.flows.device import hear_time, say_time
+from tundish.flows.grant import GrantOrder, grant, grant_spare
+from tundish.flows.ledger import list_ledger
+from tundish.flows.open_package import activate, open_package
+from tundish.kernel.clock import ManualClock
+from tundish.seal.errors import (
+    ClockSetBackError,
+    FreshnessRolledBackError,
+    GrantExpiredError,
+    GrantSealedError,
+    GrantUsedUpError,
+    SignerUntrustedError,
+    SpareCodeError,
+    TimeNoteInvalidError,
+    TimeNoteUsedError,
+)
+
+DAY_S = 86_400.0
+
+
+def again(box: Any, days: float = 0.0) -> Any:
+    """Return the box after a restart, its clock moved."""
+    moved = box.clock.now() + timedelta(days=days)
+    return workspaces.Workspace(box.root, ManualClock(moved))
+
+
+def granted(desk: Any, box: Any, **terms: Any) -> Path:
+    wanted: dict[str, Any] = {"purpose": "p", "valid_s": 30 * DAY_S} | terms
+    order = GrantOrder(device=box.device_text, **wanted)
+    return Path(grant(desk.plant, desk.package, order, box.root / "a.grant").file)
+
+
+def memory(box: Any) -> Path:
+    return Path(box.root) / ".tundish" / "freshness.json"
+
+
+def test_a_clock_set_back_is_noticed_after_a_restart(desk: Any, tmp_path: Path) -> None:
+    box = desk.box(tmp_path / "box")
+    file = granted(desk, box)
+    with pytest.raises(GrantExpiredError):
+        open_package(again(box, 31), desk.package, file)
+    with pytest.raises(ClockSetBackError):
+        open_package(again(box, 1), desk.package, file)
+
+
+def test_a_signed_time_of_the_owner_is_a_witness(desk: Any, tmp_path: Path) -> None:
+    box = desk.box(tmp_path / "box")
+    file = granted(desk, box)
+    desk.clock.advance(20 * DAY_S)
+    say_time(desk.plant, tmp_path / "now.time")
+    assert hear_time(box, tmp_path / "now.time").corrects is None
+    with pytest.raises(ClockSetBackError):
+        open_package(again(box, 19), desk.package, file)
+    open_package(again(box, 20), desk.package, file)
+
+
+def test_an_older_signed_time_changes_nothing(desk: Any, tmp_path: Path) -> None:
+    box = desk.box(tmp_path / "box")
+    file = granted(desk, box)
+    say_time(desk.plant, tmp_path / "then.time")
+    open_package(again(box, 5), desk.package, file)
+    hear_time(again(box, 5), tmp_path / "then.time")
+    with pytest.raises(ClockSetBackError):
+        open_package(again(box, 4), desk.package, file)
+
+
+def test_a_changed_or_foreign_signed_time_is_refused(desk: Any, tmp_path: Path) -> None:
+    box, other = desk.box(tmp_path / "box"), desk.box(tmp_path / "other")
+    path = tmp_path / "a.time"
+    say_time(other, path)
+    with pytest.raises(SignerUntrustedError):
+        hear_time(box, path)
+    say_time(desk.plant, path, other.device_text)
+    with pytest.raises(TimeNoteInvalidError, match="another device"):
+        hear_time(box, path)
+    say_time(desk.plant, path)
+    whole = path.read_bytes()
+    for at in range(0, len(whole), 7):
+        changed = bytearray(whole)
+        changed[at] ^= 1
+        path.write_bytes(bytes(changed))
+        with pytest.raises((TimeNoteInvalidError, SignerUntrustedError)):
+            hear_time(box, path)
+
+
+def test_a_clock_that_was_in_the_future_is_corrected_once(
+    desk: Any, tmp_path: Path
+) -> None:
+    box = desk.box(tmp_path / "box")
+    file = granted(desk, box)
+    with pytest.raises(GrantExpiredError):
+        open_package(again(box, 3000), desk.package, file)
+    with pytest.raises(ClockSetBackError):
+        open_package(again(box), desk.package, file)
+    say_time(desk.plant, tmp_path / "right.time", box.device_text)
+    hear_time(box, tmp_path / "right.time")
+    open_package(again(box), desk.package, file)
+    with pytest.raises(GrantExpiredError):
+        open_package(again(box, 31), desk.package, file)
+    with pytest.raises(TimeNoteUsedError):
+        hear_time(box, tmp_path / "right.time")
+
+
+def test_uses_survive_a_restart(desk: Any, tmp_path: Path) -> None:
+    box = desk.box(tmp_path / "box")
+    file = granted(desk, box, uses=2)
+    for _ in range(2):
+        open_package(again(box), desk.package, file)
+    with pytest.raises(GrantUsedUpError):
+        open_package(again(box), desk.package, file)
+
+
+@pytest.mark.parametrize("how", ["older copy", "deleted", "edited"])
+def test_a_record_put_back_is_noticed_by_the_ledger(
+    desk: Any, tmp_path: Path, how: str
+) -> None:
+    box = desk.box(tmp_path / "box")
+    file = granted(desk, box, uses=3)
+    open_package(box, desk.package, file)
+    old = memory(box).read_bytes()
+    open_package(again(box), desk.package, file)
+    if how == "older copy":
+        memory(box).write_bytes(old)
+    elif how == "deleted":
+        memory(box).unlink()
+    else:
+        plain = json.loads(memory(box).read_text())
+        plain["uses"] = dict.fromkeys(plain["uses"], 0)
+        text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
+        memory(box).write_text(text)
+    with pytest.raises(FreshnessRolledBackError):
+        open_package(again(box), desk.package, file)
+    refused = [e.code for _, e in list_ledger(box) if e.outcome == "refused"]
+    assert refused == ["freshness-rolled-back"]
+
+
+def test_a_time_put_back_is_noticed_by_the_ledger(desk: Any, tmp_path: Path) -> None:
+    box = desk.box(tmp_path / "box")
+    file = granted(desk, box)
+    open_package(box, desk.package, file)
+    old = memory(box).read_bytes()
+    open_package(again(box, 20), desk.package, file)
+    memory(box).write_bytes(old)
+    with pytest.raises(FreshnessRolledBackError, match="the time"):
+        open_package(again(box, 1), desk.package, file)
+
+
+def test_a_record_and_a_ledger_put_back_together_are_not_noticed(
+    desk: Any, tmp_path: Path
+) -> None:
+    """The limit, said frankly: so that nobody believes more than holds."""
+    box = desk.box(tmp_path / "box")
+    file = granted(desk, box, uses=1)
+    inner = memory(box).parent
+    kept = {path: path.read_bytes() for path in inner.glob("*.*") if path.is_file()}
+    open_package(box, desk.package, file)
+    for path in inner.glob("*.*"):
+        if path.is_file():
+            path.unlink()
+    for path, data in kept.items():
+        path.write_bytes(data)
+    assert open_package(again(box), desk.package, file).grant is not None
+
+
+def test_a_spare_takes_over_at_night_and_the_ledger_tells(
+    desk: Any, tmp_path: Path
+) -> None:
+    box = desk.box(tmp_path / "box")
+    order = GrantOrder(
+        device=box.device_text,
+        purpose="spare of line 3",
+        valid_s=365 * DAY_S,
+        spare_s=7 * 86_400,
+    )
+    made = grant_spare(desk.plant, desk.package, order, tmp_path / "spare.grant")
+    file, code = Path(made.report.file), made.code.reveal()
+    with pytest.raises(GrantSealedError):
+        open_package(box, desk.package, file)
+    with pytest.raises(SpareCodeError):
+        activate(box, desk.package, file, "0" * 25)
+    night = again(box, 100)
+    activate(night, desk.package, file, code)
+    assert open_package(again(night, 6), desk.package, file).grant is not None
+    with pytest.raises(GrantExpiredError):
+        open_package(again(night, 7), desk.package, file)
+    acts = [entry.act for _, entry in list_ledger(box)]
+    assert acts.count("spare-code-used") == 2
+    assert acts.count("spare-activated") == 1
+    for path in box.root.rglob("*"):
+        if path.is_file():
+            assert code.encode() not in path.read_bytes()
+    for path in desk.plant.root.rglob("*"):
+        if path.is_file():
+            assert code.encode() not in path.read_bytes()
+
+
+def test_an_activation_cannot_be_begun_anew(desk: Any, tmp_path: Path) -> None:
+    box = desk.box(tmp_path / "box")
+    order = GrantOrder(
+        device=box.device_text, purpose="p", valid_s=365 * DAY_S, spare_s=86_400
+    )
+    made = grant_spare(desk.plant, desk.package, order, tmp_path / "spare.grant")
+    file, code = Path(made.report.file), made.code.reveal()
+    activate(box, desk.package, file, code)
+    memory(box).unlink()
+    with pytest.raises(FreshnessRolledBackError):
+        activate(again(box, 50), desk.package, file, code)
+
+
+def test_the_commands_of_time_and_spares(
+    desk: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    box, plant, package = str(tmp_path / "b"), str(desk.plant.root), str(desk.package)
+    note, file = str(tmp_path / "n.time"), str(tmp_path / "s.grant")
+    assert main.status(["device", "init", box]) == 0
+    (tmp_path / "owner.pub").write_bytes(desk.plant.public_pem)
+    assert main.status(["trust", str(tmp_path / "owner.pub"), "-w", box]) == 0
+    line = workspaces.find(Path(box)).device_text
+    capsys.readouterr()
+    words = ["grant", package, "--device", line, "--spare-days", "7", "--to", file]
+    assert main.status([*words, "--json", "-w", plant]) == 0
+    code = json.loads(capsys.readouterr().out)["code"]
+    for words in (
+        ["ledger", "time", "--to", note, "-w", plant],
+        ["device", "time", note, "-w", box],
+        ["device", "activate", package, file, "--code", code, "-w", box],
+        ["ledger", "time", "--correct", line, "--to", note, "-w", plant],
+        ["device", "time", note, "-w", box],
+    ):
+        assert main.status(words) == 0, words
+    said = capsys.readouterr().out
+    assert "Activated" in said
+    assert "corrected to" in said
+    assert code not in said
