@@ -26,7 +26,7 @@ from tundish.data.readers.confine import Limits, read_alone
 from tundish.data.table import Table
 from tundish.kernel.errors import InternalError, TundishError
 
-SECONDS = 20
+SECONDS = 60
 MEMORY = 4 * 1024**3
 ROOT = Path(__file__).parents[2]
 
