@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tundish.cli import show
+from tundish.cli.exits import NOT_GOOD_ENOUGH
 from tundish.cli.options import AsJson, In, open_workspace
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ STYLES = {
     "link-lost": show.POOR,
     "dropped": show.POOR,
     "sink-refused": show.POOR,
+    "grant": show.WARN,
+    "grant-over": show.POOR,
 }
 
 
@@ -39,7 +42,9 @@ def run_command(
     """Run a line until Ctrl-C; starts, states, gaps and the end are in the ledger.
 
     The line writes its own estimate and state only. Ctrl-C is a clean stop: what was
-    acknowledged is on disk, and the next start goes on there.
+    acknowledged is on disk, and the next start goes on there. When the grant ends, the
+    line stops at the next safe point of its file, at the latest when the grant's grace
+    is over, and ends with 1. A renewal is put in the place of the grant's file.
     """
     from tundish.flows.line import LineOptions, run_line, summarise
 
@@ -47,8 +52,10 @@ def run_command(
     report = run_line(open_workspace(workspace), line, options)
     if json:
         show.as_json(summarise(report))
-        return
-    show.line(report.one_line(), "bold")
+    else:
+        show.line(report.one_line(), "bold")
+    if report.ended == "grant":
+        raise typer.Exit(NOT_GOOD_ENOUGH)
 
 
 @group.command()

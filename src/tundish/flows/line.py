@@ -11,8 +11,9 @@ from typing import cast
 from pydantic import JsonValue
 
 from tundish.flows.open_package import OpenModel, open_package
+from tundish.flows.permit import GrantPermit
 from tundish.flows.workspace import Workspace
-from tundish.kernel.clock import Clock
+from tundish.kernel.clock import Clock, to_text
 from tundish.kernel.records import Record
 from tundish.line.engine import LineEngine, run_to_end
 from tundish.line.events import Event, Listener, unheard
@@ -29,6 +30,8 @@ KEPT = {
     "link-lost": "line-link-lost",
     "link-restored": "line-link-restored",
     "sink-refused": "line-sink-refused",
+    "grant": "line-grant",
+    "grant-over": "line-grant-over",
     "stopped": "line-stopped",
 }
 
@@ -47,6 +50,8 @@ class LineSummary(Record):
     gaps: tuple[str, ...]
     states: tuple[str, ...]
     latency_ms: dict[str, float]
+    grant_until: str
+    grant_notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +79,8 @@ def run_line(
     """Open the package of a line file and run the line until it is stopped.
 
     Starts, states, gaps, lost links and the end are in the workspace's ledger.
-    Ctrl-C is a clean stop: what was acknowledged is on disk, and the report says
+    The line stops at a safe point when its grant ends, and takes a renewal that is put
+    in the place of its grant. Ctrl-C is a clean stop: what was acknowledged is on disk, and the report says
     how far the line came.
 
     Raises:
@@ -84,13 +90,8 @@ def run_line(
     """
     chosen = options or LineOptions()
     line = read_line_file(path)
-    model = open_package(
-        workspace,
-        path.parent / line.package,
-        path.parent / line.grant if line.grant else None,
-    )
-    if model.warning:
-        chosen.on_event(_warning(workspace, model))
+    grant = path.parent / line.grant if line.grant else None
+    model = open_package(workspace, path.parent / line.package, grant)
     with open_buffer(line, model.scenario, path.parent) as buffer:
         engine = LineEngine(
             LineParts(
@@ -100,6 +101,9 @@ def run_line(
                 sources=open_sources(line, model.scenario),
                 sinks=open_sinks(line, model.scenario),
                 buffer=buffer,
+                permit=GrantPermit(
+                    workspace, model, grant, safe_points=line.safe_points
+                ),
             ),
             options=EngineOptions(
                 mode=line.mode, until=chosen.until, backfill_max_s=line.backfill_max_s
@@ -125,6 +129,8 @@ def summarise(report: LineReport) -> LineSummary:
         gaps=tuple(f"{gap.signal}: {gap.reason}" for gap in report.gaps),
         states=tuple(f"{change.state}: {change.reason}" for change in report.states),
         latency_ms=report.latency_ms,
+        grant_until=to_text(report.grant_until) if report.grant_until else "",
+        grant_notes=report.grant_notes,
     )
 
 
@@ -144,7 +150,3 @@ def _keeper(
         listener(event)
 
     return heard
-
-
-def _warning(workspace: Workspace, model: OpenModel) -> Event:
-    return Event(at=workspace.clock.now(), kind="progress", text=model.warning)

@@ -47,15 +47,20 @@ class OpenModel:
     @property
     def warning(self) -> str:
         """A sentence if the grant runs out within 30 days, else nothing."""
-        if self.grant is None:
-            return ""
-        days_left = self.grant.seconds_left / DAY_S
-        near = next((days for days in WARN_DAYS if days_left <= days), None)
-        if near is None:
-            return ""
-        return (
-            f"The grant runs out in {days_left:.1f} days; ask its owner for a renewal."
-        )
+        return warning_of(self.grant.seconds_left) if self.grant else ""
+
+
+def warning_level(seconds_left: float) -> int | None:
+    """Return the smallest of 7, 14 and 30 days that the rest lies within, if any."""
+    return next((days for days in WARN_DAYS if seconds_left <= days * DAY_S), None)
+
+
+def warning_of(seconds_left: float) -> str:
+    """Return a sentence if a grant runs out within 30 days, else nothing."""
+    if warning_level(seconds_left) is None:
+        return ""
+    days_left = max(0.0, seconds_left) / DAY_S
+    return f"The grant runs out in {days_left:.1f} days; ask its owner for a renewal."
 
 
 class Score(Record):

@@ -28,10 +28,12 @@ from tundish.line.samples import Arrival, Gap, LinkChange, Sample, from_us, to_u
 from tundish.line.sources.protocol import Source
 from tundish.line.state import Moment, TagState, line_state
 from tundish.line.tags import Tags
+from tundish.line.term import Term
 
 _LATENCIES = 65_536
 _STATES = 10_000
 _STEPS = 8
+_NOTES = 100
 
 
 def run_to_end(engine: LineEngine) -> LineReport:
@@ -99,6 +101,10 @@ class LineEngine:
         self._started = self._clock.now()
         self._finished = self._started
         self._progress_s = 0.0
+        self._term: Term | None = None
+        self._term_s = float("-inf")
+        self._notes: deque[str] = deque(maxlen=_NOTES)
+        self._over = False
 
     async def run(self, stop: asyncio.Event | None = None) -> LineReport:
         """Run until ``stop`` is set or ``until`` is reached.
@@ -120,6 +126,7 @@ class LineEngine:
                     if signal in known:
                         self._filler.want(source, signal, known[signal])
             self._tell("started", f"line started in mode {self._options.mode}")
+            self._check_term()
             tasks = self._start()
             self._ended = await self._until_done(stop, tasks)
             await self._drain()
@@ -151,6 +158,8 @@ class LineEngine:
             table=reports.table(rows[-self._options.report_rows :]),
             truncated=len(rows) > self._options.report_rows,
             latency_ms=reports.latency(self._latencies),
+            grant_until=self._term.stops_at if self._term else None,
+            grant_notes=tuple(self._notes),
         )
 
     def filled(self, signal: str, taken: Taken) -> None:
@@ -213,6 +222,8 @@ class LineEngine:
                 task.result()
         if self._error:
             raise self._error
+        if self._over:
+            return "grant"
         return "until" if self._done.is_set() else "stopped"
 
     async def _drain(self) -> None:
@@ -281,7 +292,7 @@ class LineEngine:
 
     def _advance(self) -> list[Estimate]:
         answered: list[Estimate] = []
-        for _ in range(_STEPS):
+        for _ in range(0 if self._over else _STEPS):
             estimates = self._pipeline.step(
                 until_us=self._filler.hold_us(), waited_until_us=self._waited_us
             )
@@ -300,6 +311,7 @@ class LineEngine:
 
     async def _watch(self) -> None:
         while True:
+            self._check_term()
             self._be_patient()
             self._advance()
             self._look()
@@ -323,8 +335,40 @@ class LineEngine:
             self._waited_us = self._blocked[1]
             self._blocked = None
 
+    def _check_term(self) -> None:
+        """Ask the permit; stop at the moment that it says."""
+        now_s = self._wall.monotonic_s()
+        due = now_s - self._term_s >= self._options.term_s
+        if self._parts.permit is None or self._over or not due:
+            return
+        self._term_s = now_s
+        self._term = term = self._parts.permit.look()
+        if term.note:
+            self._notes.append(term.note)
+            until = to_text(term.stops_at)
+            self._tell("grant", term.note, {"stops_at": until})
+        if term.over:
+            self._end_term(term)
+
+    def _end_term(self, term: Term) -> None:
+        """Answer no more; the sinks learn that nobody knows any longer."""
+        self._over = True
+        now, reason = self._clock.now(), f"{term.reason}; the line has stopped"
+        state = TagState(signal="*", state="stale", reason=reason)
+        self._state = state
+        self._states.append(
+            StateChange(at=now, state=state.state, signal=state.signal, reason=reason)
+        )
+        for delivery in self._deliveries:
+            delivery.state(state, to_us(now))
+        detail: dict[str, Json] = {"ends_at": to_text(term.ends_at)}
+        self._tell("grant-over", reason, detail)
+        self._done.set()
+
     def _look(self) -> None:
         """Judge the line's state; tell of a change."""
+        if self._over:
+            return
         now = self._clock.now()
         moment = Moment(at_us=to_us(now), monotonic_s=self._clock.monotonic_s())
         tags = self._tags.states(moment)

@@ -22,6 +22,8 @@ Kind = Literal[
     "sink-lost",
     "sink-restored",
     "sink-refused",
+    "grant",
+    "grant-over",
     "stopped",
 ]
 

@@ -16,6 +16,7 @@ from tundish.line.guard import Mode
 
 OptionValue = bool | int | float | str
 Endpoint = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 
 _BYTES_PER_ROW = 80
 _BYTES_PER_VALUE = 8
@@ -96,7 +97,10 @@ class LineFile(Record):
 
     Attributes:
         package: Folder or file of the sealed package; relative to the line file.
-        grant: File of the grant, if the package is encrypted.
+        grant: File of the grant, if the package is encrypted; a renewal is put in
+            its place while the line runs.
+        safe_points: Times of day (``HH:MM``, UTC) at which the line may be stopped
+            because a grant has ended; none: at any moment.
         mode: ``shadow`` writes its own estimate and state only; so does ``advise``,
             and there people are told to look at it; ``control`` is refused.
     """
@@ -111,6 +115,7 @@ class LineFile(Record):
     mode: Mode = "shadow"
     buffer: BufferSpec
     backfill_max_s: Annotated[float, Field(gt=0)] = 7 * 86_400.0
+    safe_points: tuple[TimeOfDay, ...] = ()
 
     @model_validator(mode="after")
     def _unique(self) -> Self:

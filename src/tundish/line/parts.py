@@ -12,6 +12,7 @@ from tundish.line.guard import Mode
 from tundish.line.pipeline import Scorer
 from tundish.line.sinks.protocol import Sink
 from tundish.line.sources.protocol import Source
+from tundish.line.term import Permit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,7 @@ class LineParts:
         sources: Together they give every signal of the contract once.
         sinks: Where answers go; may be none.
         buffer: Open; the engine uses it alone and does not close it.
+        permit: Says until when the line may answer; None: without end.
     """
 
     scenario: Scenario
@@ -33,6 +35,7 @@ class LineParts:
     sources: tuple[Source, ...]
     sinks: tuple[Sink, ...] = ()
     buffer: LineBuffer
+    permit: Permit | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +57,7 @@ class EngineOptions:
         max_ahead_s: A sample whose source time is further in the future than this
             (on the line's clock) is not kept: it would make all later ones late.
         drain_s: Longest wait for the sinks at the end.
+        term_s: Seconds of the wall clock between two looks at the permit.
         report_rows: Most answers in the report.
         sink_pauses_s: First and longest pause before a lost sink is tried again.
     """
@@ -67,5 +71,6 @@ class EngineOptions:
     backfill_max_s: float = 7 * 86_400.0
     max_ahead_s: float = 86_400.0
     drain_s: float = 2.0
+    term_s: float = 1.0
     report_rows: int = 100_000
     sink_pauses_s: tuple[float, float] = (0.25, 5.0)

@@ -17,7 +17,7 @@ from tundish.line.pipeline import Counts
 from tundish.line.samples import Gap, to_times
 from tundish.line.state import State
 
-Ended = Literal["until", "stopped", "interrupted", "failed"]
+Ended = Literal["until", "stopped", "interrupted", "grant", "failed"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +58,8 @@ class LineReport:
 
     Attributes:
         ended: ``until``: the last source time asked for was reached; ``stopped``:
-            somebody set the stop; ``interrupted``: Ctrl-C or cancelled; ``failed``:
-            an error ended it.
+            somebody set the stop; ``interrupted``: Ctrl-C or cancelled; ``grant``:
+            the grant ended; ``failed``: an error ended it.
         received: New samples taken live; ``backfilled``: taken from history.
         duplicates: Notifications of a sample that was there already; ignored.
         out_of_order: Samples that came after a newer one and were put in place.
@@ -74,6 +74,8 @@ class LineReport:
         states: The line's state over time; first entry at the start.
         table: The newest answers in the buffer (``truncated``: there are more).
         latency_ms: From receipt to answer on disk, live samples: p50, p99, n.
+        grant_until: When the line stops for the end of its grant, as last seen.
+        grant_notes: What was told of the grant: warnings, renewals, refusals.
     """
 
     mode: Mode
@@ -98,6 +100,8 @@ class LineReport:
     table: EstimateTable
     truncated: bool
     latency_ms: dict[str, float]
+    grant_until: datetime | None = None
+    grant_notes: tuple[str, ...] = ()
 
     def one_line(self) -> str:
         """Return how far the line came, in one sentence."""

@@ -1,0 +1,228 @@
+"""A grant on a running line: warned, renewed, ended; the model is sent once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tundish.flows.grant import GrantOrder, grant
+from tundish.flows.ledger import list_ledger
+from tundish.flows.line import LineOptions, run_line, summarise
+from tundish.flows.open_package import open_package
+from tundish.flows.permit import GrantPermit
+from tundish.flows.workspace import Workspace
+from tundish.kernel import canonical
+from tundish.kernel.clock import ManualClock
+from tundish.line.events import Event
+from tundish.line.recording import Recording, Track
+from tundish.line.rehearsal import ReplayProcess
+from tundish.line.samples import to_us
+from tundish.seal.errors import ClockSetBackError
+
+DAY_S = 86_400.0
+
+
+class Line:
+    """A box with an open model and the permit of its grant."""
+
+    def __init__(self, desk: Any, root: Path, **permit: Any) -> None:
+        self.desk = desk
+        self.box: Workspace = desk.box(root)
+        self.clock: ManualClock = self.box.clock
+        self.file = root / "model.grant"
+        grace_s = permit.pop("grace_s", 0)
+        self.renew(days=40, grace_s=grace_s)
+        model = open_package(self.box, desk.package, self.file)
+        self.permit = GrantPermit(self.box, model, self.file, **permit)
+
+    def renew(self, days: float, **terms: Any) -> None:
+        order = GrantOrder(
+            device=self.box.device_text, purpose="p", valid_s=days * DAY_S, **terms
+        )
+        grant(self.desk.plant, self.desk.package, order, self.file)
+
+    def after(self, days: float) -> Any:
+        self.clock.advance(days * DAY_S)
+        self.desk.clock.advance(days * DAY_S)
+        return self.permit.look()
+
+
+def test_it_warns_once_at_30_14_and_7_days(desk: Any, tmp_path: Path) -> None:
+    line = Line(desk, tmp_path / "box")
+    told = [line.after(0.5).note for _ in range(79)]
+    days = [at for at, note in enumerate(told, start=1) if note]
+    assert days == [20, 52, 66]
+    assert "runs out in 30.0 days" in told[19]
+    assert not any(line.permit.look().over for _ in range(3))
+    assert line.after(0.5).over
+
+
+def test_the_end_comes_at_a_safe_point_within_the_signed_grace(
+    desk: Any, tmp_path: Path
+) -> None:
+    """The desk opens at 08:00, so the grant ends at 08:00; the shift ends at 14:00."""
+    line = Line(desk, tmp_path / "a", grace_s=86_400, safe_points=["14:00"])
+    assert not line.after(40).over
+    assert not line.after(5.9 / 24).over
+    assert line.after(0.1 / 24).over
+    short = Line(desk, tmp_path / "b", grace_s=3600, safe_points=["20:00"])
+    assert not short.after(40).over
+    assert short.after(1 / 24).over
+
+
+def test_a_renewal_counts_and_a_wrong_one_does_not(desk: Any, tmp_path: Path) -> None:
+    line = Line(desk, tmp_path / "box")
+    whole = line.file.read_bytes()
+    line.after(35)
+    line.file.write_bytes(whole[:-30])
+    assert "does not count: [grant-tampered]" in line.permit.look().note
+    line.renew(days=60)
+    found = line.permit.look()
+    assert found.note.startswith("The grant now ends at")
+    assert found.ends_at == line.clock.now() + timedelta(days=60)
+    line.file.write_bytes(whole)
+    assert "[grant-older]" in line.permit.look().note
+    assert not line.after(59).over
+    assert line.after(1).over
+    acts = [(e.act, e.code) for _, e in list_ledger(line.box) if "renewed" in e.act]
+    assert acts == [
+        ("grant-renewed", "grant-tampered"),
+        ("grant-renewed", ""),
+        ("grant-renewed", "grant-older"),
+    ]
+
+
+def test_the_same_file_written_again_is_no_use(desk: Any, tmp_path: Path) -> None:
+    line = Line(desk, tmp_path / "box")
+    before = line.box.freshness()._file.seen().uses
+    line.file.write_bytes(line.file.read_bytes())
+    line.permit.look()
+    assert line.box.freshness()._file.seen().uses == before
+
+
+def test_a_clock_set_back_while_it_runs_does_not_move_the_end(
+    desk: Any, tmp_path: Path
+) -> None:
+    line = Line(desk, tmp_path / "box")
+    line.after(39)
+    set_back = line.after(-20)
+    assert "The clock was set back" in set_back.note
+    assert not line.permit.look().note
+    assert not set_back.over
+    assert line.after(21).over
+    line.clock.advance(-10 * DAY_S)
+    with pytest.raises(ClockSetBackError):
+        open_package(line.box, desk.package, line.file)
+
+
+def test_a_withdrawal_ends_the_line_at_its_safe_point(
+    desk: Any, tmp_path: Path
+) -> None:
+    gone: list[datetime] = []
+    line = Line(
+        desk,
+        tmp_path / "box",
+        grace_s=86_400,
+        safe_points=["14:00"],
+        revoked=lambda _model, _grant: gone[0] if gone else None,
+    )
+    assert not line.after(1).over
+    gone.append(line.clock.now())
+    found = line.permit.look()
+    assert not found.over
+    assert "withdrawn" in found.reason
+    assert line.after(6 / 24).over
+
+
+@pytest.mark.integration
+@pytest.mark.slow
+def test_a_renewal_reaches_a_running_line_without_the_model(
+    desk: Any, tmp_path: Path
+) -> None:
+    """End to end over OPC UA; the package is deleted once the line runs."""
+    line = Line(desk, tmp_path / "box")
+    desk.package.rename(tmp_path / "box" / "model.tar")
+    package = tmp_path / "box" / "model.tar"
+    start_us = to_us(datetime.fromisoformat("2026-01-01T00:00:00+00:00"))
+    at_us = start_us + np.arange(4000) * 10_000_000
+    values = np.sin(np.arange(4000.0))[:, None]
+    recording = Recording(tracks={"level": Track(at_us=at_us, values=values)})
+    heard: list[Event] = []
+    counts: list[int] = []
+    steps: list[Callable[[], object]] = [
+        lambda: line.clock.advance(35 * DAY_S),
+        lambda: _renew(line, package),
+        lambda: line.clock.advance(20 * DAY_S),
+        lambda: line.clock.advance(40 * DAY_S),
+    ]
+
+    with ReplayProcess(recording, tmp_path, speed=100.0) as replay:
+        path = tmp_path / "box" / "a.line.yaml"
+        path.write_bytes(canonical.dumps(_line_file(replay)))
+
+        def listen(event: Event) -> None:
+            heard.append(event)
+            if event.kind == "started":
+                replay.begin()
+                package.rename(tmp_path / "away.tar")
+            found = event.detail.get("scored", 0)
+            if event.kind == "progress" and isinstance(found, int) and found and steps:
+                counts.append(found)
+                steps.pop(0)()
+
+        options = LineOptions(
+            clock=replay.clock, stale_grace_s=replay.stale_grace_s, on_event=listen
+        )
+        report = run_line(line.box, path, options)
+    assert report.ended == "grant"
+    assert counts == sorted(set(counts)), "it goes on between the steps"
+    assert report.scored >= counts[-1] > counts[0]
+    said = " ".join(report.grant_notes)
+    assert "runs out in 5.0 days" in said
+    assert "The grant now ends at" in said
+    assert "does not count" not in said
+    assert report.states[-1].state == "stale"
+    acts = [entry.act for _, entry in list_ledger(line.box)]
+    assert acts.count("grant-renewed") == 1
+    assert acts.count("line-grant-over") == 1
+    assert "line-grant" in acts
+    assert summarise(report).grant_until.startswith("2026-06-04")
+
+
+def _renew(line: Line, package: Path) -> None:
+    """Issue the renewal at the owner's desk, who still has the package."""
+    line.desk.clock.advance(35 * DAY_S)
+    away = package.parent.parent / "away.tar"
+    order = GrantOrder(device=line.box.device_text, purpose="p", valid_s=60 * DAY_S)
+    grant(line.desk.plant, away, order, line.file)
+
+
+def _line_file(replay: ReplayProcess) -> dict[str, canonical.Json]:
+    nodes: dict[str, canonical.Json] = {
+        name: str(node) for name, node in replay.source_nodes(["level"]).items()
+    }
+    answers: dict[str, canonical.Json] = dict(
+        replay.sink_nodes("estimate", "state", "state_reason")
+    )
+    return {
+        "format": "tundish.line",
+        "version": 1,
+        "name": "renewed",
+        "package": "model.tar",
+        "grant": "model.grant",
+        "buffer": {"path": "buffer.db", "durability": "process"},
+        "sources": [
+            {
+                "kind": "opcua",
+                "endpoint": replay.endpoint,
+                "nodes": nodes,
+                "options": {"publishing_ms": 10},
+            }
+        ],
+        "sinks": [{"kind": "opcua", "endpoint": replay.endpoint, "nodes": answers}],
+    }
