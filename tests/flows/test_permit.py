@@ -182,6 +182,7 @@ def test_a_renewal_reaches_a_running_line_without_the_model(
     assert report.ended == "grant"
     assert counts == sorted(set(counts)), "it goes on between the steps"
     assert report.scored >= counts[-1] > counts[0]
+    assert summarise(report).budget["asked"] == report.scored
     said = " ".join(report.grant_notes)
     assert "runs out in 5.0 days" in said
     assert "The grant now ends at" in said

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 from pydantic import JsonValue
 
 from tundish.flows.open_package import OpenModel, open_package
@@ -15,6 +16,7 @@ from tundish.flows.permit import GrantPermit
 from tundish.flows.workspace import Workspace
 from tundish.kernel.clock import Clock, to_text
 from tundish.kernel.records import Record
+from tundish.line.budget import Budget
 from tundish.line.engine import LineEngine, run_to_end
 from tundish.line.events import Event, Listener, unheard
 from tundish.line.linefile import LineFile, read_line_file
@@ -50,6 +52,7 @@ class LineSummary(Record):
     gaps: tuple[str, ...]
     states: tuple[str, ...]
     latency_ms: dict[str, float]
+    budget: dict[str, float]
     grant_until: str
     grant_notes: tuple[str, ...]
 
@@ -104,6 +107,7 @@ def run_line(
                 permit=GrantPermit(
                     workspace, model, grant, safe_points=line.safe_points
                 ),
+                budget=_budget(line, model),
             ),
             options=EngineOptions(
                 mode=line.mode, until=chosen.until, backfill_max_s=line.backfill_max_s
@@ -129,9 +133,30 @@ def summarise(report: LineReport) -> LineSummary:
         gaps=tuple(f"{gap.signal}: {gap.reason}" for gap in report.gaps),
         states=tuple(f"{change.state}: {change.reason}" for change in report.states),
         latency_ms=report.latency_ms,
+        budget=_budget_numbers(report),
         grant_until=to_text(report.grant_until) if report.grant_until else "",
         grant_notes=report.grant_notes,
     )
+
+
+def _budget(line: LineFile, model: OpenModel) -> Budget:
+    """Return the budget over the range of the training data, else the contract's."""
+    scenario = model.scenario
+    widths = [signal.channels for signal in scenario.signals]
+    low = np.repeat([signal.range[0] for signal in scenario.signals], widths)
+    high = np.repeat([signal.range[1] for signal in scenario.signals], widths)
+    known = model.package.envelope or {}
+    ends = [known.get("min"), known.get("max")]
+    if all(isinstance(end, list) and len(end) == len(low) for end in ends):
+        low, high = (np.asarray(end, np.float64) for end in ends)
+    period_s = min(signal.period_s for signal in scenario.signals)
+    step_us = int(1.5e6 * period_s * scenario.window.stride)
+    return Budget(line.budget, low, high, step_us)
+
+
+def _budget_numbers(report: LineReport) -> dict[str, float]:
+    found = asdict(report.budget) if report.budget else {}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _keeper(

@@ -84,6 +84,7 @@ class LineEngine:
             scorer=parts.scorer,
             model=parts.model,
             buffer=parts.buffer,
+            budget=parts.budget,
         )
         signals = [signal.name for signal in parts.scenario.signals]
         stale_after_s = parts.scenario.stale_after_s + self._options.stale_grace_s
@@ -160,6 +161,7 @@ class LineEngine:
             latency_ms=reports.latency(self._latencies),
             grant_until=self._term.stops_at if self._term else None,
             grant_notes=tuple(self._notes),
+            budget=self._parts.budget.report() if self._parts.budget else None,
         )
 
     def filled(self, signal: str, taken: Taken) -> None:

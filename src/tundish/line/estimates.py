@@ -20,6 +20,7 @@ Why = Literal[
     "outside-envelope",
     "outside-target-range",
     "not-finite",
+    "budget",
 ]
 
 

@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints, model_validator
 from tundish.catalog.documents import read_document
 from tundish.catalog.scenario import Label, Name, Scenario, Text
 from tundish.kernel.records import Record
+from tundish.line.budget import BudgetSpec
 from tundish.line.bufferfile import Durability
 from tundish.line.errors import LineFileInvalidError
 from tundish.line.guard import Mode
@@ -101,6 +102,7 @@ class LineFile(Record):
             its place while the line runs.
         safe_points: Times of day (``HH:MM``, UTC) at which the line may be stopped
             because a grant has ended; none: at any moment.
+        budget: What may be asked of the model; without limits it is only counted.
         mode: ``shadow`` writes its own estimate and state only; so does ``advise``,
             and there people are told to look at it; ``control`` is refused.
     """
@@ -116,6 +118,7 @@ class LineFile(Record):
     buffer: BufferSpec
     backfill_max_s: Annotated[float, Field(gt=0)] = 7 * 86_400.0
     safe_points: tuple[TimeOfDay, ...] = ()
+    budget: BudgetSpec = BudgetSpec()
 
     @model_validator(mode="after")
     def _unique(self) -> Self:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from tundish.catalog.scenario import Scenario
 from tundish.kernel.digest import Digest
+from tundish.line.budget import Budget
 from tundish.line.buffer import LineBuffer
 from tundish.line.guard import Mode
 from tundish.line.pipeline import Scorer
@@ -27,6 +28,7 @@ class LineParts:
         sinks: Where answers go; may be none.
         buffer: Open; the engine uses it alone and does not close it.
         permit: Says until when the line may answer; None: without end.
+        budget: Counts and limits what is asked of the model.
     """
 
     scenario: Scenario
@@ -36,6 +38,7 @@ class LineParts:
     sinks: tuple[Sink, ...] = ()
     buffer: LineBuffer
     permit: Permit | None = None
+    budget: Budget | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

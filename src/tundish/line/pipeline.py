@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tundish.catalog.scenario import Scenario
 from tundish.kernel.digest import Digest
 from tundish.line import guard
+from tundish.line.budget import DAY_US, Budget
 from tundish.line.buffer import LineBuffer, Settled
 from tundish.line.estimates import Estimate
 from tundish.line.guard import InputGate
@@ -26,6 +27,7 @@ from tundish.line.windows import Window, WindowCutter
 
 MAX_BATCH = 256
 _PAGE = 1000
+_MOST_A_DAY = 1_000_000
 _BEFORE_ALL = -(2**62)
 
 
@@ -78,10 +80,17 @@ class Pipeline:
         scorer: The model.
         model: Its digest, written into every answer.
         buffer: The line's buffer.
+        budget: Counts and limits what is asked of the model.
     """
 
     def __init__(
-        self, *, scenario: Scenario, scorer: Scorer, model: Digest, buffer: LineBuffer
+        self,
+        *,
+        scenario: Scenario,
+        scorer: Scorer,
+        model: Digest,
+        buffer: LineBuffer,
+        budget: Budget | None = None,
     ) -> None:
         self.scenario = scenario
         self.buffer = buffer
@@ -94,6 +103,7 @@ class Pipeline:
         self._gate = InputGate(scenario)
         self._scorer = scorer
         self._model = model
+        self._budget = budget
         self._reach_us = {
             signal.name: int(signal.period_s * MAX_PERIODS * 1e6)
             for signal in scenario.signals
@@ -110,6 +120,7 @@ class Pipeline:
         after_us = _BEFORE_ALL
         if settled:
             after_us = self.settled_us = settled.at_us
+            self._restore_budget(settled)
             self._restore_window(settled)
         known: dict[str, int] = {}
         for signal in self._reach_us:
@@ -236,6 +247,7 @@ class Pipeline:
         fit: list[int] = []
         for index, window in enumerate(due):
             refused = self._gate.refuse(window, self._model, digests[index])
+            refused = refused or self._over_budget(window, digests[index])
             if refused:
                 answers[index] = refused
             else:
@@ -244,22 +256,50 @@ class Pipeline:
             outputs = self._scorer.run(np.stack([due[index].values for index in fit]))
             self.counts.scored += len(fit)
             for place, index in enumerate(fit):
-                answers[index] = guard.answer(
+                answer = guard.answer(
                     self.scenario,
                     due[index],
                     guard.scalars(outputs, place),
                     self._model,
                     digests[index],
                 )
+                given = self._budget.given if self._budget else _unchanged
+                answers[index] = given(answer)
         found = [answers[index] for index in range(len(due))]
         self.counts.abstained.update(e.why for e in found if e.abstained)
         return found
+
+    def _over_budget(self, window: Window, input_digest: Digest) -> Estimate | None:
+        if self._budget is None:
+            return None
+        reason = self._budget.refuse(window.at_us)
+        if not reason:
+            self._budget.see(window.at_us, window.values[-1])
+            return None
+        return Estimate(
+            at_us=window.at_us,
+            quality="bad",
+            why="budget",
+            reason=reason,
+            model=self._model,
+            input=input_digest,
+        )
+
+    def _restore_budget(self, settled: Settled) -> None:
+        if self._budget is not None:
+            midnight_us = settled.at_us // DAY_US * DAY_US
+            answers = self.buffer.estimates_after(midnight_us - 1, limit=_MOST_A_DAY)
+            self._budget.restore(answers)
 
     def _keep_needed(self) -> None:
         first = self._cutter.first_us
         if first is not None:
             slowest = max(self._reach_us.values())
             self.buffer.keep_from(first - slowest)
+
+
+def _unchanged(answer: Estimate) -> Estimate:
+    return answer
 
 
 def _time(sample: Sample) -> int:

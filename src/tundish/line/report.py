@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tundish.kernel.clock import to_text
+from tundish.line.budget import BudgetReport
 from tundish.line.estimates import Estimate
 from tundish.line.guard import Mode
 from tundish.line.pipeline import Counts
@@ -76,6 +77,7 @@ class LineReport:
         latency_ms: From receipt to answer on disk, live samples: p50, p99, n.
         grant_until: When the line stops for the end of its grant, as last seen.
         grant_notes: What was told of the grant: warnings, renewals, refusals.
+        budget: What was asked of the model.
     """
 
     mode: Mode
@@ -102,6 +104,7 @@ class LineReport:
     latency_ms: dict[str, float]
     grant_until: datetime | None = None
     grant_notes: tuple[str, ...] = ()
+    budget: BudgetReport | None = None
 
     def one_line(self) -> str:
         """Return how far the line came, in one sentence."""

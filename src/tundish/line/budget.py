@@ -1,0 +1,159 @@
+"""How much a line asks of its model, and whether it asks as a plant does.
+
+A model can be copied by asking it often and everywhere. A plant asks at its own rate,
+stays in the part of the range where it runs, and moves steadily; whoever copies asks
+more, covers the range and jumps. So the answers of a day are counted and may be
+limited, and coverage and jumps stand in the report. Days are those of source time,
+which only goes forward here. Who asks is the line: it has no other users.
+
+Numbers may be rounded outwards (the interval grows, its promise holds). In a trial,
+rounding did not keep a copy from agreeing: it is an option, not a protection.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from tundish.kernel.records import Record
+from tundish.line.estimates import Estimate
+
+BINS = 20
+DAY_US = 86_400_000_000
+
+
+class BudgetSpec(Record):
+    """What a line may ask of its model.
+
+    Attributes:
+        per_day: Windows that the model answers in a day of source time; beyond them
+            it abstains. None: counted only.
+        round_to: Step to which numbers are rounded, in the target's unit.
+        max_jump: Share of the training range that a channel may move between two
+            windows; more is counted as a jump.
+    """
+
+    per_day: Annotated[int, Field(ge=1)] | None = None
+    round_to: Annotated[float, Field(gt=0)] | None = None
+    max_jump: Annotated[float, Field(gt=0, le=1)] = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetReport:
+    """What was asked of the model since the line started.
+
+    Attributes:
+        asked, refused: Windows that it answered, and that were over the budget.
+        most_per_day: On the busiest day; ``per_day`` is the limit, if there is one.
+        coverage, most_coverage: Share of 20 equal parts of the training range that the
+            newest rows touched, mean of the channels: on the last day, on the widest.
+        jumps: Windows that moved further from the one before than ``max_jump``.
+    """
+
+    asked: int
+    refused: int
+    most_per_day: int
+    per_day: int | None
+    coverage: float
+    most_coverage: float
+    jumps: int
+
+
+class Budget:
+    """Counts and limits; see the module. Made for one run of a line.
+
+    Args:
+        spec: The limits.
+        low, high: The training range of each channel, shape [C].
+        step_us: Time between two windows; a longer one is no jump.
+    """
+
+    def __init__(
+        self,
+        spec: BudgetSpec,
+        low: NDArray[np.float64],
+        high: NDArray[np.float64],
+        step_us: int,
+    ) -> None:
+        self._spec = spec
+        self._low = low
+        self._width = np.where(high > low, high - low, np.inf)
+        self._step_us = step_us
+        self._day = -1
+        self._today = 0
+        self._seen = np.zeros((len(low), BINS), np.bool_)
+        self._before: tuple[int, NDArray[np.float64]] | None = None
+        self._asked = self._refused = self._most = self._jumps = 0
+        self._most_coverage = 0.0
+
+    def restore(self, answers: Iterable[Estimate]) -> None:
+        """Count what the model answered before a restart, so that none is forgotten."""
+        for item in answers:
+            if item.value is not None or item.applicability is not None:
+                self._go_to(item.at_us)
+                self._today += 1
+        self._most = max(self._most, self._today)
+
+    def refuse(self, at_us: int) -> str:
+        """Return why a window may not be asked about; empty if it may, and count it."""
+        self._go_to(at_us)
+        limit = self._spec.per_day
+        if limit is not None and self._today >= limit:
+            self._refused += 1
+            return f"the budget of {limit} answers a day is spent"
+        self._today += 1
+        self._asked += 1
+        self._most = max(self._most, self._today)
+        return ""
+
+    def see(self, at_us: int, row: NDArray[np.float32]) -> None:
+        """Take the newest row, shape [C], of a window that is asked about."""
+        places = (row.astype(np.float64) - self._low) / self._width
+        inside = (places >= 0) & (places <= 1)
+        bins = np.minimum((places[inside] * BINS).astype(np.int64), BINS - 1)
+        self._seen[np.flatnonzero(inside), bins] = True
+        if self._before is not None:
+            before_us, before = self._before
+            moved = np.abs(places - before)
+            near = at_us - before_us <= self._step_us
+            self._jumps += bool(near and (moved > self._spec.max_jump).any())
+        self._before = (at_us, places)
+
+    def given(self, answer: Estimate) -> Estimate:
+        """Return an answer as it goes out: rounded, the interval outwards."""
+        step = self._spec.round_to
+        if step is None or answer.value is None:
+            return answer
+        lower, upper = answer.lower, answer.upper
+        return replace(
+            answer,
+            value=round(answer.value / step) * step,
+            lower=None if lower is None else math.floor(lower / step) * step,
+            upper=None if upper is None else math.ceil(upper / step) * step,
+        )
+
+    def report(self) -> BudgetReport:
+        """Return the numbers so far."""
+        coverage = float(self._seen.mean())
+        return BudgetReport(
+            asked=self._asked,
+            refused=self._refused,
+            most_per_day=self._most,
+            per_day=self._spec.per_day,
+            coverage=coverage,
+            most_coverage=max(self._most_coverage, coverage),
+            jumps=self._jumps,
+        )
+
+    def _go_to(self, at_us: int) -> None:
+        day = at_us // DAY_US
+        if day > self._day:
+            self._most_coverage = max(self._most_coverage, float(self._seen.mean()))
+            self._day, self._today = day, 0
+            self._seen[:] = False
