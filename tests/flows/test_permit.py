@@ -227,3 +227,25 @@ def _line_file(replay: ReplayProcess) -> dict[str, canonical.Json]:
         ],
         "sinks": [{"kind": "opcua", "endpoint": replay.endpoint, "nodes": answers}],
     }
+
+
+class SetBackClock(ManualClock):
+    """A wall clock that somebody turns; the monotonic one goes on by itself."""
+
+    def __init__(self, start: datetime) -> None:
+        super().__init__(start)
+        self.ran_s = 0.0
+
+    def monotonic_s(self) -> float:
+        return self.ran_s
+
+
+def test_the_end_comes_by_the_monotonic_clock_too(desk: Any, tmp_path: Path) -> None:
+    line = Line(desk, tmp_path / "box")
+    line.box.clock = turned = SetBackClock(line.clock.now())
+    model = open_package(line.box, desk.package, line.file)
+    permit = GrantPermit(line.box, model, line.file)
+    turned.ran_s = 40 * DAY_S - 1
+    assert not permit.look().over
+    turned.ran_s = 40 * DAY_S
+    assert permit.look().over

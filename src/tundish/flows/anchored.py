@@ -49,8 +49,11 @@ class AnchoredFreshness:
         self._file.see_time(now)
 
     def see_witness(self, moment: datetime) -> None:
-        """Remember a signed time; see ``Freshness``."""
-        self._check_time()
+        """Remember a signed time; see ``Freshness``.
+
+        Asks the ledger nothing, which may be long: time only goes up here, and a
+        running line does this once a minute.
+        """
         self._file.see_witness(moment)
 
     def correct(self, name: str, moment: datetime) -> None:
