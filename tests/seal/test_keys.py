@@ -121,7 +121,7 @@ def test_what_is_no_key_is_said(tmp_path: Path) -> None:
 
 def test_other_curves_and_algorithms_are_refused(tmp_path: Path) -> None:
     makers: list[ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey] = [
-        ec.generate_private_key(ec.SECP384R1()),
+        ec.generate_private_key(ec.SECP521R1()),
         rsa.generate_private_key(public_exponent=65537, key_size=2048),
     ]
     for number, private in enumerate(makers):

@@ -22,7 +22,7 @@ Package = Annotated[Path, typer.Argument(help="The package: a .tar or its folder
 
 
 group = typer.Typer(
-    help="Packages: look at them, push them to a registry, pull them.",
+    help="Packages: look at them, sign them too, push them to a registry, pull them.",
     no_args_is_help=True,
 )
 
@@ -172,6 +172,8 @@ def verify(package: Package, workspace: In = Path(), json: AsJson = False) -> No
     show.line(
         f"  signed by {report.signer[:19]}..., valid until {report.not_after}, graph {kind}"
     )
+    for further in report.signers[1:]:
+        show.line(f"  and by {further[:19]}...")
     show.line(f"  digest {report.digest}")
 
 
@@ -232,6 +234,33 @@ def show_package(
         show.line(f"  {name}: {report.card.get(name, '')}")
     show.line(f"  valid until {report.not_after}, signed by {report.signer[:19]}...")
     show.table("Files", ["file"], [(name,) for name in report.files])
+
+
+@group.command()
+def sign(
+    package: Package,
+    to: Annotated[
+        Path | None,
+        typer.Option(help="Where to write it: a .tar or a new folder; default: there."),
+    ] = None,
+    workspace: In = Path(),
+    json: AsJson = False,
+) -> None:
+    """Add this workspace's signature to a package that another one signed.
+
+    The package keeps its digest and its first signature; grants for it stay valid.
+    Who must have signed what is said in policy.yaml beside tundish.toml.
+    """
+    from tundish.flows.sign import sign as sign_package
+
+    report = sign_package(open_workspace(workspace), package, to)
+    if json:
+        show.as_json(report)
+        return
+    show.line(f"Signed {report.product} version {report.version}", show.GOOD)
+    for key in report.signers:
+        show.line(f"  by {key}")
+    show.line(f"  file {report.file}")
 
 
 @group.command()

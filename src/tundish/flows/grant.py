@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from tundish.flows import policy
 from tundish.flows.workspace import Workspace
 from tundish.kernel import digest as digests
 from tundish.kernel import paths
@@ -207,7 +208,7 @@ def read_request(workspace: Workspace, request: Path) -> RequestReport:
 def _verified(workspace: Workspace, package: Path) -> Package:
     return packages.read(
         package,
-        trusted=workspace.trusted(),
+        trusted=policy.signers(workspace),
         now=workspace.clock.now(),
         seen=MemoryFreshness(),
     )

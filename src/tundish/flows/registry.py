@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tundish.flows import policy
 from tundish.flows.verify import PackageReport, describe, read
 from tundish.flows.workspace import Workspace
 from tundish.kernel import paths
@@ -71,9 +72,10 @@ def pull(
         entries, moved = registry.pull(_known_blobs(workspace).get)
         package = packages.read_layout(
             entries,
-            trusted=workspace.trusted(),
+            trusted=policy.signers(workspace),
             now=workspace.clock.now(),
             seen=workspace.freshness(),
+            admit=policy.admission(workspace),
         )
     said = package.statement
     path = to or workspace.packages / f"{said.product}-v{said.version}.tar"

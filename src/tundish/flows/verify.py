@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tundish.flows import policy
 from tundish.flows.workspace import Workspace
 from tundish.kernel.canonical import Json
 from tundish.kernel.records import Record
@@ -12,7 +13,12 @@ from tundish.model.package import Package
 
 
 class PackageReport(Record):
-    """What a verified package says of itself."""
+    """What a verified package says of itself.
+
+    Attributes:
+        signer: Id of the key under ``model.sig``.
+        signers: Ids of all keys that have signed it, that one first.
+    """
 
     product: str
     version: int
@@ -24,6 +30,7 @@ class PackageReport(Record):
     accepted: bool
     files: tuple[str, ...]
     card: dict[str, Json]
+    signers: tuple[str, ...] = ()
 
 
 def verify(workspace: Workspace, path: Path) -> PackageReport:
@@ -49,9 +56,10 @@ def read(workspace: Workspace, path: Path) -> Package:
     with workspace.refusals_kept("package-verified"):
         return packages.read(
             path,
-            trusted=workspace.trusted(),
+            trusted=policy.signers(workspace),
             now=workspace.clock.now(),
             seen=workspace.freshness(),
+            admit=policy.admission(workspace),
         )
 
 
@@ -68,4 +76,5 @@ def describe(package: Package) -> PackageReport:
         accepted=package.verdict.get("accepted") is True,
         files=tuple(sorted(package.files)),
         card=package.card.to_json(),
+        signers=tuple(by.key.key_id for by in package.by),
     )

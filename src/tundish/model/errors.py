@@ -92,6 +92,18 @@ class PackageTooLargeError(RefusedError):
     default_advice = "Check where it comes from; split a product that is this large."
 
 
+class SignedAlreadyError(UsageError):
+    """A key was to sign a package that it has signed already.
+
+    Why: a second signature by the same key is not a second pair of eyes.
+
+    What to do: sign in the workspace of the other signer.
+    """
+
+    code = "signed-already"
+    default_advice = "Sign in the workspace of the other signer."
+
+
 class PackageNeedsGrantError(UsageError):
     """A package is encrypted, and nothing was given to open it with.
 

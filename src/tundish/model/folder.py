@@ -7,6 +7,7 @@ opened is what is checked: nothing is looked at twice.
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,12 +25,16 @@ MAX_BYTES = 4 * 1024**3
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-def read(folder: Path, *, depth: int = 0) -> dict[str, bytes]:
+def read(
+    folder: Path, *, depth: int = 0, only: frozenset[str] | None = None
+) -> dict[str, bytes]:
     """Return the files below a folder by name.
 
     Args:
         folder: Untrusted folder.
         depth: How many levels of folders may lie in it.
+        only: Folders that may lie in it, instead of any down to ``depth``; they hold
+            no folders themselves.
 
     Raises:
         PathMissingError: if there is no folder.
@@ -40,7 +45,7 @@ def read(folder: Path, *, depth: int = 0) -> dict[str, bytes]:
     handle = os.open(paths.existing_folder(folder), os.O_RDONLY | os.O_DIRECTORY)
     try:
         files: dict[str, bytes] = {}
-        _read_into(files, handle, "", min(depth, MAX_DEPTH))
+        _read_into(files, handle, "", 1 if only else min(depth, MAX_DEPTH), only)
         return files
     finally:
         os.close(handle)
@@ -63,22 +68,29 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
             paths.write_whole(paths.join(fresh, name), data)
         fresh.rename(folder)
     except BaseException:
-        for path in fresh.iterdir():
-            path.unlink()
-        fresh.rmdir()
+        shutil.rmtree(fresh)
         raise
 
 
-def _read_into(files: dict[str, bytes], handle: int, above: str, depth: int) -> None:
+def _read_into(
+    files: dict[str, bytes],
+    handle: int,
+    above: str,
+    depth: int,
+    only: frozenset[str] | None = None,
+) -> None:
     for entry in sorted(os.listdir(handle)):
         name = paths.check_name(f"{above}{entry}")
         status = os.stat(entry, dir_fd=handle, follow_symlinks=False)
-        if stat.S_ISDIR(status.st_mode) and depth > 0:
+        if stat.S_ISDIR(status.st_mode) and depth > 0 and (not only or name in only):
             inner = os.open(entry, _FLAGS | os.O_DIRECTORY, dir_fd=handle)
             try:
                 _read_into(files, inner, f"{name}/", depth - 1)
             finally:
                 os.close(inner)
+            if only and not any(item.startswith(f"{name}/") for item in files):
+                msg = f"The package holds the empty folder {name!r}."
+                raise PackageFileExtraError(msg)
             continue
         if not stat.S_ISREG(status.st_mode):
             msg = f"The package holds {name!r}, which is no plain file."

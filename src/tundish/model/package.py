@@ -6,18 +6,19 @@ put it on a disk; ``read`` gives it back only after every byte of it was verifie
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from tundish.kernel import canonical, clock, digest, paths
 from tundish.kernel.canonical import Json
-from tundish.kernel.digest import Digest
+from tundish.kernel.digest import Digest, short
 from tundish.kernel.errors import DocumentMalformedError, NotCanonicalError
 from tundish.model import folder, graphcheck, hardening, layout, tarball
 from tundish.model.card import ModelCard
@@ -30,13 +31,15 @@ from tundish.model.errors import (
     PackageNeedsGrantError,
     PackageTooLargeError,
     PackageUnsignedError,
+    SignedAlreadyError,
 )
 from tundish.model.golden import Golden
 from tundish.seal import envelope, model_signature
 from tundish.seal.envelope import Identity
 from tundish.seal.freshness import Freshness
-from tundish.seal.keys import SigningKey, VerifyKey
+from tundish.seal.keys import SigningKey
 from tundish.seal.model_signature import SignedManifest, facts_of
+from tundish.seal.signers import SignedBy, Signers, Trusted
 from tundish.seal.statement import PackageStatement, first_fault
 
 SIGNATURE = "model.sig"
@@ -52,6 +55,8 @@ ENVELOPE = "envelope.json"
 REQUIRED = frozenset({CARD, SCENARIO, VERDICT, PARITY, BOM, GOLDEN})
 ALLOWED_ENDINGS = (".json", ".yaml", ".onnx", ".age", ".md", ".txt")
 MAX_BYTES = tarball.MAX_BYTES
+
+FOLDERS = frozenset({"signatures"})
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -89,8 +94,11 @@ class Package:
         digest: Digest of the signed statement: its name in grants and ledger.
         signer: Id of the key that signed.
         statement: Product, version, end date, parents.
-        files: Its files without the signature.
+        files: Its files without the signatures.
         signature: Bytes of ``model.sig``.
+        by: Whose signatures it carries; that of ``model.sig`` is the first.
+        further: What lies below ``signatures/``, by name: signatures over the same
+            statement by other keys.
     """
 
     digest: Digest
@@ -98,6 +106,13 @@ class Package:
     statement: PackageStatement
     files: Mapping[str, bytes]
     signature: bytes
+    by: tuple[SignedBy, ...]
+    further: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def everything(self) -> dict[str, bytes]:
+        """All files with all signatures: what is written."""
+        return {**self.files, SIGNATURE: self.signature, **self.further}
 
     @property
     def encrypted(self) -> bool:
@@ -162,6 +177,13 @@ class Package:
             raise PackageMalformedError(first_fault(f"file {name}", error)) from error
 
 
+Admission: TypeAlias = Callable[[Package], None]
+
+
+def anybody(_package: Package) -> None:
+    """Admit what any trusted key has signed."""
+
+
 def build(
     parts: PackageParts,
     *,
@@ -202,9 +224,27 @@ def build(
     return _verified({**files, SIGNATURE: signature}, [key.public])
 
 
+def sign_further(package: Package, key: SigningKey) -> Package:
+    """Return the package with one more signature, by another key.
+
+    Its digest stays: grants for it stay valid, and only the small signature travels.
+
+    Raises:
+        SignedAlreadyError: if this key has signed it.
+        PackageTooLargeError: if it carries as many signatures as it may.
+    """
+    if any(by.key == key.public for by in package.by):
+        msg = f"The key {short(key.public.key_id)} has signed this package already."
+        raise SignedAlreadyError(msg)
+    name = model_signature.further_name(key.public)
+    bundle = model_signature.sign_further(package.signature, key)
+    known = Signers(keys=tuple(by.key for by in package.by), seconds=(key.public,))
+    return _verified({**package.everything, name: bundle}, known)
+
+
 def write_folder(package: Package, path: Path) -> None:
     """Write a package as a new folder of plain files: whole, or not at all."""
-    folder.write(path, {**package.files, SIGNATURE: package.signature})
+    folder.write(path, package.everything)
 
 
 def write_tar(package: Package, path: Path) -> None:
@@ -219,12 +259,16 @@ def to_tar(package: Package) -> bytes:
 
 def to_layout(package: Package) -> dict[str, bytes]:
     """Return the entries of the package's OCI image layout."""
-    files = {**package.files, SIGNATURE: package.signature}
-    return layout.pack(files, package.statement)
+    return layout.pack(package.everything, package.statement)
 
 
 def read(
-    path: Path, *, trusted: Sequence[VerifyKey], now: datetime, seen: Freshness
+    path: Path,
+    *,
+    trusted: Trusted,
+    now: datetime,
+    seen: Freshness,
+    admit: Admission = anybody,
 ) -> Package:
     """Read a package from its folder or its tar, and verify every byte of it.
 
@@ -233,6 +277,8 @@ def read(
         trusted: Keys that may sign packages.
         now: This machine's time.
         seen: What was seen before; remembers this package if all holds.
+        admit: Raises if the signatures are not enough here; asked when every byte
+            is verified and before anything is remembered.
 
     Raises:
         PathMissingError: if nothing is there.
@@ -243,44 +289,57 @@ def read(
         PackageOlderError, PackageForkedError, ClockSetBackError: from ``seal``.
     """
     if path.is_dir():
-        return verify(folder.read(path), trusted=trusted, now=now, seen=seen)
+        files = folder.read(path, only=FOLDERS)
+        return verify(files, trusted=trusted, now=now, seen=seen, admit=admit)
     size = paths.existing_file(path).stat().st_size
     if size > MAX_BYTES:
         msg = f"The package {path} has {size} bytes; at most {MAX_BYTES} are read."
         raise PackageTooLargeError(msg)
-    return read_tar(path.read_bytes(), trusted=trusted, now=now, seen=seen)
+    data = path.read_bytes()
+    return read_tar(data, trusted=trusted, now=now, seen=seen, admit=admit)
 
 
 def read_tar(
-    data: bytes, *, trusted: Sequence[VerifyKey], now: datetime, seen: Freshness
+    data: bytes,
+    *,
+    trusted: Trusted,
+    now: datetime,
+    seen: Freshness,
+    admit: Admission = anybody,
 ) -> Package:
     """Verify a package from the bytes of its tar; see ``read``."""
-    return read_layout(tarball.read(data), trusted=trusted, now=now, seen=seen)
+    entries = tarball.read(data)
+    return read_layout(entries, trusted=trusted, now=now, seen=seen, admit=admit)
 
 
 def read_layout(
     entries: Mapping[str, bytes],
     *,
-    trusted: Sequence[VerifyKey],
+    trusted: Trusted,
     now: datetime,
     seen: Freshness,
+    admit: Admission = anybody,
 ) -> Package:
     """Verify a package from the entries of its OCI image layout; see ``read``."""
     files = layout.unpack(entries)
     package = _verified(files, trusted)
     layout.check(entries, files, package.statement)
+    admit(package)
     return _fresh(package, now, seen)
 
 
 def verify(
     files: Mapping[str, bytes],
     *,
-    trusted: Sequence[VerifyKey],
+    trusted: Trusted,
     now: datetime,
     seen: Freshness,
+    admit: Admission = anybody,
 ) -> Package:
     """Verify a package from the bytes of its files; see ``read``."""
-    return _fresh(_verified(files, trusted), now, seen)
+    package = _verified(files, trusted)
+    admit(package)
+    return _fresh(package, now, seen)
 
 
 def graph_bytes(package: Package, identity: Identity | None = None) -> bytes:
@@ -304,12 +363,17 @@ def graph_bytes(package: Package, identity: Identity | None = None) -> bytes:
     return graph
 
 
-def _verified(files: Mapping[str, bytes], trusted: Sequence[VerifyKey]) -> Package:
+def _verified(files: Mapping[str, bytes], trusted: Trusted) -> Package:
     if SIGNATURE not in files:
         msg = f"A package has no {SIGNATURE}, so nobody has signed it."
         raise PackageUnsignedError(msg)
     manifest = model_signature.verify(files[SIGNATURE], trusted)
-    content = {name: data for name, data in files.items() if name != SIGNATURE}
+    further = {name: data for name, data in files.items() if _is_further(name)}
+    content = {
+        name: data
+        for name, data in files.items()
+        if name != SIGNATURE and name not in further
+    }
     _check_files(content, manifest)
     package = Package(
         digest=manifest.digest,
@@ -317,9 +381,31 @@ def _verified(files: Mapping[str, bytes], trusted: Sequence[VerifyKey]) -> Packa
         statement=manifest.statement,
         files=content,
         signature=files[SIGNATURE],
+        by=(manifest.by, *_further(further, trusted, manifest)),
+        further=further,
     )
     _check_documents(package)
     return package
+
+
+def _is_further(name: str) -> bool:
+    return re.fullmatch(r"signatures/[0-9a-f]{64}\.sig", name) is not None
+
+
+def _further(
+    files: Mapping[str, bytes], trusted: Trusted, manifest: SignedManifest
+) -> tuple[SignedBy, ...]:
+    if len(files) > model_signature.MAX_FURTHER:
+        msg = f"A package carries {len(files)} further signatures; at most {model_signature.MAX_FURTHER}."
+        raise PackageTooLargeError(msg)
+    found = tuple(
+        model_signature.verify_further(name, files[name], trusted, manifest.digest)
+        for name in sorted(files)
+    )
+    if any(by.key == manifest.by.key for by in found):
+        msg = "A package carries its maker's signature twice."
+        raise PackageFileExtraError(msg)
+    return found
 
 
 def _check_files(files: Mapping[str, bytes], manifest: SignedManifest) -> None:

@@ -9,7 +9,7 @@ class KeyUnreadableError(UsageError):
     """A file does not hold a key of the kind that is needed.
 
     What happened: the file is no PEM key, or a key of another kind (Tundish uses
-    P-256 for packages and grants, Ed25519 for checkpoints, X25519 for devices).
+    P-256 or P-384 for packages and grants, Ed25519 for checkpoints, X25519 for devices).
 
     What to do: name the right file; public and private keys are two files.
     """
@@ -110,6 +110,53 @@ class SignerUntrustedError(RefusedError):
 
     code = "signer-untrusted"
     default_advice = "If you know the signer, add their public key to the trusted ones."
+
+
+class SignatureOtherPackageError(RefusedError):
+    """A further signature in a package stands under another package.
+
+    What happened: a file below ``signatures/`` is validly signed, but over another
+    statement than ``model.sig``.
+
+    Why: whoever signed the other package said nothing about this one.
+
+    What to do: fetch the package again from its maker, or ask the second signer to
+    sign this one.
+    """
+
+    code = "signature-other-package"
+    default_advice = "Ask the second signer to sign this very package."
+
+
+class PolicyUnmetError(RefusedError):
+    """A package lacks a signature that the policy of this workspace demands.
+
+    What happened: ``policy.yaml`` says which roles must have signed packages of this
+    product. Too few keys of the role named have; a signature by a key that has expired
+    or was revoked does not count.
+
+    Why: one pair of eyes, or one stolen key, shall not be enough.
+
+    What to do: have somebody of that role give ``tundish package sign PACKAGE`` and
+    send the package again; the model itself need not be sealed again.
+    """
+
+    code = "policy-unmet"
+    default_advice = "Have somebody of that role give 'tundish package sign PACKAGE'."
+
+
+class PolicyInvalidError(UsageError):
+    """A policy file contradicts itself.
+
+    What happened: a role names a key that the file does not define, more signatures
+    are demanded than the role has keys, one key is to play two roles of a rule, or two
+    names mean the same key. Then one person could sign for two.
+
+    What to do: mend the place named.
+    """
+
+    code = "policy-invalid"
+    default_advice = "Mend the place named in the policy file."
 
 
 class EnvelopeClosedError(RefusedError):

@@ -1,14 +1,16 @@
-"""The three kinds of key: P-256 signs, Ed25519 signs checkpoints, X25519 receives.
+"""The kinds of key: P-256 or P-384 signs, Ed25519 signs checkpoints, X25519 receives.
 
 A private key can sign or open and hand out its public half; it has no way to print
-itself. Signatures of P-256 are accepted in one form only (strict DER, low s), since
+itself. Signatures of these curves are accepted in one form only (strict DER, low s), since
 ``(r, s)`` and ``(r, n - s)`` both fit the same text.
 """
 
 from __future__ import annotations
 
 import hashlib
+from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature, InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, hpke, serialization
@@ -29,17 +31,43 @@ from tundish.seal.errors import (
     SignatureMalformedError,
 )
 
-_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+_ORDERS = {
+    "secp256r1": 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
+    "secp384r1": 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973,
+}
+_HASHES: dict[str, type[hashes.HashAlgorithm]] = {
+    "secp256r1": hashes.SHA256,
+    "secp384r1": hashes.SHA384,
+}
+SIGNS = "P-256 or P-384"
 _DEVICE_PREFIX = "tundish-device-1"
 _SUITE = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
 _ED25519_NOTE = b"\x01"
 
 
+class RawSigner(Protocol):
+    """What holds a private key and signs with it: memory, or a token."""
+
+    def public_key(self) -> ec.EllipticCurvePublicKey:
+        """Return the public half."""
+        ...
+
+    def sign(
+        self, data: bytes, signature_algorithm: ec.EllipticCurveSignatureAlgorithm
+    ) -> bytes:
+        """Return a DER signature over the data's hash."""
+        ...
+
+
 class VerifyKey:
-    """The public half of a signing key (P-256)."""
+    """The public half of a signing key (P-256 with SHA-256, P-384 with SHA-384).
+
+    Two of them are equal if they are the same key.
+    """
 
     def __init__(self, public: ec.EllipticCurvePublicKey) -> None:
         self._public = public
+        self._curve = public.curve.name
         self._pem = _public_pem(public)
         self._key_id = digest.of_bytes(_public_der(public))
 
@@ -48,11 +76,11 @@ class VerifyKey:
         """Read a public key in PEM form.
 
         Raises:
-            KeyUnreadableError: if it is no P-256 public key.
+            KeyUnreadableError: if it is no public key of P-256 or P-384.
         """
         key = _load_public(data)
-        if not isinstance(key, ec.EllipticCurvePublicKey) or not _is_p256(key):
-            raise _wrong_kind(expected="P-256")
+        if not isinstance(key, ec.EllipticCurvePublicKey) or not _is_known(key):
+            raise _wrong_kind(expected=SIGNS)
         return cls(key)
 
     @classmethod
@@ -68,6 +96,14 @@ class VerifyKey:
     def key_id(self) -> Digest:
         """Digest of the key (DER of its SubjectPublicKeyInfo)."""
         return self._key_id
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether it is the same key."""
+        return isinstance(other, VerifyKey) and other.key_id == self.key_id
+
+    def __hash__(self) -> int:
+        """Hash by the key's id."""
+        return hash(self.key_id)
 
     @property
     def hint(self) -> str:
@@ -86,7 +122,7 @@ class VerifyKey:
         except ValueError as error:
             msg = "A signature is no DER sequence of two numbers."
             raise SignatureMalformedError(msg) from error
-        if encode_dss_signature(r, s) != signature or s > _ORDER // 2:
+        if encode_dss_signature(r, s) != signature or s > _ORDERS[self._curve] // 2:
             msg = "A signature is not in its only form (strict DER, low s)."
             raise SignatureMalformedError(msg)
         self.verify_foreign(data, signature)
@@ -98,16 +134,16 @@ class VerifyKey:
             SignatureInvalidError: if it does not fit the data.
         """
         try:
-            self._public.verify(signature, data, ec.ECDSA(hashes.SHA256()))
+            self._public.verify(signature, data, ec.ECDSA(_HASHES[self._curve]()))
         except InvalidSignature as error:
             msg = "A signature does not fit what it stands under."
             raise SignatureInvalidError(msg) from error
 
 
 class SigningKey:
-    """A P-256 key that signs packages, grants and certificates."""
+    """A key that signs packages, grants and certificates (P-256 or P-384)."""
 
-    def __init__(self, private: ec.EllipticCurvePrivateKey) -> None:
+    def __init__(self, private: ec.EllipticCurvePrivateKey | RawSigner) -> None:
         self._private = private
 
     @classmethod
@@ -119,24 +155,32 @@ class SigningKey:
     def load(cls, path: Path, passphrase: str | None = None) -> SigningKey:
         """Read a key from its file; see ``keyfile.load`` for the refusals."""
         key = keyfile.load(path, passphrase)
-        if not isinstance(key, ec.EllipticCurvePrivateKey) or not _is_p256(key):
-            raise _wrong_kind(expected="P-256", path=path)
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or not _is_known(key):
+            raise _wrong_kind(expected=SIGNS, path=path)
         return cls(key)
 
     def save(self, path: Path, passphrase: str | None = None) -> None:
-        """Write the key to a new file of mode 0600, encrypted if so asked."""
+        """Write the key to a new file of mode 0600, encrypted if so asked.
+
+        Raises:
+            KeyUnreadableError: if it lies in a token, which it never leaves.
+        """
+        if not isinstance(self._private, ec.EllipticCurvePrivateKey):
+            msg = "A key in a token cannot be written to a file: it never leaves it."
+            raise KeyUnreadableError(msg, advice="Keep using it in its token.")
         keyfile.save(path, self._private, passphrase)
 
-    @property
+    @cached_property
     def public(self) -> VerifyKey:
         """The half that everybody may have."""
         return VerifyKey(self._private.public_key())
 
     def sign(self, data: bytes) -> bytes:
         """Return a signature in strict DER with low s."""
-        raw = self._private.sign(data, ec.ECDSA(hashes.SHA256()))
+        curve = self._private.public_key().curve.name
+        raw = self._private.sign(data, ec.ECDSA(_HASHES[curve]()))
         r, s = decode_dss_signature(raw)
-        return encode_dss_signature(r, min(s, _ORDER - s))
+        return encode_dss_signature(r, min(s, _ORDERS[curve] - s))
 
 
 class CheckpointPublic:
@@ -326,8 +370,8 @@ def _load_public(data: bytes) -> object:
         raise KeyUnreadableError(msg) from error
 
 
-def _is_p256(key: ec.EllipticCurvePublicKey | ec.EllipticCurvePrivateKey) -> bool:
-    return isinstance(key.curve, ec.SECP256R1)
+def _is_known(key: ec.EllipticCurvePublicKey | ec.EllipticCurvePrivateKey) -> bool:
+    return key.curve.name in _ORDERS
 
 
 def _wrong_kind(*, expected: str, path: Path | None = None) -> KeyUnreadableError:

@@ -11,7 +11,7 @@ end date, parents and file sizes. Source: OpenSSF model-signing, predicate
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -20,8 +20,9 @@ from tundish.kernel import canonical, digest, paths
 from tundish.kernel.canonical import Json
 from tundish.kernel.digest import Digest, is_digest
 from tundish.seal import base64s, dsse
-from tundish.seal.errors import SignatureMalformedError, SignerUntrustedError
+from tundish.seal.errors import SignatureMalformedError, SignatureOtherPackageError
 from tundish.seal.keys import SigningKey, VerifyKey
+from tundish.seal.signers import SignedBy, Signers, Trusted
 from tundish.seal.statement import PackageStatement, first_fault
 
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
@@ -29,6 +30,8 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://model_signing/signature/v1.0"
 IGNORED = ("model.sig", "signatures")
+FURTHER = "signatures/"
+MAX_FURTHER = 16
 MAX_FILES = 1000
 
 _SERIALIZATION: dict[str, Json] = {
@@ -57,12 +60,14 @@ class SignedManifest:
         digest: Digest of the signed statement: the package's name in grants and in
             the ledger. It does not depend on the signature's randomness.
         signer: Id of the key that signed.
+        by: That key, and how it is known here.
     """
 
     files: Mapping[str, FileFacts]
     statement: PackageStatement
     digest: Digest
     signer: Digest
+    by: SignedBy
 
 
 def facts_of(data: bytes) -> FileFacts:
@@ -84,7 +89,50 @@ def sign(
     return _bundle(payload, signature, key.public.hint)
 
 
-def verify(bundle: bytes, trusted: Sequence[VerifyKey]) -> SignedManifest:
+def sign_further(bundle: bytes, key: SigningKey) -> bytes:
+    """Return a further signature over the statement of a verified ``model.sig``.
+
+    It is a whole bundle of its own, which upstream verifies as well; the statement,
+    and with it the package's digest, stays as it is.
+    """
+    payload, _, _ = _open_bundle(bundle)
+    signature = key.sign(dsse.encode_for_signing(PAYLOAD_TYPE, payload))
+    return _bundle(payload, signature, key.public.hint)
+
+
+def further_name(key: VerifyKey) -> str:
+    """Return the name under which a key's further signature lies in a package."""
+    return f"{FURTHER}{key.hint}.sig"
+
+
+def verify_further(
+    name: str, bundle: bytes, trusted: Trusted, statement: Digest
+) -> SignedBy:
+    """Return who signed the same statement once more.
+
+    Args:
+        name: The file's name below the package.
+        bundle: Its untrusted bytes.
+        trusted: Keys that may sign, alone or beside another.
+        statement: Digest of the statement under ``model.sig``.
+
+    Raises:
+        SignatureOtherPackageError: if it stands under another statement.
+        SignatureMalformedError: if any byte, or the name, is not as written here.
+        SignerUntrustedError: if nobody here knows the signer.
+        SignatureInvalidError: if the signature does not fit.
+    """
+    payload, by = _verified_payload(bundle, Signers.of(trusted), further=True)
+    if digest.of_bytes(payload) != statement:
+        msg = f"The further signature {name!r} stands under another package."
+        raise SignatureOtherPackageError(msg)
+    if further_name(by.key) != name:
+        msg = f"The further signature {name[:90]!r} is not named after its key."
+        raise SignatureMalformedError(msg)
+    return by
+
+
+def verify(bundle: bytes, trusted: Trusted) -> SignedManifest:
     """Return what a trusted key has signed; only canonical bytes are accepted.
 
     Args:
@@ -96,15 +144,7 @@ def verify(bundle: bytes, trusted: Sequence[VerifyKey]) -> SignedManifest:
         SignerUntrustedError: if no trusted key fits the bundle's hint.
         SignatureInvalidError: if the signature does not fit.
     """
-    payload, signature, hint = _open_bundle(bundle)
-    if _bundle(payload, signature, hint) != bundle:
-        msg = "A package's signature file is not in canonical form."
-        raise SignatureMalformedError(msg)
-    key = next((key for key in trusted if key.hint == hint), None)
-    if key is None:
-        msg = f"A package is signed by the key {hint[:12]}, which is not trusted here."
-        raise SignerUntrustedError(msg)
-    key.verify(dsse.encode_for_signing(PAYLOAD_TYPE, payload), signature)
+    payload, by = _verified_payload(bundle, Signers.of(trusted), further=False)
     files, statement, said = _read_payload(payload)
     if _payload(files, statement.product, said) != payload:
         msg = "A package's signed statement is not in canonical form."
@@ -113,8 +153,21 @@ def verify(bundle: bytes, trusted: Sequence[VerifyKey]) -> SignedManifest:
         files=files,
         statement=statement,
         digest=digest.of_bytes(payload),
-        signer=key.key_id,
+        signer=by.key.key_id,
+        by=by,
     )
+
+
+def _verified_payload(
+    bundle: bytes, signers: Signers, *, further: bool
+) -> tuple[bytes, SignedBy]:
+    payload, signature, hint = _open_bundle(bundle)
+    if _bundle(payload, signature, hint) != bundle:
+        msg = "A package's signature file is not in canonical form."
+        raise SignatureMalformedError(msg)
+    by = signers.find(hint, further=further)
+    by.key.verify(dsse.encode_for_signing(PAYLOAD_TYPE, payload), signature)
+    return payload, by
 
 
 def _payload(

@@ -1,0 +1,159 @@
+"""Who must have signed what: the rules of four eyes.
+
+A policy says for products which roles must have signed, and how many keys of each.
+Rules add up: a package must meet every rule that fits its product. Within a rule a key
+plays one role only, so one person cannot sign for two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field, StringConstraints, model_validator
+
+from tundish.kernel.digest import Digest
+from tundish.kernel.records import Record
+from tundish.seal.errors import PolicyInvalidError, PolicyUnmetError
+
+Name: TypeAlias = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$")
+]
+
+
+class Role(Record):
+    """Keys that may sign in a role, and how many of them must have."""
+
+    keys: Annotated[tuple[Name, ...], Field(min_length=1)]
+    at_least: Annotated[int, Field(ge=1)] = 1
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> Role:
+        if len(set(self.keys)) != len(self.keys):
+            msg = "a key is named twice in the role"
+            raise ValueError(msg)
+        if self.at_least > len(self.keys):
+            msg = f"{self.at_least} must sign, and the role has {len(self.keys)} keys"
+            raise ValueError(msg)
+        return self
+
+
+class Rule(Record):
+    """What packages of some products must carry.
+
+    Attributes:
+        products: A pattern of product names: ``*``, ``?`` and ``[...]`` as in a shell.
+        roles: Who must have signed.
+    """
+
+    products: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    roles: Annotated[dict[Name, Role], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _one_role_each(self) -> Rule:
+        players = [key for role in self.roles.values() for key in role.keys]
+        twice = sorted({key for key in players if players.count(key) > 1})
+        if twice:
+            msg = f"the key {twice[0]} plays two roles of one rule"
+            raise ValueError(msg)
+        return self
+
+
+class PolicyFile(Record):
+    """The form of ``policy.yaml``.
+
+    Attributes:
+        keys: A name for each key: a file with its public half (PEM) relative to the
+            policy, or its id (``sha256:...``) if it is trusted here already.
+        rules: All rules that fit a product must be met.
+    """
+
+    format: Literal["tundish.policy"]
+    version: Literal[1]
+    keys: dict[Name, Annotated[str, StringConstraints(min_length=1, max_length=240)]]
+    rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _keys_are_known(self) -> PolicyFile:
+        for number, rule in enumerate(self.rules):
+            for name, role in rule.roles.items():
+                unknown = sorted(set(role.keys) - set(self.keys))
+                if unknown:
+                    msg = f"rules[{number}].roles.{name} names the key {unknown[0]}, which 'keys' does not define"
+                    raise ValueError(msg)
+        return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """Rules with the ids of their keys.
+
+    Attributes:
+        rules: From the policy file.
+        ids: Id of the key behind each name.
+    """
+
+    rules: tuple[Rule, ...]
+    ids: Mapping[str, Digest]
+
+    def __post_init__(self) -> None:
+        """Refuse two names for one key: it would count as two pairs of eyes.
+
+        Raises:
+            PolicyInvalidError.
+        """
+        by_id: dict[Digest, str] = {}
+        for name, key_id in self.ids.items():
+            other = by_id.setdefault(key_id, name)
+            if other != name:
+                msg = f"The policy names the same key twice: {other} and {name}."
+                raise PolicyInvalidError(msg)
+
+    def check(
+        self,
+        product: str,
+        signers: AbstractSet[Digest],
+        origin: Callable[[Digest], Digest] = lambda key: key,
+    ) -> None:
+        """Refuse a product whose signatures are not enough.
+
+        Args:
+            product: The product's name.
+            signers: Ids of the keys that have signed and count.
+            origin: First key of the line of rotated keys to which a key belongs; a key
+                and its successor are one pair of eyes.
+
+        Raises:
+            PolicyUnmetError: naming the role that is missing.
+        """
+        have = {origin(key) for key in signers}
+        for rule in self.rules:
+            if not fnmatchcase(product, rule.products):
+                continue
+            players = self._players(rule, origin)
+            for name, role in rule.roles.items():
+                signed = {player for player in players[name] if player in have}
+                if len(signed) < role.at_least:
+                    msg = (
+                        f"The package {product} lacks the role {name}: {len(signed)} of "
+                        f"{role.at_least} needed have signed ({', '.join(role.keys)} may)."
+                    )
+                    raise PolicyUnmetError(msg)
+
+    def _players(
+        self, rule: Rule, origin: Callable[[Digest], Digest]
+    ) -> dict[str, set[Digest]]:
+        found: dict[str, set[Digest]] = {}
+        taken: dict[Digest, str] = {}
+        for name, role in rule.roles.items():
+            for key in role.keys:
+                first = origin(self.ids[key])
+                other = taken.setdefault(first, name)
+                if other != name:
+                    msg = f"The roles {other} and {name} of the policy lead to one line of keys."
+                    raise PolicyInvalidError(msg)
+                found.setdefault(name, set()).add(first)
+        return found
