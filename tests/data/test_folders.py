@@ -14,6 +14,7 @@ from tundish.data.errors import (
     TableUnreadableError,
 )
 from tundish.data.folder import folder_kind, read_folder
+from tundish.data.grade.asked import Asked
 from tundish.data.grade.folder import graded_folder
 from tundish.data.roles import Named
 
@@ -155,11 +156,11 @@ def test_one_report_grades_each_table_as_its_own(tmp_path: Path, now: datetime) 
     folder = read_folder(
         _write(tmp_path, {"r1.csv": _batch(30), "r2.csv": _batch(40), "lab.csv": lab})
     )
-    report = graded_folder(folder, Named(), now=now).report
+    report = graded_folder(folder, Named(), Asked(now=now)).report
     assert report.tables == {"lab.csv": 30, "r1 and 1 more": 70}
     with pytest.raises(ColumnMissingError, match="--unit"):
-        graded_folder(folder, Named(unit="nothing"), now=now)
-    chosen = graded_folder(folder, Named(unit="sample"), now=now).report
+        graded_folder(folder, Named(unit="nothing"), Asked(now=now))
+    chosen = graded_folder(folder, Named(unit="sample"), Asked(now=now)).report
     assert chosen.tables == report.tables
 
 

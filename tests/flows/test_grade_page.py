@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from tundish.data.grade import chinese
+from tundish.data.grade.asked import Asked
 from tundish.data.grade.catalogue import SPECS, IndicatorSpec
 from tundish.data.grade.file import graded_file
 from tundish.data.grade.kinds import KINDS
 from tundish.data.grade.pictures import draw
+from tundish.data.roles import Named
 from tundish.flows.report.grade_page import for_people, grade_page
 from tundish.flows.report.grade_words import FAMILIES, WORDS, Language
 
@@ -42,7 +44,7 @@ def page(folder: Path, language: Language, tag: str = "flow") -> tuple[str, Tags
         lines.append(f"{when},{value},{(row * 104729 % 997) / 31:.4f}")
     file = folder / "plant.csv"
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    graded = graded_file(file, now=NOW)
+    graded = graded_file(file, Named(), Asked(now=NOW))
     html = grade_page(
         graded.report, draw(graded.report, graded.sheets), now=NOW, language=language
     )

@@ -18,12 +18,10 @@ from tundish.data.grade.diff import (
 )
 from tundish.data.grade.file import graded_table
 from tundish.data.readers import read_table
-from tundish.data.roles import Named
 from tundish.data.version import DataVersion
 from tundish.flows.fetch import Located, Progress, locate
-from tundish.flows.grade import GradeOptions, bound
+from tundish.flows.grade import GradeOptions, asked, bound
 from tundish.flows.workspace import Workspace
-from tundish.kernel.clock import SystemClock
 from tundish.kernel.errors import PathMissingError
 from tundish.kernel.records import Record
 
@@ -129,21 +127,7 @@ def _graded(located: Located, options: GradeOptions, site: str | None) -> _Versi
         raise PathMissingError(msg, advice=advice)
     known, _ = beside(located.place)
     table = read_table(located.place)
-    named = Named(
-        time=options.time,
-        unit=options.unit,
-        target=options.target,
-        time_zone=options.time_zone,
-        task="regress" if options.target else options.task,
-    )
-    graded = graded_table(
-        table,
-        named,
-        now=SystemClock().now(),
-        licence=options.licence or located.licence,
-        known=known,
-        use=options.use,
-    )
+    graded = graded_table(table, options.named, asked(located, options, known))
     frame = table.frame if len(graded.sheets) == 1 else None
     return _Version(
         graded=graded, sides={s.name: side_of(s, frame) for s in graded.sheets}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tundish.catalog import library
@@ -13,6 +13,7 @@ from tundish.data.card.card import Use
 from tundish.data.card.catalogued import card_of
 from tundish.data.errors import JoinImpossibleError
 from tundish.data.folder import read_folder
+from tundish.data.grade.asked import Asked
 from tundish.data.grade.bound import graded_bound
 from tundish.data.grade.checks import Brief, Graded
 from tundish.data.grade.events.grading import grade_events
@@ -79,6 +80,18 @@ class GradeOptions(Record):
     lag: str = "0"
     retests: Keep | None = None
     engine: Engine = "local"
+
+    @property
+    def named(self) -> Named:
+        """The columns that were named."""
+        return Named(
+            time=self.time,
+            unit=self.unit,
+            target=self.target,
+            time_zone=self.time_zone,
+            running=self.running,
+            task=None if self.target and self.task == "anomaly" else self.task,
+        )
 
 
 class PageWish(Record):
@@ -156,13 +169,21 @@ def bound(located: Located, options: GradeOptions, name: str) -> Graded:
         bind(site, scenario, located.root),
         scenario,
         site,
+        asked(located, options, _known(located)),
+        name=located.name,
+    )
+
+
+def asked(located: Located, options: GradeOptions, known: Known | None = None) -> Asked:
+    """Return what stands beside the data, from what was said and what is known."""
+    return Asked(
         now=SystemClock().now(),
         licence=options.licence or located.licence,
         licence_kind=located.entry.licence.kind if located.entry else None,
-        name=located.name,
-        known=_known(located),
+        known=known,
         use=options.use,
         deep=not options.quick,
+        join=_join(options),
     )
 
 
@@ -188,16 +209,8 @@ def _own(located: Located, path: Path, options: GradeOptions, tell: Progress) ->
 def _brief(located: Located, place: Path, options: GradeOptions) -> Brief:
     alone = located.entry is None and place.is_file()
     known, said = beside(place) if alone else (_known(located), ())
-    return Brief(
-        name=located.name,
-        task=options.task or "unsaid",
-        now_us=round((SystemClock().now() - _EPOCH) / timedelta(microseconds=1)),
-        licence=options.licence or located.licence,
-        licence_kind=located.entry.licence.kind if located.entry else None,
-        known=known,
-        use=options.use,
-        assumptions=said,
-    )
+    brief = asked(located, options, known).brief(located.name, options.task or "unsaid")
+    return replace(brief, assumptions=said)
 
 
 def _table(located: Located, path: Path, options: GradeOptions) -> Graded:
@@ -206,18 +219,8 @@ def _table(located: Located, path: Path, options: GradeOptions) -> Graded:
         return _folder(located, path, options)
     return graded_file(
         path,
-        now=SystemClock().now(),
-        time=options.time,
-        unit=options.unit,
-        target=options.target,
-        task=options.task,
-        time_zone=options.time_zone,
-        running=options.running,
-        join=_join(options),
-        licence=options.licence or located.licence,
-        known=located.card,
-        use=options.use,
-        deep=not options.quick,
+        options.named,
+        asked(located, options, located.card),
         sheet=options.sheet,
         spread=spread,
     )
@@ -226,21 +229,8 @@ def _table(located: Located, path: Path, options: GradeOptions) -> Graded:
 def _folder(located: Located, path: Path, options: GradeOptions) -> Graded:
     return graded_folder(
         read_folder(path, sheet=options.sheet),
-        Named(
-            time=options.time,
-            unit=options.unit,
-            target=options.target,
-            time_zone=options.time_zone,
-            running=options.running,
-            task=None if options.target and options.task == "anomaly" else options.task,
-        ),
-        now=SystemClock().now(),
-        licence=options.licence or located.licence,
-        licence_kind=located.entry.licence.kind if located.entry else None,
-        known=_known(located),
-        use=options.use,
-        deep=not options.quick,
-        join=_join(options),
+        options.named,
+        asked(located, options, _known(located)),
     )
 
 

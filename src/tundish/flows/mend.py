@@ -17,6 +17,7 @@ from tundish.catalog.site import SiteProfile
 from tundish.data import mended as writing
 from tundish.data.card.beside import beside
 from tundish.data.errors import TableUnreadableError
+from tundish.data.grade.asked import Asked
 from tundish.data.grade.checks import Graded
 from tundish.data.grade.file import graded_table
 from tundish.data.grade.report import GradeReport
@@ -27,7 +28,7 @@ from tundish.data.table import Table
 from tundish.data.version import version_of
 from tundish.flows.errors import DataMovedError, OutExistsError
 from tundish.flows.fetch import Located, Progress, locate
-from tundish.flows.grade import GradeOptions, bound
+from tundish.flows.grade import GradeOptions, asked, bound
 from tundish.flows.workspace import Workspace
 from tundish.kernel import canonical, clock, paths
 from tundish.kernel import digest as digests
@@ -176,27 +177,16 @@ def _terms(located: Located, options: GradeOptions) -> _Terms:
 
 def _one(terms: _Terms, work: Path | None, called: str | None) -> _Done:
     """Mend one file; the new one has the same name if it is to lie in a folder."""
-    path, options, now = terms.located.place, terms.options, SystemClock().now()
-    named = Named(
-        time=options.time,
-        unit=options.unit,
-        target=options.target,
-        time_zone=options.time_zone,
-        task="regress" if options.target else options.task,
-    )
+    path, options = terms.located.place, terms.options
+    named = options.named
     known, said = beside(path)
     table = read_table(path)
     table = replace(table, assumptions=(*table.assumptions, *said))
 
-    def grade(held: Table) -> Graded:
-        return graded_table(
-            held,
-            named,
-            now=now,
-            licence=options.licence or terms.located.licence,
-            known=known,
-            use=options.use,
-        )
+    told = asked(terms.located, options, known)
+
+    def grade(held: Table) -> Graded:  # many times, so without what fits models
+        return graded_table(held, named, replace(told, deep=False))
 
     made = mend_table(table, grade, named)
     name = called or writing.file_name(path, table, made.edits)
@@ -272,7 +262,9 @@ def _mended_in_place(
     now = SystemClock().now()
     named, units = told
     made = mend_table(
-        table, lambda held: graded_table(held, named, now=now, units=units), named
+        table,
+        lambda held: graded_table(held, named, Asked(now=now, units=units, deep=False)),
+        named,
     )
     if writing.file_name(path, table, made.edits) != path.name:
         msg = f"{name} is of a kind that cannot be written again."

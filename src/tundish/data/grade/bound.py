@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,8 @@ from tundish.data.binding import BoundData, BoundTable
 from tundish.data.card.beside import Known
 from tundish.data.card.card import Use
 from tundish.data.grade import stops
-from tundish.data.grade.checks import Brief, Graded, graded_sheets
+from tundish.data.grade.asked import Asked
+from tundish.data.grade.checks import Graded, graded_sheets
 from tundish.data.grade.modes import visited
 from tundish.data.grade.report import GradeReport
 from tundish.data.grade.sheet import Closure, Labels, Series, Sheet, Spectrum
@@ -55,47 +57,32 @@ def grade_bound(  # noqa: PLR0913  (the set and what stands beside it)
         use: What is meant to be done with the set; decides the licence gate.
         deep: False leaves out the indicators that fit models.
     """
-    return graded_bound(
-        bound,
-        scenario,
-        site,
+    asked = Asked(
         now=now,
         licence=licence,
         licence_kind=licence_kind,
-        name=name,
         known=known,
         use=use,
         deep=deep,
-    ).report
+    )
+    return graded_bound(bound, scenario, site, asked, name=name).report
 
 
-def graded_bound(  # noqa: PLR0913  (as above)
+def graded_bound(
     bound: BoundData,
     scenario: Scenario,
     site: SiteProfile,
+    asked: Asked,
     *,
-    now: datetime,
-    licence: str | None = None,
-    licence_kind: str | None = None,
     name: str | None = None,
-    known: Known | None = None,
-    use: Use | None = None,
-    deep: bool = True,
 ) -> Graded:
     """Grade a data set and keep its values beside the report; see ``grade_bound``."""
     sheets = [
         stops.through_silence(_sheet(table, bound, scenario, site))
         for table in bound.tables.values()
     ]
-    brief = Brief(
-        name=name or site.site,
-        task=scenario.task,
-        now_us=round((now - _EPOCH) / timedelta(microseconds=1)),
-        licence=licence,
-        licence_kind=licence_kind,
-        known=known,
-        use=use,
-        deep=deep,
+    brief = replace(
+        asked.brief(name or site.site, scenario.task),
         contract=scenario.key,
         split=True,
         assumptions=(

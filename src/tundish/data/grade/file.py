@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import reduce
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +21,7 @@ from tundish.data.card.card import Use
 from tundish.data.columns import floats
 from tundish.data.errors import ColumnMissingError, JoinImpossibleError
 from tundish.data.grade import exposed, stops, stream, tallied, terms
+from tundish.data.grade.asked import Asked
 from tundish.data.grade.carded import Told, told_by
 from tundish.data.grade.checks import Brief, Graded, assembled, graded_sheets
 from tundish.data.grade.joined import with_results
@@ -105,48 +106,6 @@ def grade_file(  # noqa: PLR0913  (what a user may say about a file)
         ColumnMissingError, TimeUnreadableError: if a named column cannot be used.
         ConditionInvalidError: if ``running`` is no condition on the file's tags.
     """
-    return graded_file(
-        path,
-        now=now,
-        time=time,
-        unit=unit,
-        target=target,
-        task=task,
-        time_zone=time_zone,
-        running=running,
-        join=join,
-        units=units,
-        licence=licence,
-        licence_kind=licence_kind,
-        known=known,
-        use=use,
-        deep=deep,
-        sheet=sheet,
-        spread=spread,
-    ).report
-
-
-def graded_file(  # noqa: PLR0913  (what a user may say about a file)
-    path: Path,
-    *,
-    now: datetime,
-    time: str | None = None,
-    unit: str | None = None,
-    target: str | None = None,
-    task: Task | None = None,
-    time_zone: str | None = None,
-    running: str | None = None,
-    join: JoinWish | None = None,
-    units: Mapping[str, str] | None = None,
-    licence: str | None = None,
-    licence_kind: str | None = None,
-    known: Known | None = None,
-    use: Use | None = None,
-    deep: bool = True,
-    sheet: str | None = None,
-    spread: Spread | None = None,
-) -> Graded:
-    """Grade one file and keep its values beside the report; see ``grade_file``."""
     named = Named(
         time=time,
         unit=unit,
@@ -155,29 +114,9 @@ def graded_file(  # noqa: PLR0913  (what a user may say about a file)
         running=running,
         task=None if target and task == "anomaly" else task,
     )
-    cells = stream.cells_of(path) if path.suffix == ".parquet" else 0
-    streamed = cells > stream.STREAM_FROM_CELLS or (cells > 0 and spread is not None)
-    table = stream.head_of(path) if streamed else read_table(path, sheet=sheet)
-    if known is None:
-        known, said = beside(path)
-        table = replace(table, assumptions=(*table.assumptions, *said))
-    if streamed:
-        brief = Brief(
-            name=table.name,
-            task=named.task or "unsaid",
-            now_us=round((now - _EPOCH) / timedelta(microseconds=1)),
-            licence=licence,
-            licence_kind=licence_kind,
-            known=known,
-            use=use,
-            deep=False,
-        )
-        return _graded_stream(path, table, (named, dict(units or {})), brief, spread)
-    return graded_table(
-        table,
-        named,
+    asked = Asked(
         now=now,
-        units=units,
+        units=dict(units or {}),
         licence=licence,
         licence_kind=licence_kind,
         known=known,
@@ -185,6 +124,29 @@ def graded_file(  # noqa: PLR0913  (what a user may say about a file)
         deep=deep,
         join=join,
     )
+    return graded_file(path, named, asked, sheet=sheet, spread=spread).report
+
+
+def graded_file(
+    path: Path,
+    named: Named,
+    asked: Asked,
+    *,
+    sheet: str | None = None,
+    spread: Spread | None = None,
+) -> Graded:
+    """Grade one file and keep its values beside the report; see ``grade_file``."""
+    cells = stream.cells_of(path) if path.suffix == ".parquet" else 0
+    streamed = cells > stream.STREAM_FROM_CELLS or (cells > 0 and spread is not None)
+    table = stream.head_of(path) if streamed else read_table(path, sheet=sheet)
+    if asked.known is None:
+        known, said = beside(path)
+        asked = replace(asked, known=known)
+        table = replace(table, assumptions=(*table.assumptions, *said))
+    if streamed:
+        brief = replace(asked, deep=False).brief(table.name, named.task or "unsaid")
+        return _graded_stream(path, table, (named, dict(asked.units)), brief, spread)
+    return graded_table(table, named, asked)
 
 
 def _graded_stream(
@@ -226,113 +188,57 @@ def _unheeded(named: Named) -> tuple[Assumption, ...]:
     return (said,)
 
 
-def grade_table(  # noqa: PLR0913  (as above)
-    table: Table,
-    named: Named,
-    *,
-    now: datetime,
-    units: Mapping[str, str] | None = None,
-    licence: str | None = None,
-    licence_kind: str | None = None,
-    known: Known | None = None,
-    use: Use | None = None,
-    deep: bool = True,
-) -> GradeReport:
-    """Grade a table that was read; arguments as in ``grade_file``."""
-    return graded_table(
-        table,
-        named,
-        now=now,
-        units=units,
-        licence=licence,
-        licence_kind=licence_kind,
-        known=known,
-        use=use,
-        deep=deep,
-    ).report
-
-
-def graded_table(  # noqa: PLR0913  (as above)
-    table: Table,
-    named: Named,
-    *,
-    now: datetime,
-    units: Mapping[str, str] | None = None,
-    licence: str | None = None,
-    licence_kind: str | None = None,
-    known: Known | None = None,
-    use: Use | None = None,
-    deep: bool = True,
-    join: JoinWish | None = None,
-) -> Graded:
+def graded_table(table: Table, named: Named, asked: Asked) -> Graded:
     """Grade a table and keep its values beside the report; see ``grade_file``."""
-    return graded_tables(
-        [table],
-        named,
-        name=table.name,
-        now=now,
-        units=units,
-        licence=licence,
-        licence_kind=licence_kind,
-        known=known,
-        use=use,
-        deep=deep,
-        join=join,
-    )
+    return graded_tables([table], named, asked, name=table.name)
 
 
-def graded_tables(  # noqa: PLR0913  (what a user may say about tables)
+def graded_tables(
     tables: Sequence[Table],
     named: Named,
+    asked: Asked,
     *,
     name: str,
-    now: datetime,
-    units: Mapping[str, str] | None = None,
-    licence: str | None = None,
-    licence_kind: str | None = None,
-    known: Known | None = None,
-    use: Use | None = None,
-    deep: bool = True,
-    join: JoinWish | None = None,
     before: tuple[Assumption, ...] = (),
 ) -> Graded:
     """Grade tables in one report; what was named counts in the tables that have it.
 
-    ``name`` is that of the whole, ``before`` what was assumed already; other arguments
-    as in ``grade_file``.
+    Args:
+        tables: At least one.
+        named: What the user named.
+        asked: What stands beside the data.
+        name: Of the whole.
+        before: What was assumed already.
+
+    Raises:
+        ColumnMissingError: if no table has a column that was named.
+        TimeUnreadableError: if a column named as time cannot be read as one.
     """
     sheets: list[Sheet] = []
     said = list(before)
     tasks: list[str | None] = []
     joined = None
-    if join is not None:
-        tables, named, joined = _with_batches(tables, named, join)
+    if asked.join is not None:
+        tables, named, joined = _with_batches(tables, named, asked.join)
     _need_named(tables, named)
     for table in tables:
         whose = _where_there(table, named) if len(tables) > 1 else named
         made, task, more = _graded_table(
-            _upright(table), whose, known, dict(units or {})
+            _upright(table), whose, asked.known, dict(asked.units)
         )
         sheets += made
         tasks.append(task)
         said += more
-    if join is not None:
-        sheets, joined, more = _with_results(sheets, join, joined, named)
+    if asked.join is not None:
+        sheets, joined, more = _with_results(sheets, asked.join, joined, named)
         said += more
         tasks = ["regress"]
     if named.running is not None:
         sheets = stops.with_running(sheets, named.running)
         said += [stops.said(sheet, named.running, "--running") for sheet in sheets[:1]]
-    brief = Brief(
-        name=name,
-        task=next((task for task in tasks if task), "unsaid"),
-        now_us=round((now - _EPOCH) / timedelta(microseconds=1)),
-        licence=licence,
-        licence_kind=licence_kind,
-        known=known,
-        use=use,
+    brief = replace(
+        asked.brief(name, next((task for task in tasks if task), "unsaid")),
         assumptions=tuple(dict.fromkeys(said)),
-        deep=deep,
         joined=joined,
     )
     return graded_sheets(sheets, brief)

@@ -2,45 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 
-from tundish.data.card.beside import Known
-from tundish.data.card.card import Use
 from tundish.data.folder import Folder
+from tundish.data.grade.asked import Asked
 from tundish.data.grade.checks import Graded
 from tundish.data.grade.file import graded_tables
-from tundish.data.join import JoinWish
 from tundish.data.roles import Named
 
 
-def graded_folder(  # noqa: PLR0913  (what a user may say about data)
-    folder: Folder,
-    named: Named,
-    *,
-    now: datetime,
-    units: Mapping[str, str] | None = None,
-    licence: str | None = None,
-    licence_kind: str | None = None,
-    known: Known | None = None,
-    use: Use | None = None,
-    deep: bool = True,
-    join: JoinWish | None = None,
-) -> Graded:
+def graded_folder(folder: Folder, named: Named, asked: Asked) -> Graded:
     """Grade a folder that was read and keep its values beside the report.
 
     Args:
         folder: From ``read_folder``.
         named: What the user named; a column counts in the tables that have it.
-        now: The present, from the caller's clock.
-        units: Column -> unit of measurement.
-        licence: The terms, if known.
-        licence_kind: Their class in the catalogue.
-        known: The set's card.
-        use: What is meant to be done with the set.
-        deep: False leaves out the indicators that fit models.
-        join: Results of a laboratory to be joined.
+        asked: What stands beside the data.
 
     Raises:
         ColumnMissingError: if no table has a column that was named.
@@ -48,16 +25,5 @@ def graded_folder(  # noqa: PLR0913  (what a user may say about data)
     """
     tables = [replace(table, name=table.part or folder.name) for table in folder.tables]
     return graded_tables(
-        tables,
-        named,
-        name=folder.name,
-        before=folder.assumptions,
-        now=now,
-        units=units,
-        licence=licence,
-        licence_kind=licence_kind,
-        known=known,
-        use=use,
-        deep=deep,
-        join=join,
+        tables, named, asked, name=folder.name, before=folder.assumptions
     )

@@ -17,7 +17,7 @@ from tundish.data.grade.sheet import Bools, Floats, Ints, Sheet
 from tundish.data.grade.tally import Notes, Spot, Tally
 from tundish.data.times import NO_TIME, SECOND
 
-MOST_ROWS = 2_000
+MOST_ROWS = 500
 MOST_CLUSTERS = 5
 APART = 0.75
 LEAST_SHARE = 0.05
