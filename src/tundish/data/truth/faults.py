@@ -509,7 +509,7 @@ FAULTS: tuple[Fault, ...] = (
         size_is="noise over the target's spread",
         sizes=(0.0, 0.02),
         stated=0.0,
-        kinds=("leak",),
+        kinds=("leak", "near-target"),
         put=_leak,
         labels=True,
     ),
