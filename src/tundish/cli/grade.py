@@ -117,7 +117,17 @@ def grade(  # noqa: PLR0913  (a command's options)
     mirror: Mirror = None,
     json: AsJson = False,
 ) -> None:
-    """Say whether data is good enough, and what to mend first."""
+    """Say whether data is good enough, and what to mend first.
+
+    Needs no configuration: it finds time, unit and target columns, says what it took for
+    granted, and gives a letter from A to D with the rule behind it, hard gates, and
+    findings in order of worth: tag, time, cost, mend.
+
+    For example: 'tundish grade export.csv --html grade.html' for a page to print;
+    'tundish grade trend.xlsx --running "FT101 > 5"' to leave stops out; 'tundish grade
+    batches.csv --join lab.xlsx --on BATCH --target purity' with laboratory results;
+    'tundish grade export.csv --mend better' for a mended new version.
+    """
     from tundish.flows.grade import GradeOptions, PageWish
     from tundish.flows.grade import grade as grade_data
 
