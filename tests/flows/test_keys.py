@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,17 +13,36 @@ from tests.model.conftest import CHANNELS, ROWS, Desk, small_graph
 
 from tundish.catalog.errors import DocumentInvalidError
 from tundish.cli import main
-from tundish.flows import sign, verify
+from tundish.flows import open_package, sign, trust, verify
 from tundish.flows import workspace as workspaces
+from tundish.flows.grant import GrantOrder, grant
 from tundish.flows.ledger import list_ledger
 from tundish.flows.workspace import Workspace
 from tundish.kernel.clock import ManualClock
-from tundish.kernel.errors import TundishError
+from tundish.kernel.digest import of_bytes
+from tundish.kernel.errors import RefusedError, TundishError
+from tundish.ledger.errors import LedgerTamperedError
 from tundish.model import package as packages
 from tundish.model.errors import PackagePlaceTakenError
 from tundish.model.session import make_golden
-from tundish.seal import envelope
-from tundish.seal.errors import PolicyInvalidError, PolicyUnmetError
+from tundish.seal import envelope, revocation, rotation
+from tundish.seal import grant as grants
+from tundish.seal.errors import (
+    DeviceRevokedError,
+    GrantRevokedError,
+    KeyExpiredError,
+    KeyRevokedError,
+    PackageRevokedError,
+    PolicyInvalidError,
+    PolicyUnmetError,
+    RevocationsMissingError,
+    RevocationsOlderError,
+    RotationForkedError,
+    SignerUntrustedError,
+)
+from tundish.seal.freshness import MemoryFreshness
+from tundish.seal.keys import SigningKey
+from tundish.seal.revocation import Kind
 
 START = datetime(2026, 5, 4, 6, tzinfo=UTC)
 PRODUCT = "C34.27.pump"
@@ -136,3 +156,236 @@ def test_the_command_signs_and_shows_all_signers(
     assert "[signed-already]" in capsys.readouterr().err
     assert main.status(["verify", package, *at]) == 0
     assert "and by sha256:" in capsys.readouterr().out
+
+
+def revoke(place: Workspace, kind: Kind, name: str, days_ago: float = 0.0) -> Path:
+    since = place.clock.now() - timedelta(days=days_ago)
+    entry = revocation.entry(kind, name, since, "stolen")
+    return Path(trust.revoke(place, [entry]).file)
+
+
+def take(place: Workspace, file: Path) -> None:
+    trust.take_revocations(place, file.read_bytes())
+
+
+def days(plant: Plant, number: float) -> None:
+    plant.clock.advance(timedelta(days=number).total_seconds())
+
+
+def test_a_rotated_key_is_followed_and_the_old_one_ends(plant: Plant) -> None:
+    before, seen = plant.sealed(1), plant.sealed(1)
+    old = plant.owner.key_id
+    report = trust.rotate(plant.owner, old_days=30)
+    assert plant.owner.key_id == report.new != old
+    after = plant.sealed(2)
+    with pytest.raises(SignerUntrustedError):
+        verify.verify(plant.box, after)
+    told = trust.take_rotation(plant.box, Path(report.file))
+    assert (told.key, told.follows) == (report.new, old)
+    verify.verify(plant.quality, before)
+    days(plant, 31)
+    verify.verify(plant.box, after)
+    trust.take_rotation(plant.quality, Path(report.file))
+    verify.verify(plant.quality, seen)  # its ledger saw it while the key counted
+    fresh = workspaces.create(plant.box.root / "fresh", clock=plant.clock)
+    fresh.trust(plant.box.root / "owner.pub")
+    trust.take_rotation(fresh, Path(report.file))
+    with pytest.raises(KeyExpiredError):
+        verify.verify(fresh, before)
+    sign.sign(plant.owner, before)
+    verify.verify(fresh, before)  # under the new key too, without sealing it again
+
+
+def test_the_owner_keeps_opening_what_the_old_key_sealed(plant: Plant) -> None:
+    package = plant.sealed()
+    verify.verify(plant.owner, package)
+    trust.rotate(plant.owner, old_days=1)
+    trust.rotate(plant.owner, old_days=1)
+    days(plant, 2)
+    verify.verify(plant.owner, package)
+    assert workspaces.find(plant.owner.root).key.public.key_id == plant.owner.key_id
+
+
+def test_a_thief_of_the_old_key_cannot_name_a_second_successor(plant: Plant) -> None:
+    stolen = plant.owner.key
+    report = trust.rotate(plant.owner)
+    trust.take_rotation(plant.box, Path(report.file))
+    trust.take_rotation(plant.box, Path(report.file))  # again: nothing changes
+    now = plant.clock.now()
+    text = rotation.sign(
+        stolen, SigningKey.generate(), at=now, until=now + timedelta(days=9)
+    )
+    (plant.box.root / "thief").write_bytes(text)
+    with pytest.raises(RotationForkedError):
+        trust.take_rotation(plant.box, plant.box.root / "thief")
+    take(plant.quality, revoke_key_by_hand(plant, stolen))
+    with pytest.raises(KeyRevokedError):
+        trust.take_rotation(plant.quality, plant.box.root / "thief")
+    assert "rotation-forked" in refusals(plant.box)
+
+
+def revoke_key_by_hand(plant: Plant, key: SigningKey) -> Path:
+    """A key that revokes itself, as its owner does before the successor is known."""
+    entry = revocation.entry("key", key.public.key_id, plant.clock.now(), "stolen")
+    path = plant.box.root / "self.revocations"
+    path.write_bytes(
+        revocation.sign([entry], version=1, now=plant.clock.now(), key=key)
+    )
+    return path
+
+
+def test_what_a_revoked_key_signed_counts_only_where_it_was_seen_before(
+    plant: Plant,
+) -> None:
+    package = plant.sealed()
+    verify.verify(plant.box, package)
+    days(plant, 3)
+    stolen = plant.owner.key_id
+    trust.rotate(plant.owner)
+    file = revoke(plant.owner, "key", stolen, days_ago=1)
+    rotated = next(plant.owner.packages.glob("*.rotation"))
+    for place in (plant.box, plant.quality):
+        trust.take_rotation(place, rotated)
+        take(place, file)
+    verify.verify(plant.box, package)
+    with pytest.raises(KeyRevokedError):
+        verify.verify(plant.quality, package)
+    assert refusals(plant.quality) == ["key-revoked"]
+
+
+def test_a_ledger_that_does_not_hold_is_no_witness(plant: Plant) -> None:
+    package = plant.sealed()
+    verify.verify(plant.box, package)
+    days(plant, 3)
+    file = revoke(plant.owner, "key", plant.owner.key_id, days_ago=1)
+    take(plant.box, file)
+    with sqlite3.connect(plant.box.inner / "ledger.db") as ledger:
+        ledger.execute(
+            "UPDATE entries SET body ="
+            " cast(replace(cast(body AS TEXT), 'package', 'pakkage') AS BLOB)"
+        )
+    with pytest.raises(LedgerTamperedError):
+        verify.verify(plant.box, package)
+
+
+def test_a_revoked_package_is_refused_by_its_own_code(plant: Plant) -> None:
+    package = plant.sealed()
+    digest = verify.verify(plant.box, package).digest
+    take(plant.box, revoke(plant.owner, "package", digest))
+    for act in (verify.verify, open_package.open_package):
+        with pytest.raises(PackageRevokedError, match="stolen"):
+            act(plant.box, package)
+    assert refusals(plant.box) == ["package-revoked"] * 2
+    verify.verify(plant.quality, package)  # it has not heard of it
+
+
+def test_an_older_list_is_refused_and_a_missing_one_opens_nothing(plant: Plant) -> None:
+    package = plant.sealed()
+    first = revoke(plant.owner, "package", of_bytes(b"one"))
+    kept = first.read_bytes()
+    take(plant.box, revoke(plant.owner, "package", of_bytes(b"two")))
+    with pytest.raises(RevocationsOlderError):
+        trust.take_revocations(plant.box, kept)
+    verify.verify(plant.box, package)
+    stored = next((plant.box.inner / "revocations").glob("*.txt"))
+    newest = stored.read_bytes()
+    for change in (stored.unlink, lambda: stored.write_bytes(kept)):
+        change()
+        with pytest.raises(RevocationsMissingError):
+            verify.verify(plant.box, package)
+    trust.take_revocations(plant.box, newest)
+    verify.verify(plant.box, package)
+
+
+def test_a_list_travels_in_a_package_and_an_older_one_in_it_does_no_harm(
+    plant: Plant,
+) -> None:
+    bad, good = plant.sealed(1), plant.sealed(2)
+    digest = verify.read(plant.quality, bad).digest
+    file = revoke(plant.owner, "package", digest)
+    carrying = packages.carry(verify.read(plant.owner, good), file.read_bytes())
+    packages.write_tar(carrying, good)
+    fresh = workspaces.create(plant.box.root / "fresh", clock=plant.clock)
+    fresh.trust(plant.box.root / "owner.pub")
+    for place in (plant.box, fresh):
+        assert verify.verify(place, good).digest == carrying.digest
+    with pytest.raises(PackageRevokedError):
+        verify.verify(fresh, bad)
+    take(plant.box, revoke(plant.owner, "package", of_bytes(b"more")))
+    verify.verify(plant.box, good)
+    strange = revoke(plant.quality, "package", digest)
+    with pytest.raises(SignerUntrustedError):
+        packages.carry(carrying, strange.read_bytes())
+
+
+def test_no_changed_byte_of_a_carried_list_verifies(plant: Plant) -> None:
+    good = verify.read(plant.quality, plant.sealed())
+    file = revoke(plant.owner, "package", of_bytes(b"one"))
+    made = packages.carry(good, file.read_bytes())
+    body = made.further[packages.REVOCATIONS]
+    for at in range(len(body)):
+        changed = bytearray(body)
+        changed[at] ^= 1 << (at % 7)
+        with pytest.raises(RefusedError):
+            packages.verify(
+                {**made.everything, packages.REVOCATIONS: bytes(changed)},
+                trusted=[plant.owner.key.public],
+                now=START,
+                seen=MemoryFreshness(),
+            )
+
+
+def test_a_revoked_device_and_a_revoked_grant_open_nothing(plant: Plant) -> None:
+    now = plant.clock.now()
+    package = verify.read(plant.box, plant.sealed())
+    terms = grants.make_terms(
+        purpose="line", not_before=now, not_after=now + timedelta(days=9)
+    )
+    data = grants.issue(
+        package=package.digest,
+        identity=envelope.new_identity(),
+        device=plant.box.device.public,
+        terms=terms,
+        key=plant.owner.key,
+        now=now,
+    )
+    open_package.open_bytes(plant.box, package, data)
+    name = grants.read(data, [plant.owner.key.public]).grant
+    (plant.box.root / "a.grant").write_bytes(data)
+    assert trust.name_of(plant.box, "grant", str(plant.box.root / "a.grant")) == name
+    take(plant.box, revoke(plant.owner, "grant", name))
+    with pytest.raises(GrantRevokedError):
+        open_package.open_bytes(plant.box, package, data)
+    device = trust.name_of(plant.owner, "device", plant.box.device_text)
+    owner_list = revoke(plant.owner, "device", device)
+    order = GrantOrder(device=plant.box.device_text, purpose="line", valid_s=60.0)
+    with pytest.raises(DeviceRevokedError):
+        grant(plant.owner, plant.sealed(2), order)
+    assert refusals(plant.owner) == ["device-revoked"]
+    take(plant.box, owner_list)
+
+
+def test_the_commands_rotate_trust_and_revoke(
+    plant: Plant, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    owner, box = (["-w", str(place.root)] for place in (plant.owner, plant.box))
+    rotated, listed = str(tmp_path / "new.rotation"), str(tmp_path / "list")
+    assert main.status(["key", "--id", *owner]) == 0
+    old = capsys.readouterr().out.strip()
+    assert main.status(["key", "--rotate", "--to", rotated, *owner]) == 0
+    assert main.status(["key", "--id", *owner]) == 0
+    assert capsys.readouterr().out.strip().splitlines()[-1] != old
+    assert main.status(["trust", "--rotation", rotated, *box]) == 0
+    assert "takes over from" in capsys.readouterr().out
+    revoked = ["revoke", "--key", old, "--reason", "stolen", "--to", listed]
+    assert main.status([*revoked, *owner]) == 0
+    assert main.status(["trust", "--revocations", listed, *box]) == 0
+    assert "stolen" in capsys.readouterr().out
+    package = str(plant.sealed())
+    assert main.status(["verify", package, *box]) == 0
+    public = str(plant.box.root / "owner.pub")
+    assert main.status(["trust", public, "--until", "2026-01-01", *box]) == 0
+    assert main.status(["trust", *box]) == 2
+    assert main.status(["revoke", *owner]) == 2
+    assert main.status(["revoke", "--device", "x", *owner]) == 2
+    assert "[terms-invalid]" in capsys.readouterr().err

@@ -15,6 +15,7 @@ from tundish.cli import (
     device,
     errors,
     grade,
+    keys,
     ledger,
     line,
     package,
@@ -43,6 +44,7 @@ app = typer.Typer(
 )
 for group in (
     workspace,
+    keys,
     device,
     grade,
     data,

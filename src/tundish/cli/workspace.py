@@ -1,4 +1,4 @@
-"""``tundish init``, ``key``, ``trust``: a workspace and its keys."""
+"""``tundish init``: a workspace and its keys."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from typing import Annotated
 import typer
 
 from tundish.cli import show
-from tundish.cli.options import AsJson, In, open_workspace
+from tundish.cli.options import AsJson
 from tundish.flows import workspace as workspaces
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
-    for command in (init, key, trust):
-        app.command()(command)
+    app.command()(init)
 
 
 def init(
@@ -39,19 +38,3 @@ def init(
         return
     show.line(f"Made the workspace {made.name} in {made.root}.")
     show.line("Next: tundish grade FILE, or tundish train --help.")
-
-
-def key(workspace: In = Path()) -> None:
-    """Print the public key that verifies what this workspace signs (PEM)."""
-    typer.echo(open_workspace(workspace).public_pem.decode(), nl=False)
-
-
-def trust(
-    file: Annotated[
-        Path, typer.Argument(help="A public key (PEM), from 'tundish key'.")
-    ],
-    workspace: In = Path(),
-) -> None:
-    """Trust packages and grants that are signed with a key."""
-    added = open_workspace(workspace).trust(file)
-    show.line(f"Trusted here from now on: {added}.")

@@ -159,6 +159,8 @@ def _verify(
     workspace: Workspace | None,
 ) -> CertificateReport:
     found: Certificate = certificates.read(sealed, trusted)
+    if workspace is not None:
+        workspace.standing().check_key(Digest(found.body.issuer), found.digest)
     clock = workspace.clock if workspace else SystemClock()
     seen = workspace.freshness() if workspace else MemoryFreshness()
     now = clock.now()
@@ -175,7 +177,7 @@ def _trusted(
     workspace: Workspace | None, keys: Sequence[Path]
 ) -> tuple[VerifyKey, ...]:
     named = tuple(VerifyKey.load(path) for path in keys)
-    own = workspace.trusted() if workspace is not None else ()
+    own = workspace.keyring.known() if workspace is not None else ()
     if not named and not own:
         msg = "No key is known here whose signature would count."
         raise TrustMissingError(msg)

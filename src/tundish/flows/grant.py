@@ -240,6 +240,9 @@ def _issue(
 ) -> GrantReport:
     now = workspace.clock.now()
     device = DevicePublic.from_text(order.device)
+    own = workspace.key.public.key_id
+    with workspace.refusals_kept("grant-issued", [found.digest]):
+        workspace.standing().check_device(device.device_id, own)
     version = order.version or _next_version(workspace, found.digest, device)
     terms = grants.make_terms(
         purpose=order.purpose,

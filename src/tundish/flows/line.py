@@ -13,6 +13,7 @@ from pydantic import JsonValue
 
 from tundish.flows.open_package import OpenModel, open_package
 from tundish.flows.permit import GrantPermit
+from tundish.flows.withdrawn import withdrawn_in
 from tundish.flows.workspace import Workspace
 from tundish.kernel.clock import Clock, to_text
 from tundish.kernel.records import Record
@@ -105,7 +106,11 @@ def run_line(
                 sinks=open_sinks(line, model.scenario),
                 buffer=buffer,
                 permit=GrantPermit(
-                    workspace, model, grant, safe_points=line.safe_points
+                    workspace,
+                    model,
+                    grant,
+                    safe_points=line.safe_points,
+                    revoked=withdrawn_in(workspace),
                 ),
                 budget=_budget(line, model),
             ),

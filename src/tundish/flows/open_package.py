@@ -15,13 +15,15 @@ from tundish.flows.errors import GrantMissingError, WindowFileError
 from tundish.flows.verify import read
 from tundish.flows.workspace import Workspace
 from tundish.kernel import clock, paths
+from tundish.kernel import digest as digests
+from tundish.kernel.digest import Digest
 from tundish.kernel.records import Record
 from tundish.model import package as packages
 from tundish.model.package import Package
 from tundish.model.session import Session
 from tundish.seal import grant as grants
 from tundish.seal.envelope import Identity
-from tundish.seal.grant import OpenedGrant
+from tundish.seal.grant import GrantBody, OpenedGrant
 from tundish.seal.secret import SecretText
 
 WARN_DAYS = (7, 14, 30)
@@ -102,15 +104,16 @@ def open_package(
         RefusedError: one of its kinds, naming what does not fit.
     """
     package = read(workspace, path)
-    opened = None
+    opened: OpenedGrant | None = None
+    words: tuple[Digest, ...] = ()
     if package.encrypted:
-        opened = _open_grant(workspace, package, grant)
+        opened, words = _open_grant(workspace, package, grant)
     identity = opened.identity if opened else None
     with workspace.refusals_kept("package-opened", [package.digest]):
         session = _load(package, identity)
     workspace.record(
         "package-opened",
-        inputs=[package.digest],
+        inputs=[package.digest, *words],
         detail={
             "grant": opened.grant if opened else None,
             "uses_left": opened.uses_left if opened else None,
@@ -234,7 +237,7 @@ def activate(workspace: Workspace, path: Path, grant: Path, code: str) -> Opened
     data = paths.existing_file(grant).read_bytes()
     secret = SecretText(code)
     with workspace.refusals_kept("grant-opened", [package.digest]):
-        name = grants.read(data, workspace.trusted()).grant
+        name = grants.read(data, workspace.keyring.known()).grant
         workspace.record(
             "spare-code-used", inputs=[package.digest], detail={"grant": name}
         )
@@ -259,11 +262,14 @@ def open_bytes(
     Raises:
         RefusedError: one of the kinds of ``seal.grant.open_grant``.
     """
-    name = grants.read(data, workspace.trusted()).grant
+    keys = workspace.keyring.known()
+    body = grants.read(data, keys)
+    name = body.grant
+    check_grant(workspace, body)
     return grants.open_grant(
         data,
         device=workspace.device,
-        trusted=workspace.trusted(),
+        trusted=keys,
         package=package.digest,
         now=workspace.clock.now(),
         seen=workspace.freshness(),
@@ -271,15 +277,32 @@ def open_bytes(
     )
 
 
+def check_grant(workspace: Workspace, body: GrantBody) -> None:
+    """Refuse a grant that was revoked, for a revoked device, or of an ended key.
+
+    A grant of a key that has ended counts if the owner's or this machine's ledger saw
+    it before; it is named by the digest of its words.
+
+    Raises:
+        GrantRevokedError, DeviceRevokedError, KeyRevokedError, KeyExpiredError.
+    """
+    trust = workspace.standing()
+    trust.check_grant(body.grant, body.issuer)
+    trust.check_device(body.device, body.issuer)
+    trust.check_key(body.issuer, digests.of_json(body.to_json()))
+
+
 def _open_grant(
     workspace: Workspace, package: Package, grant: Path | None
-) -> OpenedGrant:
+) -> tuple[OpenedGrant, tuple[Digest, ...]]:
     if grant is None:
         msg = f"The package {package.statement.product} is encrypted, and no grant was named."
         raise GrantMissingError(msg)
     data = paths.existing_file(grant).read_bytes()
     with workspace.refusals_kept("grant-opened", [package.digest]):
-        return open_bytes(workspace, package, data)
+        opened = open_bytes(workspace, package, data)
+    body = grants.read(data, workspace.keyring.known())
+    return opened, (digests.of_json(body.to_json()),)
 
 
 def _load(package: Package, identity: Identity | None) -> Session:

@@ -1,14 +1,15 @@
-"""The policy of a workspace: who must have signed what."""
+"""Whether a package's signatures are enough in a workspace: keys, lists, policy."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from tundish.catalog.documents import read_document
+from tundish.flows.trust import take_carried
 from tundish.flows.workspace import Workspace
 from tundish.kernel import paths
 from tundish.kernel.digest import Digest, is_digest
-from tundish.model.package import Admission, Package, anybody
+from tundish.model.package import Admission, Package
 from tundish.seal.errors import PolicyInvalidError
 from tundish.seal.keys import VerifyKey
 from tundish.seal.policy import Policy, PolicyFile
@@ -24,7 +25,7 @@ def signers(workspace: Workspace) -> Signers:
         DocumentMalformedError, DocumentInvalidError, PolicyInvalidError: if the policy
             file is wrong; then nothing is opened.
     """
-    return Signers(keys=workspace.trusted(), seconds=_keys(workspace))
+    return Signers(keys=workspace.keyring.known(), seconds=_keys(workspace))
 
 
 def admission(workspace: Workspace) -> Admission:
@@ -34,12 +35,16 @@ def admission(workspace: Workspace) -> Admission:
         As ``signers``.
     """
     policy = load(workspace)
-    if policy is None:
-        return anybody
 
     def admit(package: Package) -> None:
-        signed = {by.key.key_id for by in package.by}
-        policy.check(package.statement.product, signed)
+        if package.revocations is not None:
+            take_carried(workspace, package.revocations)
+        trust = workspace.standing()
+        signed = [by.key.key_id for by in package.by]
+        trust.check_package(package.digest, signed)
+        counting = trust.counting(package.by, package.digest)
+        if policy is not None:
+            policy.check(package.statement.product, counting, trust.origin)
 
     return admit
 
@@ -71,7 +76,7 @@ def _id(workspace: Workspace, name: str, key: str) -> Digest:
     if not is_digest(key):
         return VerifyKey.load(_file(workspace.root, key)).key_id
     found = Digest(key)
-    if all(known.key_id != found for known in workspace.trusted()):
+    if all(known.key_id != found for known in workspace.keyring.known()):
         msg = f"The policy's key {name} is named by an id that no key trusted here has."
         raise PolicyInvalidError(msg, advice="Name the file of the public key (PEM).")
     return found

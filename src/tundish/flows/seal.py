@@ -86,6 +86,9 @@ def seal(workspace: Workspace, run: str, order: SealOrder) -> SealReport:
         key=workspace.key,
         encrypt_to=[identity.recipient] if identity else None,
     )
+    carried = workspace.own_revocations()
+    if carried is not None:
+        package = packages.carry(package, carried)
     if identity is not None:
         workspace.keep_identity(package.digest, identity)
     path = workspace.packages / f"{product}-v{version}.tar"

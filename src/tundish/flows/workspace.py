@@ -13,6 +13,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
@@ -26,6 +27,8 @@ from tundish.flows.errors import (
     WorkspaceExistsError,
     WorkspaceMissingError,
 )
+from tundish.flows.keyring import Keyring
+from tundish.flows.witness import first_seen
 from tundish.kernel import digest as digests
 from tundish.kernel import paths, settings
 from tundish.kernel.clock import Clock, SystemClock
@@ -44,6 +47,7 @@ from tundish.seal.keys import (
     VerifyKey,
 )
 from tundish.seal.secret import SecretText
+from tundish.seal.trust import Trust
 
 FILE = "tundish.toml"
 INNER = ".tundish"
@@ -121,17 +125,69 @@ class Workspace:
         """The public signing key, to be carried to those who shall trust it."""
         return self._public.to_pem()
 
+    @property
+    def keyring(self) -> Keyring:
+        """The keys that are known here, and what is known of them."""
+        return Keyring(self.inner, self._public)
+
+    @property
+    def key_id(self) -> Digest:
+        """Id of the key that signs here."""
+        return self._public.key_id
+
     def trust(self, pem: Path) -> str:
         """Add a public key whose signatures shall count here; return its id.
 
         Raises:
-            KeyUnreadableError: if the file is no public P-256 key.
+            KeyUnreadableError: if the file is no public key of P-256 or P-384.
         """
         key = VerifyKey.load(pem)
-        name = f"{short(key.key_id)}.pub"
-        paths.write_whole(self.inner / "trusted" / name, key.to_pem())
+        self.keyring.keep(key, self.keyring.note(key))
         self.record("key-trusted", detail={"key": key.key_id})
         return key.key_id
+
+    def standing(self, *, complete: bool = True) -> Trust:
+        """Return what decides which signatures count here, as of now.
+
+        Args:
+            complete: Refuse to go on if a revocation list that was taken is gone.
+
+        Raises:
+            RevocationsMissingError, DocumentMalformedError: from ``Keyring.trust``.
+        """
+
+        def witness(document: Digest) -> datetime | None:
+            with self.ledger() as ledger:
+                return first_seen(ledger, self.verifiers(), document)
+
+        return self.keyring.trust(self.clock.now(), witness, complete=complete)
+
+    def own_revocations(self) -> bytes | None:
+        """Return this workspace's newest revocation list, if its present key signed it.
+
+        It then travels inside every package that is sealed here.
+        """
+        trust, own = self.standing(), self._public.key_id
+        path = self.keyring.list_path(trust.origin(own))
+        signed = any(item.issuer == own for item in trust.lists)
+        return path.read_bytes() if signed and path.is_file() else None
+
+    def replace_key(self, new: SigningKey, passphrase: str | None) -> Path:
+        """Put a new signing key in the place of the old one, which is put away.
+
+        Returns:
+            Where the old private key lies now.
+        """
+        held, public = self._keys / "signing.pem", self._keys / "signing.pub"
+        kept = self._keys / f"former-{short(self._public.key_id)}.pem"
+        fresh = self._keys / "signing.new"
+        new.save(fresh, passphrase)
+        paths.write_whole(kept, held.read_bytes(), mode=0o600)
+        fresh.replace(held)
+        paths.write_whole(public, new.public.to_pem())
+        for name in ("key", "_public"):
+            self.__dict__.pop(name, None)
+        return kept
 
     def keep_identity(self, package: Digest, identity: Identity) -> None:
         """Keep the identity that opens a package, for grants to come."""
@@ -186,9 +242,12 @@ class Workspace:
         return VerifyKey.load(self._keys / "signing.pub")
 
     def trusted(self) -> tuple[VerifyKey, ...]:
-        """Return whose signatures count: the own key and ``.tundish/trusted/*.pub``."""
-        others = sorted((self.inner / "trusted").glob("*.pub"))
-        return (self._public, *(VerifyKey.load(path) for path in others))
+        """Return whose signatures count now: begun, not ended, not revoked.
+
+        Raises:
+            RevocationsMissingError, DocumentMalformedError: from ``Keyring.trust``.
+        """
+        return self.standing().standing()
 
     def freshness(self) -> AnchoredFreshness:
         """Return the memory of versions, times and uses seen."""
@@ -286,7 +345,7 @@ def create(
     chosen = name or re.sub(r"[^A-Za-z0-9.-]+", "-", root.resolve().name).strip("-.")
     settled = _name_file(chosen or "plant")
     inner = root / INNER
-    for folder in ("keys", "trusted", "runs", "packages"):
+    for folder in ("keys", "trusted", "revocations", "runs", "packages"):
         (inner / folder).mkdir(parents=True, exist_ok=True)
     (inner / "keys").chmod(0o700)
     _make_keys(inner / "keys")

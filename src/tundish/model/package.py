@@ -34,7 +34,7 @@ from tundish.model.errors import (
     SignedAlreadyError,
 )
 from tundish.model.golden import Golden
-from tundish.seal import envelope, model_signature
+from tundish.seal import envelope, model_signature, revocation
 from tundish.seal.envelope import Identity
 from tundish.seal.freshness import Freshness
 from tundish.seal.keys import SigningKey
@@ -56,6 +56,7 @@ REQUIRED = frozenset({CARD, SCENARIO, VERDICT, PARITY, BOM, GOLDEN})
 ALLOWED_ENDINGS = (".json", ".yaml", ".onnx", ".age", ".md", ".txt")
 MAX_BYTES = tarball.MAX_BYTES
 
+REVOCATIONS = "signatures/revocations.txt"
 FOLDERS = frozenset({"signatures"})
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -108,6 +109,11 @@ class Package:
     signature: bytes
     by: tuple[SignedBy, ...]
     further: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def revocations(self) -> bytes | None:
+        """A revocation list that it carries; signed, but not judged here."""
+        return self.further.get(REVOCATIONS)
 
     @property
     def everything(self) -> dict[str, bytes]:
@@ -240,6 +246,16 @@ def sign_further(package: Package, key: SigningKey) -> Package:
     bundle = model_signature.sign_further(package.signature, key)
     known = Signers(keys=tuple(by.key for by in package.by), seconds=(key.public,))
     return _verified({**package.everything, name: bundle}, known)
+
+
+def carry(package: Package, revocations: bytes) -> Package:
+    """Return the package with a revocation list of one of its signers inside.
+
+    Raises:
+        RevocationsInvalidError, SignerUntrustedError: if it is no list of a signer.
+    """
+    known = Signers(keys=tuple(by.key for by in package.by))
+    return _verified({**package.everything, REVOCATIONS: revocations}, known)
 
 
 def write_folder(package: Package, path: Path) -> None:
@@ -389,7 +405,8 @@ def _verified(files: Mapping[str, bytes], trusted: Trusted) -> Package:
 
 
 def _is_further(name: str) -> bool:
-    return re.fullmatch(r"signatures/[0-9a-f]{64}\.sig", name) is not None
+    signature = re.fullmatch(r"signatures/[0-9a-f]{64}\.sig", name) is not None
+    return signature or name == REVOCATIONS
 
 
 def _further(
@@ -401,7 +418,11 @@ def _further(
     found = tuple(
         model_signature.verify_further(name, files[name], trusted, manifest.digest)
         for name in sorted(files)
+        if name != REVOCATIONS
     )
+    if REVOCATIONS in files:
+        signers = [manifest.by.key, *(by.key for by in found)]
+        revocation.read_exact(files[REVOCATIONS], signers)
     if any(by.key == manifest.by.key for by in found):
         msg = "A package carries its maker's signature twice."
         raise PackageFileExtraError(msg)

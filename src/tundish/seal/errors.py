@@ -159,6 +159,159 @@ class PolicyInvalidError(UsageError):
     default_advice = "Mend the place named in the policy file."
 
 
+class KeyRevokedError(RefusedError):
+    """A signature was made by a key that has been revoked.
+
+    What happened: a revocation list that counts here names the key. What it signed
+    before may still count, but only if this machine's ledger shows, under a signed
+    checkpoint, that it saw this very document before the key was revoked. It does not.
+
+    Why: a signature does not say when it was made. Whoever stole the key can sign today
+    and write yesterday's date.
+
+    What to do: ask the owner for the document under the new key. For a package, the
+    owner gives ``tundish package sign PACKAGE`` with the new key: the model need not be
+    sealed again.
+    """
+
+    code = "key-revoked"
+    default_advice = "Ask the owner for this document under the new key."
+
+
+class KeyExpiredError(RefusedError):
+    """A signature was made by a key that counts no more.
+
+    What happened: the key's time has run out, because it was rotated or was trusted
+    until a date only, and this machine's ledger does not show that it saw this document
+    before.
+
+    What to do: ask the owner for the document under the new key; take the rotation with
+    ``tundish trust --rotation FILE`` if you have not.
+    """
+
+    code = "key-expired"
+    default_advice = "Ask the owner for this document under the new key."
+
+
+class KeyNotYetError(RefusedError):
+    """A signature was made by a key that does not count yet.
+
+    What to do: wait for its first day, or check this machine's clock.
+    """
+
+    code = "key-not-yet"
+    default_advice = "Wait for its first day, or check this machine's clock."
+
+
+class PackageRevokedError(RefusedError):
+    """A package has been revoked.
+
+    What happened: a revocation list that counts here names it: this workspace's own,
+    that of one of its signers, or that of a key trusted to revoke everything.
+
+    What to do: ask its owner for the version that replaces it.
+    """
+
+    code = "package-revoked"
+    default_advice = "Ask its owner for the version that replaces it."
+
+
+class GrantRevokedError(RefusedError):
+    """A grant has been revoked.
+
+    What happened: a revocation list of its issuer, or one that counts for everything
+    here, names it.
+
+    What to do: ask the package's owner for another grant.
+    """
+
+    code = "grant-revoked"
+    default_advice = "Ask the package's owner for another grant."
+
+
+class DeviceRevokedError(RefusedError):
+    """A device has been revoked.
+
+    What happened: the issuer of the grant withdrew this device, because it was lost,
+    replaced or left the plant. No grant is issued for it, and none opens on it.
+
+    What to do: if the box is still in use, make a new workspace on it and ask for a
+    grant with ``tundish device request``.
+    """
+
+    code = "device-revoked"
+    default_advice = (
+        "Ask the package's owner; a box that was withdrawn needs a new key."
+    )
+
+
+class RevocationsInvalidError(RefusedError):
+    """A revocation list was changed, or is none.
+
+    What to do: fetch it again from its issuer.
+    """
+
+    code = "revocations-invalid"
+    default_advice = "Fetch the list again from its issuer."
+
+
+class RevocationsOlderError(RefusedError):
+    """A newer revocation list of the same issuer was seen here already.
+
+    What happened: this list has a lower version, or the same version and another
+    content.
+
+    Why: an old list would give back what was revoked since.
+
+    What to do: take the newest list of this issuer.
+    """
+
+    code = "revocations-older"
+    default_advice = "Take the newest list of this issuer."
+
+
+class RevocationsMissingError(RefusedError):
+    """A revocation list that was taken here is gone, or an older one lies in its place.
+
+    What happened: the record of versions seen tells of a newer list than the one below
+    ``.tundish/revocations``.
+
+    Why: without it, what was revoked would pass; so nothing is opened.
+
+    What to do: take the newest list again: ``tundish trust --revocations FILE``.
+    """
+
+    code = "revocations-missing"
+    default_advice = "Take the list again: 'tundish trust --revocations FILE'."
+
+
+class RotationInvalidError(RefusedError):
+    """A rotation of keys does not hold.
+
+    What happened: the text was changed, or one of the two signatures is missing: the
+    old key must say who takes over, and the new key that it is held by whoever says so.
+
+    What to do: fetch it again from its maker.
+    """
+
+    code = "rotation-invalid"
+    default_advice = "Fetch the rotation again from its maker."
+
+
+class RotationForkedError(RefusedError):
+    """A key has handed over to another key already.
+
+    What happened: a rotation from the same old key to another new key was taken here.
+
+    Why: a key has one successor. Two mean that somebody else holds the old key too.
+
+    What to do: ask its owner which is right, and by another way than this file came.
+    """
+
+    code = "rotation-forked"
+    default_advice = "Ask the key's owner, by another way, which of the two is right."
+
+
 class EnvelopeClosedError(RefusedError):
     """An age envelope cannot be opened.
 

@@ -1,0 +1,60 @@
+"""Whether a package on a running line has been revoked meanwhile."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from tundish.flows.open_package import OpenModel
+from tundish.flows.permit import Revoked
+from tundish.flows.workspace import Workspace
+from tundish.kernel.errors import TundishError
+from tundish.seal.grant import OpenedGrant
+
+
+def withdrawn_in(workspace: Workspace) -> Revoked:
+    """Return what tells a line since when its package or grant is revoked.
+
+    Lists are read again only when a file of them has changed. While they cannot be
+    read, what was known last holds: a line does not stop over a file that is just being
+    replaced, and the next start is refused.
+    """
+    folder = workspace.inner / "revocations"
+    known: dict[tuple[tuple[str, int], ...], datetime | None] = {}
+    last: list[datetime | None] = [None]
+
+    def revoked(model: OpenModel, grant: OpenedGrant | None) -> datetime | None:
+        stamp = _stamp(folder)
+        if stamp not in known:
+            try:
+                last[0] = _asked(workspace, model, grant)
+            except (TundishError, OSError):
+                return last[0]
+            known.clear()
+            known[stamp] = last[0]
+        return known[stamp]
+
+    return revoked
+
+
+def _asked(
+    workspace: Workspace, model: OpenModel, grant: OpenedGrant | None
+) -> datetime | None:
+    trust = workspace.standing(complete=False)
+    signers = [by.key.key_id for by in model.package.by]
+    if grant is not None:
+        signers.append(grant.issuer)
+    return trust.withdrawn(
+        package=model.package.digest,
+        signers=signers,
+        grant=grant.grant if grant else None,
+        device=workspace.device.public.device_id,
+    )
+
+
+def _stamp(folder: Path) -> tuple[tuple[str, int], ...]:
+    if not folder.is_dir():
+        return ()
+    return tuple(
+        (path.name, path.stat().st_mtime_ns) for path in sorted(folder.glob("*.txt"))
+    )

@@ -1,0 +1,191 @@
+"""Lists of what counts no more: keys, packages, grants, devices.
+
+A list is whole: the newer one replaces the older, by its version. It is a small signed
+text that travels by mail, by stick, or inside a package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import (
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from tundish.kernel import canonical, clock, digest
+from tundish.kernel.digest import Digest, is_digest
+from tundish.kernel.records import SignedRecord
+from tundish.seal import armour, dsse
+from tundish.seal.errors import (
+    RevocationsInvalidError,
+    SignatureInvalidError,
+    SignatureMalformedError,
+    TermsInvalidError,
+)
+from tundish.seal.keys import SigningKey, VerifyKey
+from tundish.seal.statement import MAX_VERSION, check_moment, first_fault
+
+PAYLOAD_TYPE = "application/vnd.tundish.revocations.v1+json"
+KIND = "REVOCATIONS"
+MAX_ENTRIES = 500
+
+Kind: TypeAlias = Literal["key", "package", "grant", "device"]
+
+
+class Revoked(SignedRecord):
+    """One thing that counts no more.
+
+    Attributes:
+        kind: What it is.
+        name: Id of the key or device, digest of the package, name of the grant.
+        since: From when on; for a key, what it signed before may still count.
+        reason: In its owner's words.
+    """
+
+    kind: Kind
+    name: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    since: str
+    reason: Annotated[str, StringConstraints(max_length=300)] = ""
+
+    @field_validator("since")
+    @classmethod
+    def _moment(cls, value: str) -> str:
+        return check_moment(value)
+
+    @model_validator(mode="after")
+    def _named_rightly(self) -> Revoked:
+        right = (
+            self.name.startswith("grant-")
+            if self.kind == "grant"
+            else is_digest(self.name)
+        )
+        if not right:
+            msg = f"{self.name[:80]!r} names no {self.kind}"
+            raise ValueError(msg)
+        return self
+
+    def moment(self) -> datetime:
+        """Return since when it counts no more."""
+        return clock.from_text(self.since)
+
+
+class ListBody(SignedRecord):
+    """What is signed."""
+
+    format: Literal["tundish.revocations"] = "tundish.revocations"
+    form: Literal[1] = 1
+    issuer: str
+    version: Annotated[int, Field(ge=1, le=MAX_VERSION)]
+    issued_at: str
+    entries: Annotated[tuple[Revoked, ...], Field(max_length=MAX_ENTRIES)]
+
+    @field_validator("issued_at")
+    @classmethod
+    def _moment(cls, value: str) -> str:
+        return check_moment(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RevocationList:
+    """A verified list.
+
+    Attributes:
+        issuer: Id of the key that signed it.
+        version: Counter of this issuer's lists.
+        entries: All that this issuer revoked.
+        digest: Digest of the signed words.
+    """
+
+    issuer: Digest
+    version: int
+    issued_at: datetime
+    entries: tuple[Revoked, ...]
+    digest: Digest
+
+
+def entry(kind: Kind, name: str, since: datetime, reason: str) -> Revoked:
+    """Build an entry from a caller's values.
+
+    Raises:
+        TermsInvalidError: naming the field that has the wrong form.
+    """
+    try:
+        return Revoked(kind=kind, name=name, since=clock.to_text(since), reason=reason)
+    except ValidationError as error:
+        raise TermsInvalidError(first_fault("revocation", error)) from error
+
+
+def sign(
+    entries: Sequence[Revoked], *, version: int, now: datetime, key: SigningKey
+) -> bytes:
+    """Return a list as a small text.
+
+    Raises:
+        TermsInvalidError: if it has too many entries.
+    """
+    try:
+        body = ListBody(
+            issuer=key.public.key_id,
+            version=version,
+            issued_at=clock.to_text(now),
+            entries=tuple(entries),
+        )
+    except ValidationError as error:
+        raise TermsInvalidError(first_fault("revocation list", error)) from error
+    payload = canonical.dumps(body.to_json())
+    return armour.wrap(KIND, dsse.sign(PAYLOAD_TYPE, payload, key))
+
+
+def read_exact(text: bytes, known: Sequence[VerifyKey]) -> RevocationList:
+    """Read a list inside a package: not even what mail changes may differ.
+
+    Raises:
+        As ``read``.
+    """
+    found = read(text, known)
+    if armour.wrap(KIND, armour.unwrap(KIND, text)) != text:
+        msg = "The revocation list in a package is not in its only form."
+        raise RevocationsInvalidError(msg)
+    return found
+
+
+def read(text: bytes, known: Sequence[VerifyKey]) -> RevocationList:
+    """Return what a list says, after its signature was checked.
+
+    Whether its issuer still counts, and for what, is decided by ``trust``.
+
+    Args:
+        text: Untrusted bytes of a file.
+        known: Keys that are trusted here.
+
+    Raises:
+        RevocationsInvalidError: if it was changed.
+        SignerUntrustedError: if its issuer is not trusted here.
+    """
+    try:
+        data = armour.unwrap(KIND, text)
+        payload, key = dsse.verify(data, known, payload_type=PAYLOAD_TYPE)
+        dsse.read_canonical(payload, what="revocation list")
+        body = ListBody.model_validate_json(payload)
+    except (SignatureMalformedError, SignatureInvalidError) as error:
+        msg = f"A revocation list was changed on its way: {error.message}"
+        raise RevocationsInvalidError(msg) from error
+    except ValidationError as error:
+        raise RevocationsInvalidError(first_fault("revocation list", error)) from error
+    if body.issuer != key.key_id:
+        msg = "A revocation list is signed by another key than it names."
+        raise RevocationsInvalidError(msg)
+    return RevocationList(
+        issuer=key.key_id,
+        version=body.version,
+        issued_at=clock.from_text(body.issued_at),
+        entries=body.entries,
+        digest=digest.of_bytes(payload),
+    )
