@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 WHEELHOUSE := $(VENV)/wheelhouse
 
-.PHONY: demo test check docs bench-grade truth fuzz clean
+.PHONY: demo test check docs bench-grade bench-seal truth fuzz clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.ready-all
@@ -36,10 +36,16 @@ truth: $(VENV)/.ready-dev
 bench-grade: $(VENV)/.ready-dev
 	$(BIN)/python bench/grade.py --page docs/reference/grade-speed.md $(ARGS)
 
-# Damages files of every kind and grades them: ten minutes, or `make fuzz SECONDS=60`.
+# Measures sealing and opening beside the raw work (half a minute), and writes docs/reference/seal-speed.md.
+bench-seal: $(VENV)/.ready-dev
+	$(BIN)/python bench/seal.py --page docs/reference/seal-speed.md $(ARGS)
+
+# Damages files of every kind and grades them, then packages, grants, certificates and documents,
+# ten minutes each, or `make fuzz SECONDS=60`.
 SECONDS ?= 600
 fuzz: $(VENV)/.ready-dev
 	$(BIN)/python -m tests.fuzz_readers --seconds $(SECONDS) $(ARGS)
+	$(BIN)/python -m tests.fuzz_seal --seconds $(SECONDS)
 
 # Grades the development sets with a known target (TUNDISH_DATA); takes minutes, and no test runs it.
 letters: $(VENV)/.ready-dev

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tundish.kernel import canonical
 from tundish.kernel.canonical import Json
 from tundish.kernel.digest import of_bytes
-from tundish.kernel.errors import TundishError
-from tundish.seal import base64s, dsse, envelope, foreign, grant, model_signature
+from tundish.kernel.errors import RefusedError, TundishError
+from tundish.seal import (
+    base64s,
+    certificate,
+    dsse,
+    envelope,
+    foreign,
+    grant,
+    model_signature,
+)
 from tundish.seal.keys import DeviceKey, SigningKey
 from tundish.seal.model_signature import facts_of
 from tundish.seal.statement import make_statement
@@ -132,3 +142,32 @@ def test_bytes_of_any_kind_are_refused(data: bytes) -> None:
         except TundishError:
             continue
         raise AssertionError
+
+
+@pytest.mark.parametrize("hostile", ["\x1b[31m", "\u202e", "two\nlines", "x" * 5000])
+def test_what_a_document_says_cannot_steer_a_terminal_through_a_refusal(
+    hostile: str,
+) -> None:
+    """Escape sequences, right-to-left marks and floods in names, values and key hints."""
+    bundle = canonical.loads(BUNDLE)
+    assert isinstance(bundle, dict)
+    material: canonical.Json = {"publicKey": {"hint": hostile}, "tlogEntries": []}
+    of_unknown = canonical.dumps({**bundle, "verificationMaterial": material})
+    another = canonical.dumps({"predicateType": hostile})
+    odd = canonical.dumps({"format": "tundish.grant", hostile: 1, "grant": hostile})
+    attempts: list[tuple[Callable[[bytes], object], bytes]] = [
+        (lambda data: model_signature.verify(data, [KEY.public]), of_unknown),
+        (
+            lambda data: certificate.read(data, [KEY.public]),
+            dsse.sign(certificate.PAYLOAD_TYPE, another, KEY),
+        ),
+        (
+            lambda data: grant.read(data, [KEY.public]),
+            dsse.sign(grant.PAYLOAD_TYPE, odd, KEY),
+        ),
+    ]
+    for door, data in attempts:
+        with pytest.raises(RefusedError) as refused:
+            door(data)
+        assert refused.value.message.isprintable()
+        assert len(refused.value.message) < 1000

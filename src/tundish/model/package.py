@@ -455,7 +455,7 @@ def _check_documents(package: Package) -> None:
         raise PackageFileMissingError(msg)
     said = (package.card.product, package.card.version)
     if said != (package.statement.product, package.statement.version):
-        msg = f"A package's card speaks of {said[0]} version {said[1]}."
+        msg = f"A package's card speaks of {said[0][:100]!r} version {said[1]}."
         raise PackageMalformedError(msg)
     if not package.encrypted:
         _check_graph_digest(package, package.files[GRAPH])

@@ -341,7 +341,7 @@ def _take_apart(payload: bytes) -> CertificateBody:
     value = dsse.read_canonical(payload, what="certificate")
     if not isinstance(value, dict) or value.get("predicateType") != PREDICATE_TYPE:
         kind = value.get("predicateType") if isinstance(value, dict) else None
-        msg = f"A signed statement is no certificate of data: its type is {kind!s:.80}."
+        msg = f"A signed statement is no certificate of data: its type is {str(kind)[:80]!r}."
         raise CertificateKindError(msg)
     outer = dsse.exact_object(
         value, ("_type", "subject", "predicateType", "predicate"), "statement"

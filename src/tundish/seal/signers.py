@@ -56,7 +56,9 @@ class Signers:
         for key in self.seconds if further else ():
             if key.hint == hint:
                 return SignedBy(key=key, alone=False)
-        msg = f"A package is signed by the key {hint[:12]}, which is not trusted here."
+        msg = (
+            f"A package is signed by the key {hint[:12]!r}, which is not trusted here."
+        )
         raise SignerUntrustedError(msg)
 
 

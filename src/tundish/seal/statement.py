@@ -12,6 +12,7 @@ from tundish.kernel.records import SignedRecord
 from tundish.seal.errors import TermsInvalidError
 
 MAX_VERSION = 2**31 - 1
+_LONGEST = 300
 
 
 class PackageStatement(SignedRecord):
@@ -87,7 +88,16 @@ def check_moment(value: str) -> str:
 
 
 def first_fault(what: str, error: ValidationError) -> str:
-    """Return one sentence on the first fault that validation found."""
+    """Return one sentence on the first fault that validation found.
+
+    Names of fields and values come from outside: they are cut, and control characters
+    in them are written out, so that no document can steer a terminal or flood a log.
+    """
     first = error.errors(include_url=False, include_input=False)[0]
     place = ".".join(map(str, first["loc"])) or what
-    return f"The field {place} of the {what} is wrong: {first['msg']}."
+    return f"The field {_plain(place)} of the {what} is wrong: {_plain(first['msg'])}."
+
+
+def _plain(text: str) -> str:
+    cut = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in cut)
