@@ -12,6 +12,7 @@ import pytest
 from tundish.data.grade.file import grade_file
 from tundish.data.grade.report import GradeReport
 from tundish.flows.fetch import locate
+from tundish.flows.grade import GradeOptions, grade
 from tundish.kernel.errors import TundishError
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -166,3 +167,27 @@ def test_a_parked_rotor_is_idle_and_not_stuck() -> None:
     parked = {f.kind for f in report.findings if f.tag == "Ba_avg"}
     assert "idle" in parked
     assert "stuck" not in parked
+
+
+def test_a_file_in_which_nothing_was_understood_is_no_b(tmp_path: Path) -> None:
+    rows = [f"id{i} {'x' * (i % 7)}-{i % 3} years" for i in range(60)]
+    report = graded(tmp_path, "what it is", rows)
+    gate = next(gate for gate in report.gates if gate.name == "readable")
+    assert gate.state == "failed"
+    assert "separator" in gate.detail
+    assert report.letter == "D"
+
+
+@pytest.mark.parametrize("unit", ["mPa·s", "N*m", "kW.h", "g/cm³", "m3/h"])
+def test_a_unit_made_of_two_is_a_unit(unit: str, tmp_path: Path) -> None:
+    rows = [f"{DRAWS.normal(50, 2):.3f},{DRAWS.normal(5, 2):.3f}" for _ in range(50)]
+    report = graded(tmp_path, f"a [{unit}],b [bar]", rows)
+    known = next(item for item in report.indicators if item.id == "Q12")
+    assert known.value == 1.0
+
+
+def test_a_changed_copy_of_a_file_is_found(real_sets: Path) -> None:
+    report = grade(str(real_sets / "debutanizer-column"), GradeOptions(quick=True))
+    found = next(f for f in report.findings if f.kind == "unit-copied")
+    assert 2_000 < found.rows < 2_394
+    assert "withFault" in found.what

@@ -16,7 +16,7 @@ _BRACKETS = re.compile(r"^(?P<name>.*?)\s*[\[(](?P<unit>[^\[\]()]{1,16})[\])]\s*
 _UNIT = re.compile(
     r"%|°|µ|/|^(k|m|M|c|d|G|u|μ)?(m|g|s|A|V|W|Pa|Hz|N|J|l|L|bar|K|mol|rpm|deg|degC|degF|"
     r"C|F|h|min|d|t|ppm|ppb|VA|VAr|Wh|Nm|dB|rad|in|ft|psi|pH|m3|m2|cm3|Ohm|S|lx|cP)(\^?-?\d)?"
-    r"$|^(counts?|units?|none|-|bool|state|pct|percent|Celsius|Kelvin)$"
+    r"$|^[A-Za-zµμ°]{1,5}[·⋅*.][A-Za-zµμ]{1,4}(\^?-?\d)?$|^(counts?|units?|none|-|bool|state|pct|percent|Celsius|Kelvin)$"
 )
 
 

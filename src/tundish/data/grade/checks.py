@@ -222,6 +222,13 @@ def _unreadable_gate(sheets: Sequence[Sheet], tallies: list[Tally]) -> Gate:
     lines = sum(max(sheet.lines, sheet.rows) for sheet in sheets)
     cells = [t for t in tallies if t.id == "Q01"]
     texts = sum(t.bad for t in cells) / max(1, sum(t.of for t in cells))
+    numbers = any(s.series or s.spectra or s.labels for s in sheets)
+    if not numbers:
+        detail = (
+            "no column of numbers was found, so nothing could be looked at: is this the "
+            "right separator, and a table?"
+        )
+        return verdict.gate("readable", held=False, detail=detail)
     held = dropped <= UNREADABLE_AT_MOST * lines and texts <= TEXTS_AT_MOST
     detail = (
         f"{dropped:,} of {lines:,} records ({percent(dropped / max(1, lines))}) and "

@@ -15,6 +15,8 @@ from tundish.data.grade.sheet import Bools, Floats, Ints, Sheet
 from tundish.data.grade.tally import Notes, Spot, Tally, spans
 
 CHANCE_FACTOR = 10.0
+TWIN_ROWS = 30
+TWIN_SHARE = 0.5
 MIN_COLUMNS = 2
 _SAMPLE = 20_000
 
@@ -39,6 +41,7 @@ def duplicates(sheet: Sheet, tags: Sequence[Character]) -> Tally:
     for stretch in moved:
         copied.note(notes, stretch)
     more = sum(stretch.rows for stretch in moved)
+    more += _note_twins(notes, columns)
     if count <= CHANCE_FACTOR * expected or count == 0:
         return Tally(id="Q06", bad=more, of=sheet.rows, findings=tuple(notes.found))
     spot = notes.over("", rows)
@@ -57,6 +60,37 @@ def duplicates(sheet: Sheet, tags: Sequence[Character]) -> Tally:
         findings=tuple(notes.found),
         mends=tuple(notes.mends),
     )
+
+
+def _note_twins(notes: Notes, columns: list[Floats]) -> int:
+    """Note units (files, machines) that repeat most rows of another one; return these rows."""
+    sheet = notes.sheet
+    if sheet.group is None or len(columns) < MIN_COLUMNS:
+        return 0
+    hashes = _hashes(columns, sheet.rows)
+    _, unit = np.unique(sheet.group, return_inverse=True)
+    _, which = np.unique(hashes, return_inverse=True)
+    pairs = np.unique(np.column_stack((which, unit)), axis=0)
+    shared = (np.bincount(pairs[:, 0]) > 1)[which]
+    twins = [
+        name
+        for name, rows in sheet.units
+        if len(rows) >= TWIN_ROWS
+        and len(np.unique(hashes[rows])) > len(rows) / 2
+        and float(shared[rows].mean()) > TWIN_SHARE
+    ]
+    if len(twins) < 2:
+        return 0
+    rows = np.flatnonzero(shared & np.isin(sheet.group, twins))
+    again = rows[_copies(hashes[rows])]
+    notes.add(
+        "unit-copied",
+        notes.over("", again),
+        f"{', '.join(twins[:4])}{' ...' * (len(twins) > 4)}: {len(again):,} of their rows "
+        "repeat a row of another one in all values: they are copies, perhaps changed in places.",
+        "Keep one of them, or put both into the same part: else what is judged was fitted.",
+    )
+    return len(again)
 
 
 def _apart(sheet: Sheet, columns: list[Floats], rows: Ints) -> Ints:

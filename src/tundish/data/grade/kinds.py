@@ -36,6 +36,7 @@ KINDS: dict[str, Kind] = {
     "duplicate-time": Kind(4.0, certain=True),
     "backward-time": Kind(4.0, certain=True),
     "impossible-time": Kind(5.0, certain=True),
+    "unit-copied": Kind(6.0, certain=True),
     "duplicate-row": Kind(3.0, certain=True),
     "clipped": Kind(3.0),
     "text-state": Kind(2.0),

@@ -122,13 +122,18 @@ def _with_points(frame: pl.DataFrame) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """Write texts such as 1,5 with a point, column by column.
 
     Numbers of the workbook have points in any case. A column in which three figures
-    follow each comma is left alone: they may be thousands.
+    follow each comma is left alone, since they may be thousands; unless another column
+    of the sheet shows that commas are decimal here.
     """
     made, changed = [], []
+    certain = any(
+        (series.str.contains(_COMMA) & ~series.str.contains(_THOUSANDS)).any()
+        for series in frame.get_columns()
+    )
     for series in frame.get_columns():
         commas = series.str.contains(_COMMA).fill_null(value=False)
         thousands = series.str.contains(_THOUSANDS).fill_null(value=False)
-        if commas.any() and not (commas & ~thousands).any():
+        if not certain and commas.any() and not (commas & ~thousands).any():
             commas = pl.repeat(value=False, n=len(series), eager=True)
         if commas.any():
             changed.append(series.name)
