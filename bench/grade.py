@@ -70,7 +70,10 @@ CONTESTANTS = (
         "Polars", "polars_select.py", "moments, exact quantiles, runs, spikes, copies"
     ),
     Contestant(
-        "DuckDB SUMMARIZE", "duckdb_summary.py", "built-in profile", ("duckdb", "pyarrow")
+        "DuckDB SUMMARIZE",
+        "duckdb_summary.py",
+        "built-in profile",
+        ("duckdb", "pyarrow"),
     ),
     Contestant(
         "Great Expectations",
@@ -167,9 +170,7 @@ def run(contestant: Contestant, work: Path, table: Path, runs: Runs) -> None:
         python = python_for(contestant, work)
     except subprocess.SubprocessError as error:
         told = getattr(error, "stderr", b"") or b""
-        runs.failed = (
-            "does not install: " + told.decode().strip().split("\n")[-1][:150]
-        )
+        runs.failed = "does not install: " + told.decode().strip().split("\n")[-1][:150]
         return
     out = work / "said.json"
     out.unlink(missing_ok=True)
@@ -210,6 +211,7 @@ def page(results: dict[str, Runs], table: Path, rounds: int) -> str:
         f"is read and judged; medians of {rounds} runs in turns (profilers: one), without",
         f"the import of libraries. {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}. Ratios are",
         "what carries over to another machine; CPU time is steadier than seconds when the machine is shared.",
+        f"The load of the machine was {os.getloadavg()[2]:.1f} over the last quarter of an hour (1 per core is full).",
         "",
         "| contestant | what it does | total s | ratio | CPU s | CPU ratio | peak GB | import s |",
         "|---|---|---:|---:|---:|---:|---:|---:|",

@@ -18,9 +18,13 @@ def work(path: str) -> object:
     batch = asset.add_batch_definition_whole_dataframe("all")
     suite = context.suites.add(gx.ExpectationSuite(name="suite"))
     for name in [n for n in frame.columns if n.startswith("tag_")]:
-        suite.add_expectation(gxe.ExpectColumnValuesToNotBeNull(column=name, mostly=0.9))
         suite.add_expectation(
-            gxe.ExpectColumnValuesToBeBetween(column=name, min_value=-1e6, max_value=1e6)
+            gxe.ExpectColumnValuesToNotBeNull(column=name, mostly=0.9)
+        )
+        suite.add_expectation(
+            gxe.ExpectColumnValuesToBeBetween(
+                column=name, min_value=-1e6, max_value=1e6
+            )
         )
         suite.add_expectation(
             gxe.ExpectColumnMeanToBeBetween(column=name, min_value=-1e6, max_value=1e6)
@@ -29,7 +33,9 @@ def work(path: str) -> object:
             gxe.ExpectColumnStdevToBeBetween(column=name, min_value=0, max_value=1e6)
         )
         suite.add_expectation(
-            gxe.ExpectColumnMedianToBeBetween(column=name, min_value=-1e6, max_value=1e6)
+            gxe.ExpectColumnMedianToBeBetween(
+                column=name, min_value=-1e6, max_value=1e6
+            )
         )
     suite.add_expectation(
         gxe.ExpectColumnValuesToBeInSet(

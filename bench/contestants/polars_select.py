@@ -22,12 +22,18 @@ def work(path: str) -> object:
             x.max().alias(f"{name}.max"),
             x.mean().alias(f"{name}.mean"),
             x.std().alias(f"{name}.std"),
-            *(x.quantile(q).alias(f"{name}.{q}") for q in (0.01, 0.25, 0.5, 0.75, 0.99)),
+            *(
+                x.quantile(q).alias(f"{name}.{q}")
+                for q in (0.01, 0.25, 0.5, 0.75, 0.99)
+            ),
             filled.rle().struct.field("len").max().alias(f"{name}.run"),
             (off > 4 * x.std()).sum().alias(f"{name}.spikes"),
         ]
     steps = pl.col("timestamp").diff().dt.total_microseconds()
-    parts += [(steps > 1_500_000).sum().alias("gaps"), (steps == 0).sum().alias("twice")]
+    parts += [
+        (steps > 1_500_000).sum().alias("gaps"),
+        (steps == 0).sum().alias("twice"),
+    ]
     found = frame.select(parts).collect()
     copies = pl.read_parquet(path).hash_rows().is_duplicated().sum()
     return copies, found.row(0)[:12]

@@ -443,6 +443,7 @@ def test_a_valve_that_stands_from_some_row_on_is_found(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_no_real_set_ends_in_a_traceback(real_sets: Path, now: datetime) -> None:
     endings = {".csv", ".txt", ".dat", ".gz", ".DAT", ".json", ".xls", ".RData", ".xml"}
     skipped = {"deeppcb-subset", "fjsp-instances", "tep-braatz"}

@@ -54,6 +54,7 @@ _WAVE_UNITS = (
     "wavenumber",
 )
 _TOGETHER = 0.8
+_MANY_ROWS = 20_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -162,14 +163,22 @@ def _graded_stream(
     roles = find_roles(head, card.named)
     plan, how = stream.plan_of(path, head, roles)
     kept = replace(roles, numbers=plan.numbers, target=None)
-    sheet, said = _sheet(head, kept, card.named, card.units | units)
+    known = head.units | card.units | units
+    sheet, _ = _sheet(head, replace(kept, numbers=()), card.named, known)
+    sheet = replace(
+        sheet,
+        series=tuple(
+            Series(tag=name, values=np.zeros(0), unit=known.get(name, ""))
+            for name in plan.numbers
+        ),
+    )
     states = spread(plan) if spread else [stream.state_of(plan)]
     state = reduce(Partial.merge, states).closed()
     bare = tallied.bare(_looked_through(sheet, head, kept, card), state)
     found = tallied.tallies(state, bare, brief.now_us, stream.where_of(plan, bare))
     rest = [terms.units_known(bare), exposed.exposed(bare)]
     spoken = (how, *_unheeded(given), *head.assumptions, *card.said)
-    spoken = (*spoken, *roles.assumptions, *said)
+    spoken = (*spoken, *roles.assumptions)
     graded = assembled([bare], replace(brief, assumptions=spoken), [*found, *rest])
     return replace(graded, sheets=())  # no values are kept, so there is nothing to draw
 
@@ -528,12 +537,12 @@ def _spectra(
             why = f"their names rise or fall evenly from {names[0]} to {names[-1]}"
             return _one_spectrum(table, names, np.asarray(axis), why)
     names = _numbered(roles.numbers)
-    if names and _neighbours_agree(table.frame.select(names).to_numpy()):
+    if names and _neighbours_agree(table.frame.select(names)):
         why = "they are numbered throughout, and neighbouring columns move together"
         return _one_spectrum(table, names, np.arange(len(names), dtype=float), why)
     wave = [name for name in roles.numbers if name.startswith("column_")]
     nameless = len(wave) >= _WAVE_COLUMNS and len(wave) == len(roles.numbers)
-    if nameless and _neighbours_agree(table.frame.select(wave).to_numpy()):
+    if nameless and _neighbours_agree(table.frame.select(wave)):
         why = "they have no names, and neighbouring columns move together"
         return _one_spectrum(table, wave, np.arange(len(wave), dtype=float), why)
     return [], ()
@@ -555,11 +564,15 @@ def _numbered(names: tuple[str, ...]) -> list[str]:
 def _only_numbered(axis: list[float], table: Table, names: list[str]) -> bool:
     """Tell columns that are merely numbered (0, 1, 2 ...) from an axis."""
     numbered = axis[0] in {0.0, 1.0} and all(b - a == 1 for a, b in pairwise(axis))
-    return numbered and not _neighbours_agree(table.frame.select(names).to_numpy())
+    return numbered and not _neighbours_agree(table.frame.select(names))
 
 
-def _neighbours_agree(values: NDArray[np.float64]) -> bool:
-    """Tell whether neighbouring columns rise and fall together from row to row."""
+def _neighbours_agree(frame: pl.DataFrame) -> bool:
+    """Tell whether neighbouring columns rise and fall together from row to row.
+
+    Of a long table some 20,000 rows are looked at, evenly spread.
+    """
+    values = frame.gather_every(max(1, frame.height // _MANY_ROWS)).to_numpy()
     sound = values[np.isfinite(values).all(axis=1)]
     moving = sound.std(axis=0) > 0 if len(sound) > 2 else np.zeros(0, dtype=bool)
     if moving.sum() < _WAVE_COLUMNS // 2:

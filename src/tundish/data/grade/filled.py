@@ -200,8 +200,9 @@ def _silent_rows(sheet: Sheet) -> NDArray[np.bool_]:
 def _note_silent(notes: Notes, unit: str, rows: Ints, total: int) -> None:
     if not len(rows):
         return
-    first, last, length = _longest(notes.sheet, rows)
-    count = count_stretches(notes.sheet, rows)
+    edges = stretches(notes.sheet, rows)
+    first, last, length = _longest(notes.sheet, edges)
+    count = len(edges[0])
     spot = notes.spot("", int(rows[0]), int(rows[-1]), len(rows), rows)
     tags = len(notes.sheet.series) + len(notes.sheet.spectra)
     notes.add(
@@ -227,7 +228,7 @@ def _note_missing(
         if not tag.scan.nulls:
             continue
         empty = np.isnan(series.values) & spoken
-        count = int(empty.sum())
+        count = int(np.count_nonzero(empty))
         texts = sum(series.states.values()) + sum(map(len, series.flags.values()))
         if count == 0 or count - texts < MISSING_SAID_FROM * rows:
             continue
@@ -266,7 +267,8 @@ def _note_few(notes: Notes, few: list[tuple[str, int]]) -> None:
 def _note_rows(notes: Notes, names: list[str], rows: Ints) -> None:
     if not len(rows):
         return
-    first, last, length = _longest(notes.sheet, rows)
+    edges = stretches(notes.sheet, rows)
+    first, last, length = _longest(notes.sheet, edges)
     whole = len(rows) == notes.sheet.rows
     spot = Spot(
         tag=names[0] if len(names) == 1 else f"{len(names)} tags",
@@ -284,7 +286,7 @@ def _note_rows(notes: Notes, names: list[str], rows: Ints) -> None:
     notes.add(
         "missing",
         spot,
-        f"{who}{len(rows):,} rows are empty, in {count_stretches(notes.sheet, rows):,} "
+        f"{who}{len(rows):,} rows are empty, in {len(edges[0]):,} "
         f"stretches; the longest has {length:,} rows.",
         "Close the longest stretch from the historian, or leave the tag out.",
     )
@@ -306,8 +308,8 @@ def count_stretches(sheet: Sheet, rows: Ints) -> int:
     return len(stretches(sheet, rows)[0])
 
 
-def _longest(sheet: Sheet, rows: Ints) -> tuple[int, int, int]:
-    firsts, lasts = stretches(sheet, rows)
+def _longest(sheet: Sheet, edges: tuple[Ints, Ints]) -> tuple[int, int, int]:
+    firsts, lasts = edges
     lengths = sheet.place[lasts] - sheet.place[firsts] + 1
     at = int(lengths.argmax())
     return int(firsts[at]), int(lasts[at]), int(lengths[at])

@@ -37,6 +37,7 @@ class Kernels:
     step_histogram: Callable[[Floats, tuple[float, float], Ints], None]
     spikes: Callable[[Floats, Bools, tuple[float, float, float], Ints], int]
     every: Callable[[Floats, int, Floats], int]
+    moving: Callable[[Floats], tuple[int, int]]
     mix: Callable[[Hashes, Hashes], None]
     mix_numbers: Callable[[Hashes, Hashes], None]
     largest: Callable[[Floats], float]
@@ -212,18 +213,33 @@ def spikes(
 
 def every(values: Floats, stride: int, out: Floats) -> int:
     """Take each ``stride``-th filled cell; return how many were taken."""
-    taken = filled = 0
+    taken = left = 0
     for i in range(len(values)):
         x = values[i]
         if x != x:
             continue
-        if filled % stride == 0:
+        if left == 0:
             if taken == len(out):
                 break
             out[taken] = x
             taken += 1
-        filled += 1
+            left = stride
+        left -= 1
     return taken
+
+
+def moving(values: Floats) -> tuple[int, int]:
+    """Return the number of filled cells, and of steps between them that change."""
+    filled = changes = 0
+    previous = 0.0
+    for i in range(len(values)):
+        x = values[i]
+        if x != x:
+            continue
+        changes += filled > 0 and x != previous
+        filled += 1
+        previous = x
+    return filled, changes
 
 
 def mix(words: Hashes, state: Hashes) -> None:
@@ -525,6 +541,7 @@ def kernels() -> Kernels:
         step_histogram=_compiled(step_histogram, void(fixed, pair, ints)),
         spikes=_compiled(spikes, whole(fixed, starts, triple, ints)),
         every=_compiled(every, whole(fixed, whole, numbers)),
+        moving=_compiled(moving, places(fixed)),
         mix=_compiled(mix, void(words, state)),
         mix_numbers=_compiled(mix_numbers, void(words, state)),
         largest=_compiled(largest, real(fixed)),

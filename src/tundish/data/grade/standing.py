@@ -17,6 +17,7 @@ import numpy as np
 
 from tundish.data.columns import side_by_side
 from tundish.data.grade.character import Character, repeated
+from tundish.data.grade.kernels import kernels
 from tundish.data.grade.report import percent
 from tundish.data.grade.scan import LENGTHS
 from tundish.data.grade.sheet import Bools, Floats, Ints, Sheet, Spectrum, duration
@@ -284,10 +285,10 @@ def _rests_at(tag: Character, value: float, here: int) -> bool:
     reach = REST_NEAR * (tag.scan.high - tag.scan.low)
     for end in (tag.scan.low, tag.scan.high, 0.0):
         if abs(value - end) <= reach:
-            near = int((np.abs(tag.ordered - end) <= reach).sum()) - here
+            near = int(np.count_nonzero(np.abs(tag.ordered - end) <= reach)) - here
             if near > END_SHARE * tag.scan.count:
                 return True
-    elsewhere = int((tag.ordered == value).sum()) - here
+    elsewhere = int(np.count_nonzero(tag.ordered == value)) - here
     usual = tag.scan.count / max(1, tag.levels)  # a coarse tag returns to each level
     return elsewhere > max(REST_SHARE * tag.scan.count, REST_OFTEN * usual)
 
@@ -320,16 +321,20 @@ def _company(
         if other is tag or 1 - other.repeat < WITNESS:
             continue
         window = other.ordered[first : last + 1]
-        window = window[np.isfinite(window)]
-        if len(window) < MIN_RUN // 2:
+        filled, changes = kernels().moving(window)
+        if filled < MIN_RUN // 2:
             continue
-        now = float(np.mean(np.diff(window) != 0))
-        if now == 0 and _rests_at(other, float(window[0]), len(window)):
+        now = changes / (filled - 1)
+        if now == 0 and _rests_at(other, _first_filled(window), filled):
             resting += 1
             continue
         others += 1
         moving += now >= 0.5 * (1 - other.repeat)
     return (others, moving) if moving >= resting else (others + resting, moving)
+
+
+def _first_filled(window: Floats) -> float:
+    return float(window[np.isfinite(window)][0])
 
 
 def _calm(tag: Character, live: list[Character], first: int, last: int) -> str:
