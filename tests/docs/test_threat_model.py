@@ -26,3 +26,17 @@ def test_every_guarantee_names_a_test() -> None:
     ]
     for row in rows[1:]:
         assert "`test_" in row, row
+
+
+def test_every_bug_class_names_its_tests_or_says_that_the_part_is_not_there() -> None:
+    text = (ROOT / "docs/security/bug-classes.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \|(.*)$", text, flags=re.M)
+    assert [int(number) for number, _ in rows] == list(range(1, 29))
+    for number, row in rows:
+        assert ("`test_" in row) != ("not in this version" in row), number
+    named = set(re.findall(r"`(test_[a-z0-9_]+)`", text))
+    sources = [
+        path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py")
+    ]
+    there = set(re.findall(r"def (test_[a-z0-9_]+)\(", "\n".join(sources)))
+    assert named <= there, sorted(named - there)

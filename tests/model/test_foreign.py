@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.model.conftest import small_graph
 
 from tundish.model import foreign, package
 from tundish.model.errors import (
@@ -25,7 +26,7 @@ verifying = pytest.importorskip("model_signing.verifying")
 
 Desk = Any
 KEY = SigningKey.generate()
-CONTENT = {"weights.onnx": b"graph", "sub/notes.md": b"# notes"}
+CONTENT = {"weights.onnx": small_graph(), "sub/notes.md": b"# notes"}
 
 
 @pytest.fixture
@@ -51,13 +52,13 @@ def test_what_upstream_signed_comes_in(model: Path) -> None:
 
 def test_what_was_changed_added_or_taken_away_is_refused(model: Path) -> None:
     path = model / "weights.onnx"
-    path.write_bytes(b"grapH")
+    path.write_bytes(small_graph(bias=0.75))
     with pytest.raises(PackageFileChangedError):
         foreign.import_folder(model, trusted=[KEY.public])
     path.unlink()
     with pytest.raises(PackageFileMissingError):
         foreign.import_folder(model, trusted=[KEY.public])
-    path.write_bytes(b"graph")
+    path.write_bytes(CONTENT["weights.onnx"])
     (model / ".gitignore").write_bytes(b"upstream does not look at this file")
     with pytest.raises(PackageFileExtraError):
         foreign.import_folder(model, trusted=[KEY.public])

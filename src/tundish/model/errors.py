@@ -68,6 +68,23 @@ class PackageFileExtraError(RefusedError):
     default_advice = "Do not use it; fetch the package again from its maker."
 
 
+class ModelFormatError(RefusedError):
+    """A foreign model holds a file of a format that does not come in.
+
+    What happened: the file is a pickle, an archive, native code or anything else but
+    an ONNX graph, safetensors, JSON, YAML or text; or its bytes are not what its name
+    says.
+
+    Why: several model formats run code when they are loaded, whatever a scanner says.
+    So only formats that can hold nothing but data are let in.
+
+    What to do: ask for the model as ONNX, or convert it where it was made.
+    """
+
+    code = "model-format"
+    default_advice = "Ask for the model as ONNX, converted where it was made."
+
+
 class PackageExpiredError(RefusedError):
     """A package is past the date up to which it was signed.
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tundish.kernel.digest import Digest
-from tundish.model import folder
+from tundish.model import folder, formats
 from tundish.model.errors import (
     PackageFileChangedError,
     PackageFileExtraError,
@@ -41,11 +41,13 @@ def import_folder(path: Path, *, trusted: Sequence[VerifyKey]) -> ForeignModel:
 
     Only signed files are given back. Files that its signer left out of the signature
     (git's, for instance) are refused unless they are ``model.sig`` or lie below a
-    folder ``signatures``: what nobody signed does not come in.
+    folder ``signatures``: what nobody signed does not come in. A signature makes no
+    format harmless: each file must be of an allowed one (see ``formats``).
 
     Raises:
         PackageUnsignedError, PackageFileChangedError, PackageFileMissingError,
-        PackageFileExtraError, and what ``seal.foreign.verify`` refuses.
+        PackageFileExtraError, ModelFormatError, and what ``seal.foreign.verify`` and
+        ``graphcheck.check_graph`` refuse.
     """
     found = folder.read(path, depth=MAX_DEPTH)
     if SIGNATURE not in found:
@@ -69,6 +71,7 @@ def import_folder(path: Path, *, trusted: Sequence[VerifyKey]) -> ForeignModel:
         if hashlib.sha256(found[name]).hexdigest() != value:
             msg = f"The file {name!r} is not the one that was signed."
             raise PackageFileChangedError(msg)
+        formats.check_file(name, found[name])
     return ForeignModel(
         name=manifest.name,
         files={name: found[name] for name in manifest.files},
