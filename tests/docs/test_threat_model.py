@@ -30,7 +30,7 @@ def test_every_guarantee_names_a_test() -> None:
 
 def test_every_bug_class_names_its_tests_or_says_that_the_part_is_not_there() -> None:
     text = (ROOT / "docs/security/bug-classes.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (\d+) \|(.*)$", text, flags=re.M)
+    rows = re.findall(r"^\| (\d+) \|(.*)$", text, flags=re.MULTILINE)
     assert [int(number) for number, _ in rows] == list(range(1, 29))
     for number, row in rows:
         assert ("`test_" in row) != ("not in this version" in row), number
