@@ -78,7 +78,7 @@ def test_a_file_that_could_run_code_is_refused_under_any_name(
     assert FIRED == []
 
 
-@pytest.mark.parametrize("kind", HOSTILE.keys() - {"empty", "pickle-0"})
+@pytest.mark.parametrize("kind", sorted(HOSTILE.keys() - {"empty", "pickle-0"}))
 @pytest.mark.parametrize("name", ["m.json", "m.safetensors", "m.txt", "m.yaml", "m.md"])
 def test_a_pickle_does_not_pass_as_data(kind: str, name: str) -> None:
     """Protocol 0 is plain text and stays one: nothing here ever loads it."""
