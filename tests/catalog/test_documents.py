@@ -34,7 +34,7 @@ def shipped(kind: str, name: str) -> str:
         (
             "task: regress",
             "task: guess",
-            "task: Input should be 'regress' or 'anomaly'",
+            "task: Input should be 'regress', 'anomaly', 'diagnose'",
         ),
         ("range: [0, 60]", "range: 60", "target.range"),
         ("  tolerance: 4.0\n", "", "acceptance.tolerance"),

@@ -10,7 +10,8 @@ import onnx
 import pytest
 from onnx import helper
 
-from tundish.catalog.scenario import Scenario, Task
+from tundish.catalog.scenario import Scenario
+from tundish.catalog.tasks import Task
 from tundish.learn.check_recipe import check_recipe
 from tundish.learn.errors import OutputInvalidError, RecipeBrokenError
 from tundish.learn.material import Material, Windows

@@ -13,7 +13,8 @@ import onnx
 import pytest
 from sklearn.cross_decomposition import PLSRegression
 
-from tundish.catalog.scenario import Scenario, Task
+from tundish.catalog.scenario import Scenario
+from tundish.catalog.tasks import Task
 from tundish.kernel import digest
 from tundish.learn import recipe as recipes
 from tundish.learn.check_recipe import check_recipe

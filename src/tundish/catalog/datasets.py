@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from tundish.catalog.scenario import Bilingual, Name, Text
+from tundish.catalog.scenario import Bilingual, Name
+from tundish.catalog.tasks import Text
 from tundish.kernel.records import Record
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

@@ -14,18 +14,27 @@ from pydantic import Field, StringConstraints, model_validator
 
 from tundish.catalog.errors import ConditionInvalidError
 from tundish.catalog.expression import compile_formula
+from tundish.catalog.mechanism import Mechanism
 from tundish.catalog.modes import Mode
 from tundish.catalog.sectors import DIVISIONS, UTILITIES
+from tundish.catalog.tasks import (
+    WITH_TARGET,
+    ClassOfCondition,
+    Costs,
+    Horizon,
+    Label,
+    Metric,
+    Picture,
+    Task,
+    Text,
+)
 from tundish.kernel.records import Record
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
-Label = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
 Key = Annotated[
     str, StringConstraints(pattern=r"^[A-Z]\d{2}\.\d{1,2}\.[a-z0-9-]{2,60}$")
 ]
 Level = Literal["low", "medium", "high"]
-Task = Literal["regress", "anomaly"]
 Range: TypeAlias = tuple[float, float]
 Scalar: TypeAlias = bool | int | float | str
 Option: TypeAlias = Scalar | tuple[Scalar, ...] | tuple[tuple[Scalar, ...], ...]
@@ -114,12 +123,19 @@ class Balance(Record):
 
 
 class Target(Record):
-    """What a soft sensor estimates."""
+    """What is estimated.
+
+    Attributes:
+        range: Lowest and highest plausible value, in ``unit``.
+        cap: A remaining life above it counts as it: nobody can tell 150 from 200
+            cycles on a healthy machine (rul).
+    """
 
     name: Name
     description: Text
     unit: Text
     range: Range
+    cap: Annotated[float, Field(gt=0)] | None = None
 
 
 class Window(Record):
@@ -140,14 +156,7 @@ class Candidate(Record):
 class Limit(Record):
     """One limit of acceptance, in plant terms, with its reason."""
 
-    metric: Literal[
-        "rmse",
-        "share_within_tolerance",
-        "interval_coverage",
-        "share_of_baseline_error",
-        "missed_events",
-        "false_alarms_per_week",
-    ]
+    metric: Metric
     at_least: float | None = None
     at_most: float | None = None
     why: Text
@@ -204,6 +213,11 @@ class Scenario(Record):
 
     Attributes:
         modes: Operating modes that data for the scenario must cover; none if unsaid.
+        classes: What a diagnosis tells apart (diagnose; optional for inspect).
+        horizon: How far a forecast looks ahead (forecast).
+        picture: The form of a picture (inspect).
+        costs: What errors cost.
+        mechanism: What is known of the physics.
     """
 
     format: Literal["tundish.scenario"]
@@ -224,6 +238,11 @@ class Scenario(Record):
     stale_after_s: Annotated[float, Field(gt=0)]
     balances: tuple[Balance, ...] = ()
     modes: tuple[Mode, ...] = ()
+    classes: Annotated[tuple[ClassOfCondition, ...], Field(max_length=100)] = ()
+    horizon: Horizon | None = None
+    picture: Picture | None = None
+    costs: Costs | None = None
+    mechanism: Mechanism | None = None
     failure_modes: tuple[Text, ...] = ()
     risk: Risk
     controls: tuple[Text, ...] = ()
@@ -253,6 +272,9 @@ class Scenario(Record):
             _key_problem(self),
             _names_problem(self),
             _task_problem(self),
+            _form_problem(self),
+            _classes_problem(self),
+            _mechanism_problem(self),
             _balance_problem(self),
         ):
             if problem:
@@ -288,12 +310,55 @@ def _names_problem(scenario: Scenario) -> str:
 
 
 def _task_problem(scenario: Scenario) -> str:
-    if scenario.task == "regress" and scenario.target is None:
-        return "target: a regress scenario needs a target"
-    if scenario.task == "regress" and scenario.acceptance.tolerance is None:
-        return "acceptance.tolerance: a regress scenario needs a tolerance"
-    if scenario.task == "anomaly" and scenario.target is not None:
-        return "target: an anomaly scenario has no target"
+    task = scenario.task
+    if task in WITH_TARGET and scenario.target is None:
+        return f"target: a {task} scenario needs a target"
+    if task not in WITH_TARGET and scenario.target is not None:
+        return f"target: {task} has no target"
+    if task in {"regress", "rul"} and scenario.acceptance.tolerance is None:
+        return f"acceptance.tolerance: a {task} scenario needs a tolerance"
+    return ""
+
+
+def _form_problem(scenario: Scenario) -> str:
+    task = scenario.task
+    for part, owner in (("horizon", "forecast"), ("picture", "inspect")):
+        given = getattr(scenario, part) is not None
+        if given != (task == owner):
+            verb = "needs" if task == owner else "takes no"
+            return f"{part}: a {task} scenario {verb} {part}"
+    picture = scenario.picture
+    if picture is not None:
+        expected = (picture.height * picture.width, picture.colours)
+        found = (scenario.window.rows, scenario.channels)
+        if found != expected:
+            return (
+                f"window: a picture has {expected[0]} rows (pixels) of {expected[1]} "
+                f"channels (colours), found {found[0]} and {found[1]}"
+            )
+    return ""
+
+
+def _classes_problem(scenario: Scenario) -> str:
+    names = [item.name for item in scenario.classes]
+    if len(set(names)) != len(names):
+        return "classes: a name stands twice"
+    if scenario.task == "diagnose" and len(names) < 2:
+        return f"classes: a diagnose scenario needs at least two, found {len(names)}"
+    if names and scenario.task not in {"diagnose", "inspect"}:
+        return f"classes: a {scenario.task} scenario has none"
+    return ""
+
+
+def _mechanism_problem(scenario: Scenario) -> str:
+    if scenario.mechanism is None:
+        return ""
+    if scenario.target is None or scenario.task == "diagnose":
+        return f"mechanism: it speaks of a number to estimate; {scenario.task} has none"
+    single = {signal.name for signal in scenario.signals if signal.axis is None}
+    unknown = sorted(scenario.mechanism.names - single)
+    if unknown:
+        return f"mechanism: {unknown[0]!r} is no single-valued signal"
     return ""
 
 

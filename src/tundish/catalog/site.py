@@ -13,7 +13,8 @@ from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
 from tundish.catalog.errors import ConditionInvalidError
 from tundish.catalog.expression import compile_condition
-from tundish.catalog.scenario import Key, Name, Range, Text
+from tundish.catalog.scenario import Key, Name, Range
+from tundish.catalog.tasks import Text
 from tundish.kernel.records import Record
 
 Part = Literal["fit", "select", "calibrate", "judge"]

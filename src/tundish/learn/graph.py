@@ -8,6 +8,7 @@ of large numbers is where float32 loses an estimate.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, Final
 
 import numpy as np
 import onnx
@@ -16,6 +17,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 17
 IR_VERSION = 8
+ML_DOMAIN = "ai.onnx.ml"
+ML_OPSET = 3
 INPUT = "window"
 
 
@@ -24,7 +27,15 @@ class GraphWriter:
 
     A value inside the graph is known by its name; every method that adds a node
     returns the name of what it computes.
+
+    Attributes:
+        FLOAT, DOUBLE, INT64, BOOL: Element types, for ``Cast``.
     """
+
+    FLOAT: Final = int(TensorProto.FLOAT)
+    DOUBLE: Final = int(TensorProto.DOUBLE)
+    INT64: Final = int(TensorProto.INT64)
+    BOOL: Final = int(TensorProto.BOOL)
 
     def __init__(self, rows: int, channels: int) -> None:
         self._shape = (rows, channels)
@@ -32,11 +43,14 @@ class GraphWriter:
         self._constants: list[onnx.TensorProto] = []
         self._used: dict[str, int] = {}
 
-    def constant(self, value: NDArray[np.generic], hint: str) -> str:
-        """Add a constant; floats as double, integers as int64."""
-        kind = np.int64 if value.dtype.kind in "iu" else np.float64
+    def constant(
+        self, value: NDArray[np.generic], hint: str, *, single: bool = False
+    ) -> str:
+        """Add a constant; floats as double (``single``: as float32), integers as int64."""
+        floats = np.float32 if single else np.float64
+        kind = np.int64 if value.dtype.kind in "iu" else floats
         name = self._name(hint)
-        array = np.ascontiguousarray(value, dtype=kind)
+        array = np.asarray(value, dtype=kind, order="C")
         self._constants.append(numpy_helper.from_array(array, name))
         return name
 
@@ -45,11 +59,14 @@ class GraphWriter:
         operator: str,
         *inputs: str,
         hint: str = "",
-        **attributes: int | list[int],
+        domain: str = "",
+        **attributes: Any,  # noqa: ANN401 -- whatever ONNX allows as an attribute
     ) -> str:
         """Add a node of one operator and return the name of its output."""
         name = self._name(hint or operator.lower())
-        node = helper.make_node(operator, list(inputs), [name], name=name)
+        node = helper.make_node(
+            operator, list(inputs), [name], name=name, domain=domain
+        )
         node.attribute.extend(
             helper.make_attribute(key, value) for key, value in attributes.items()
         )
@@ -71,12 +88,14 @@ class GraphWriter:
         axes = self.constant(np.array([1]), "axis")
         return self.add("ReduceSum", value, axes, keepdims=1, hint=hint)
 
-    def write(self, outputs: Mapping[str, str], widths: Mapping[str, int]) -> bytes:
+    def write(
+        self, outputs: Mapping[str, str], widths: Mapping[str, int | None]
+    ) -> bytes:
         """Return the model.
 
         Args:
             outputs: Name of each output -> name of the value inside the graph.
-            widths: Number of columns of each output.
+            widths: Number of columns of each output; None leaves it open.
         """
         rows, channels = self._shape
         infos = []
@@ -98,10 +117,16 @@ class GraphWriter:
             producer_name="tundish",
             producer_version="1",
             ir_version=IR_VERSION,
-            opset_imports=[helper.make_opsetid("", OPSET)],
+            opset_imports=self._opsets(),
         )
         onnx.checker.check_model(model, full_check=True)
         return bytes(model.SerializeToString(deterministic=True))
+
+    def _opsets(self) -> list[onnx.OperatorSetIdProto]:
+        found = [helper.make_opsetid("", OPSET)]
+        if any(node.domain == ML_DOMAIN for node in self._nodes):
+            found.append(helper.make_opsetid(ML_DOMAIN, ML_OPSET))
+        return found
 
     def _name(self, hint: str) -> str:
         count = self._used.get(hint, 0)

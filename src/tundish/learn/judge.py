@@ -7,19 +7,34 @@ against its figure. What cannot be computed keeps no limit.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from tundish.catalog.scenario import Scenario
+from tundish.catalog.tasks import Task
 from tundish.learn.errors import OutputInvalidError
 from tundish.learn.judge_anomaly import judge_anomaly
 from tundish.learn.judge_regress import judge_regress
 from tundish.learn.judging import Case
 from tundish.learn.material import Material, Windows, pieces
-from tundish.learn.recipe import OUTPUTS, Claim, Outputs, Scorer
+from tundish.learn.recipe import (
+    Claim,
+    Outputs,
+    Scorer,
+    optional_outputs,
+    outputs_of,
+)
 from tundish.learn.verdict import Verdict
 
 BATCH = 256
+BATCH_VALUES = 2**24  # values in a batch: a picture has a million of them
+
+_JUDGES: dict[Task, Callable[[Case, dict[str, NDArray[np.float64]]], Verdict]] = {
+    "regress": judge_regress,
+    "anomaly": judge_anomaly,
+}
 
 
 def judge(
@@ -47,9 +62,7 @@ def judge(
         claim=claim,
         seed=seed,
     )
-    if scenario.task == "regress":
-        return judge_regress(case, outputs)
-    return judge_anomaly(case, outputs)
+    return _JUDGES[scenario.task](case, outputs)
 
 
 def answers(
@@ -60,15 +73,22 @@ def answers(
     Raises:
         OutputInvalidError: if an output is missing, misshapen or not finite.
     """
-    batches = [run(x[first : first + BATCH]) for first in range(0, len(x), BATCH)]
+    size = max(1, min(BATCH, BATCH_VALUES // max(1, x[0].size))) if len(x) else 1
+    batches = [run(x[first : first + size]) for first in range(0, len(x), size)]
+    besides = {
+        name: width
+        for name, width in optional_outputs(scenario).items()
+        if batches and name in batches[0]
+    }
+    wanted = {**outputs_of(scenario), **besides}
     return {
-        name: _checked(name, batches, len(x), scenario)
-        for name in OUTPUTS[scenario.task]
+        name: _checked(name, batches, (len(x), width), scenario)
+        for name, width in wanted.items()
     }
 
 
 def _checked(
-    name: str, batches: list[Outputs], count: int, scenario: Scenario
+    name: str, batches: list[Outputs], shape: tuple[int, int], scenario: Scenario
 ) -> NDArray[np.float64]:
     if any(name not in batch for batch in batches):
         msg = (
@@ -76,12 +96,11 @@ def _checked(
         )
         raise OutputInvalidError(msg)
     value = np.concatenate([batch[name] for batch in batches]).astype(np.float64)
-    width = scenario.channels if name == "contribution" else 1
-    if value.shape != (count, width):
-        msg = f"The graph's output {name!r} has the shape {list(value.shape)}; {[count, width]} was expected."
+    if value.shape != shape:
+        msg = f"The graph's output {name!r} has the shape {list(value.shape)}; {list(shape)} was expected."
         raise OutputInvalidError(msg)
     bad = int(np.count_nonzero(~np.isfinite(value).all(axis=1)))
     if bad:
-        msg = f"The graph's output {name!r} is not finite for {bad} of {count} windows."
+        msg = f"The graph's output {name!r} is not finite for {bad} of {shape[0]} windows."
         raise OutputInvalidError(msg)
     return value

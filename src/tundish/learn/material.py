@@ -22,6 +22,7 @@ Windows = NDArray[np.float32]
 Indices = NDArray[np.int64]
 Texts = NDArray[np.str_]
 Moments = NDArray[np.datetime64]
+_WIDE = frozenset({"y", "mask"})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,7 +31,9 @@ class Material:
 
     Attributes:
         x: Windows in the contract's units, float32 [N, T, C]; every value finite.
-        y: Target in its unit, float64 [N]; NaN where there is none.
+        y: Target in its unit, float64 [N]; NaN where there is none. Place of the class
+            among the scenario's (diagnose; inspect: 0 good, 1 bad, or the class), values
+            of the horizon [N, H] (forecast), remaining life (rul).
         part: What each window may be used for, text [N].
         source: Where each window comes from (table, asset, batch), text [N].
         event: Marked event that any row of the window lies in, int64 [N]; -1: none.
@@ -39,6 +42,8 @@ class Material:
         at: Moment of the newest row, UTC, datetime64[us] [N]; None without time.
         axis: Axis value of each channel (wavenumber, ...), float64 [C], NaN for
             channels without one; None: taken from the scenario.
+        mask: Which cells of the picture's map are defective, bool [N, M] (inspect,
+            where somebody marked them).
     """
 
     x: Windows
@@ -49,6 +54,7 @@ class Material:
     group: Indices
     at: Moments | None = None
     axis: Floats | None = None
+    mask: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not belong together."""
@@ -56,7 +62,9 @@ class Material:
             msg = f"Windows are {self.x.dtype} {list(self.x.shape)}; float32 [N, T, C] was expected."
             raise MaterialInvalidError(msg)
         for name, array in self._columns():
-            if array.shape != (len(self.x),):
+            if array.shape[:1] != (len(self.x),) or (
+                array.ndim != 1 and name not in _WIDE
+            ):
                 msg = f"Material has {len(self.x)} windows, but {name!r} has the shape {list(array.shape)}."
                 raise MaterialInvalidError(msg)
         if self.axis is not None and self.axis.shape != (self.x.shape[2],):
@@ -82,6 +90,7 @@ class Material:
             event=self.event[which],
             group=self.group[which],
             at=None if self.at is None else self.at[which],
+            mask=None if self.mask is None else self.mask[which],
         )
 
     def of(self, part: Part) -> Material:

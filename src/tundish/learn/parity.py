@@ -9,7 +9,7 @@ import numpy as np
 from tundish.catalog.scenario import Scenario
 from tundish.kernel.records import Record
 from tundish.learn.errors import ParityBrokenError
-from tundish.learn.recipe import OUTPUTS, Outputs
+from tundish.learn.recipe import Outputs, optional_outputs, outputs_of
 
 
 class OutputParity(Record):
@@ -62,7 +62,13 @@ def compare(
         ParityBrokenError: if an output is missing or has another shape.
     """
     rows = []
-    for output in OUTPUTS[scenario.task]:
+    required = tuple(outputs_of(scenario))
+    besides = [
+        name
+        for name in optional_outputs(scenario)
+        if name in reference or name in candidate
+    ]
+    for output in (*required, *besides):
         _refuse_misfit(output, reference, candidate, names)
         rows.append(_row(output, reference, candidate, scenario))
     tolerance = scenario.parity_tolerance
@@ -70,7 +76,7 @@ def compare(
     return ParityReport(
         reference=names[0],
         candidate=names[1],
-        windows=len(reference[OUTPUTS[scenario.task][0]]),
+        windows=len(reference[required[0]]),
         outputs=tuple(rows),
         tolerance=tolerance,
         passed=passed,

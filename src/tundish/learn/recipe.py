@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from tundish.catalog.documents import key_path
-from tundish.catalog.scenario import Option, Scenario, Task
+from tundish.catalog.scenario import Option, Scenario
+from tundish.catalog.tasks import Task
 from tundish.kernel import digest
 from tundish.kernel.digest import Digest
 from tundish.kernel.records import Record
@@ -30,10 +31,54 @@ Scorer: TypeAlias = Callable[[Windows], Outputs]
 Options: TypeAlias = Mapping[str, Option]
 R = TypeVar("R", bound=Record)
 
-OUTPUTS: dict[Task, tuple[str, ...]] = {
-    "regress": ("estimate", "lower", "upper", "applicability"),
-    "anomaly": ("score", "contribution", "applicability"),
-}
+_NUMBER = ("estimate", "lower", "upper")
+CONTRIBUTION = "contribution"
+
+
+def outputs_of(scenario: Scenario) -> dict[str, int]:
+    """Return each output that a graph for a scenario must have, and its columns.
+
+    - regress, rul: ``estimate``, ``lower``, ``upper``.
+    - forecast: the same, one column for each row of the horizon.
+    - anomaly: ``score`` (alarm above 1), ``contribution`` of each channel.
+    - diagnose: ``probability`` of each class; ``label``: the class, or -1 where the
+      graph will not decide.
+    - inspect: ``score`` (bad above 1), ``map`` of scores in reading order; with
+      classes also ``probability``.
+
+    All have ``applicability``: distance from the training data, 1 at its limit.
+    """
+    one = dict.fromkeys(_NUMBER, 1)
+    wanted: dict[Task, dict[str, int]] = {
+        "regress": one,
+        "rul": one,
+        "anomaly": {"score": 1, CONTRIBUTION: scenario.channels},
+        "diagnose": {"probability": len(scenario.classes), "label": 1},
+        "forecast": dict.fromkeys(
+            _NUMBER, scenario.horizon.rows if scenario.horizon else 1
+        ),
+        "inspect": {"score": 1, "map": _map_cells(scenario)},
+    }
+    found = {**wanted[scenario.task], "applicability": 1}
+    if scenario.task == "inspect" and scenario.classes:
+        found["probability"] = len(scenario.classes)
+    return found
+
+
+def optional_outputs(scenario: Scenario) -> dict[str, int]:
+    """Return the outputs that a graph may have besides, and their columns.
+
+    ``contribution`` [N, C]: how much each channel moved the answer away from what the
+    fit part's mean gives (in the unit of the answer; of the chosen class's log-odds for
+    diagnose). It is what "which tags, how much" is read from.
+    """
+    required = outputs_of(scenario)
+    return {} if CONTRIBUTION in required else {CONTRIBUTION: scenario.channels}
+
+
+def _map_cells(scenario: Scenario) -> int:
+    picture = scenario.picture
+    return picture.map_height * picture.map_width if picture else 1
 
 
 class Envelope(Record):
@@ -58,7 +103,9 @@ class Promise(Record):
 
     Attributes:
         kind: ``interval``: ``promised`` is the share of true values inside it;
-            ``alarm``: ``promised`` is the share of normal windows that alarm.
+            ``alarm``: ``promised`` is the share of normal windows that alarm;
+            ``classes``: ``promised`` is the share of true classes in the set of
+            classes that the graph holds possible (it decides if that has one member).
         asked: What the scenario asks for.
         promised: What the calibration supports: never better than ``asked`` and
             never finer than its count supports.
@@ -68,7 +115,7 @@ class Promise(Record):
         note: For people.
     """
 
-    kind: Literal["interval", "alarm"]
+    kind: Literal["interval", "alarm", "classes"]
     asked: float
     promised: float
     count: int
@@ -114,7 +161,7 @@ class Fitted:
         recipe: Its name.
         task: Its task.
         graph: One ONNX graph, input ``window`` float32 [N, T, C], outputs as in
-            ``OUTPUTS`` (float32 [N, 1]; ``contribution`` [N, C]).
+            ``outputs_of`` and perhaps ``optional_outputs``, all float32.
         golden_window: A few windows made of training statistics (never rows of the
             training data, since they travel in the package), float32 [n, T, C].
         golden_outputs: What the estimator answers to them, float32.

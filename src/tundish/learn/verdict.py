@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from tundish.catalog.scenario import Limit, Scenario, Task
+from tundish.catalog.scenario import Limit, Scenario
+from tundish.catalog.tasks import Task
 from tundish.kernel.records import Record
 from tundish.learn.recipe import Promise
 

@@ -21,6 +21,7 @@ Why = Literal[
     "outside-target-range",
     "not-finite",
     "budget",
+    "undecided",
 ]
 
 
@@ -31,11 +32,12 @@ class Estimate:
     Attributes:
         at_us: Source time of the window's last row, microseconds since 1970 UTC.
         quality: ``bad`` if the model abstained; then there is no number.
-        value: The estimate (regress, unit of the target) or the score (anomaly,
-            1.0 = at the alarm limit); ``None`` if abstained.
-        lower, upper: Conformal interval (regress).
+        value: The estimate (regress, rul; forecast: at the end of the horizon; unit of
+            the target), the score (anomaly, inspect; 1.0 = at the alarm limit) or the
+            place of the class (diagnose); ``None`` if abstained.
+        lower, upper: Conformal interval of an estimate.
         applicability: Distance from the training envelope, 1.0 = at its limit.
-        alarm: Whether the score is above its limit (anomaly).
+        alarm: Whether the score is above its limit, or the class is no good one.
         why: Kind of reason when not good; ``reason`` says it for people.
         model: Digest of the model that answered or abstained.
         input: Digest of the window's float32 bytes, row by row, little-endian.

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tundish.catalog.contract import check_window
 from tundish.catalog.scenario import Scenario
+from tundish.catalog.tasks import Task
 from tundish.kernel.digest import Digest
 from tundish.line.errors import ModeRefusedError
 from tundish.line.estimates import Estimate, Why
@@ -18,6 +19,15 @@ from tundish.line.windows import Window
 Mode = Literal["shadow", "advise", "control"]
 Outputs = Mapping[str, NDArray[np.float32]]
 
+_INTERVAL = ("estimate", "lower", "upper")
+_NUMBERS: dict[Task, tuple[str, ...]] = {
+    "regress": _INTERVAL,
+    "rul": _INTERVAL,
+    "forecast": _INTERVAL,
+    "anomaly": ("score",),
+    "inspect": ("score",),
+    "diagnose": ("label",),
+}
 _AUTONOMY = {"perceive": 0, "advise": 1, "control": 2}
 _ASKED = {"shadow": 0, "advise": 1, "control": 2}
 
@@ -115,13 +125,12 @@ def answer(
         model: Digest of the model.
         input_digest: Digest of the window.
     """
-    if scenario.task == "regress":
-        names: tuple[str, ...] = ("estimate", "lower", "upper")
-    else:
-        names = ("score",)
+    names = _NUMBERS[scenario.task]
     numbers = [outputs.get(name, float("nan")) for name in names]
     applicability = outputs.get("applicability", float("nan"))
     why, reason = _doubt(numbers, applicability)
+    if not why and scenario.task == "diagnose" and numbers[0] < 0:
+        why, reason = "undecided", "no single class fits, or more than one does"
     if why:
         return Estimate(
             at_us=window.at_us,
@@ -143,7 +152,7 @@ def answer(
         lower=lower,
         upper=upper,
         applicability=applicability,
-        alarm=numbers[0] > 1.0 if scenario.task == "anomaly" else None,
+        alarm=_alarm(scenario, numbers[0]),
         why=why,
         reason=reason,
         model=model,
@@ -152,12 +161,25 @@ def answer(
 
 
 def scalars(outputs: Outputs, index: int) -> dict[str, float]:
-    """Return the outputs of one window that are single numbers (shape [N, 1])."""
+    """Return the outputs of one window that are one number.
+
+    Those are the outputs of one column, and the end of a forecast's horizon.
+    """
     return {
-        name: float(values[index, 0])
+        name: float(values[index, -1])
         for name, values in outputs.items()
-        if values.ndim == 2 and values.shape[1] == 1
+        if values.ndim == 2 and (values.shape[1] == 1 or name in _NUMBERS["forecast"])
     }
+
+
+def _alarm(scenario: Scenario, value: float) -> bool | None:
+    if scenario.task in {"anomaly", "inspect"}:
+        return value > 1.0
+    if scenario.task == "diagnose":
+        place = int(value)
+        known = place < len(scenario.classes)
+        return not (known and scenario.classes[place].good)
+    return None
 
 
 def _doubt(numbers: list[float], applicability: float) -> tuple[Why, str]:
@@ -170,7 +192,7 @@ def _doubt(numbers: list[float], applicability: float) -> tuple[Why, str]:
 
 
 def _outside_target(scenario: Scenario, value: float) -> tuple[Why, str]:
-    if scenario.target is None:
+    if scenario.target is None or scenario.task == "diagnose":
         return "", ""
     low, high = scenario.target.range
     if low <= value <= high:

@@ -8,7 +8,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from tundish.catalog.documents import read_document
-from tundish.catalog.scenario import Label, Name, Scenario, Text
+from tundish.catalog.scenario import Name, Scenario
+from tundish.catalog.tasks import Label, Text
 from tundish.kernel.records import Record
 from tundish.line.budget import BudgetSpec
 from tundish.line.bufferfile import Durability

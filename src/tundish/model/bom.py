@@ -15,7 +15,7 @@ from tundish.kernel.canonical import Json
 from tundish.kernel.digest import Digest, hex_part
 from tundish.model.card import DataUse, Metric, ModelCard
 
-_APPROACH = {"regress": "supervised", "anomaly": "unsupervised"}
+_APPROACH = {"anomaly": "unsupervised", "inspect": "unsupervised"}  # else: supervised
 
 
 @dataclass(frozen=True, kw_only=True)

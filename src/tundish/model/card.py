@@ -74,7 +74,7 @@ class ModelCard(SignedRecord):
         product: The package's product.
         version: The package's version counter.
         title: For people.
-        task: ``regress`` or ``anomaly``.
+        task: As in the scenario, such as ``regress``.
         scenario: Key of the scenario it was judged against.
         purpose: What it is for.
         not_for: What it must not be used for.

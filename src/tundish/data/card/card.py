@@ -14,7 +14,8 @@ from pydantic import Field, StringConstraints
 
 from tundish.catalog import documents
 from tundish.catalog.datasets import Sha256
-from tundish.catalog.scenario import Bilingual, Range, Text
+from tundish.catalog.scenario import Bilingual, Range
+from tundish.catalog.tasks import Text
 from tundish.kernel.records import Record
 
 Origin = Literal["real", "simulated", "synthetic", "altered"]

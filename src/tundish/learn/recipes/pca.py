@@ -25,7 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from tundish.catalog.scenario import Scenario, Task
+from tundish.catalog.scenario import Scenario
+from tundish.catalog.tasks import Task
 from tundish.kernel.records import Record
 from tundish.learn import recipe as recipes
 from tundish.learn.conformal import ConformalLimit, split_limit

@@ -23,7 +23,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tundish.catalog.scenario import Scenario, Task
+from tundish.catalog.scenario import Scenario
+from tundish.catalog.tasks import Task
 from tundish.learn import recipe as recipes
 from tundish.learn.conformal import ConformalLimit, split_limit
 from tundish.learn.errors import MaterialUnfitError, OptionsInvalidError

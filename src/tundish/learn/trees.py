@@ -1,0 +1,148 @@
+"""Boosted trees of LightGBM as one ONNX operator, decision for decision.
+
+A tree compares a feature with a threshold, so a difference in the last bit sends a
+window down another branch. Two things keep that from happening: the trees are fitted on
+the features as the graph itself computes them (``features_of``), in float32, and the
+thresholds stand in the graph in double precision as LightGBM chose them.
+
+Source: G. Ke et al., "LightGBM: A Highly Efficient Gradient Boosting Decision Tree",
+NeurIPS 2017; operator ``TreeEnsembleRegressor`` of ``ai.onnx.ml`` version 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import cast
+
+import lightgbm
+import numpy as np
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from tundish.learn.graph import ML_DOMAIN, GraphWriter
+from tundish.learn.material import Floats, Windows
+from tundish.model.session import evaluate
+
+FEATURES = "features_as_computed"
+BATCH = 1024
+
+BuildFeatures = Callable[[GraphWriter, str], str]
+"""Adds the nodes that turn a [N, T, C] value in double into features [N, F]."""
+
+
+def features_of(build: BuildFeatures, x: Windows) -> Windows:
+    """Return the features of windows as the graph computes them.
+
+    Args:
+        build: Adds the features to a graph.
+        x: Windows, float32 [N, T, C].
+
+    Returns:
+        float32 [N, F].
+    """
+    _, rows, channels = x.shape
+    writer = GraphWriter(rows, channels)
+    value = build(writer, writer.window())
+    graph = writer.write({FEATURES: value}, {FEATURES: None})
+    batches = [
+        evaluate(graph, x[first : first + BATCH])[FEATURES]
+        for first in range(0, len(x), BATCH)
+    ]
+    return np.concatenate(batches)
+
+
+@dataclass(kw_only=True)
+class _Columns:
+    """The operator's attributes, node by node and leaf by leaf."""
+
+    trees: list[int] = field(default_factory=list)
+    nodes: list[int] = field(default_factory=list)
+    features: list[int] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    modes: list[str] = field(default_factory=list)
+    yes: list[int] = field(default_factory=list)
+    no: list[int] = field(default_factory=list)
+    leaf_trees: list[int] = field(default_factory=list)
+    leaf_nodes: list[int] = field(default_factory=list)
+    leaf_targets: list[int] = field(default_factory=list)
+    leaf_weights: list[float] = field(default_factory=list)
+
+
+def add_trees(writer: GraphWriter, features: str, booster: lightgbm.Booster) -> str:
+    """Add a booster's raw scores (before any sigmoid or softmax) to a graph.
+
+    Args:
+        writer: The graph.
+        features: Name of the value [N, F] in double that ``features_of`` shows.
+        booster: Trained on those features, without missing values or categories.
+
+    Returns:
+        Name of the value [N, K] in double; K is 1, or the number of classes.
+    """
+    model = cast("Mapping[str, object]", booster.dump_model())
+    each = cast("int", model["num_tree_per_iteration"])
+    columns = _Columns()
+    for number, tree in enumerate(
+        cast("list[Mapping[str, object]]", model["tree_info"])
+    ):
+        root = cast("Mapping[str, object]", tree["tree_structure"])
+        _take(root, number, number % each, columns)
+    exact = writer.add("Cast", features, to=writer.FLOAT, hint="rounded")
+    exact = writer.add("Cast", exact, to=writer.DOUBLE, hint="exact")
+    scores = writer.add(
+        "TreeEnsembleRegressor",
+        exact,
+        hint="trees",
+        domain=ML_DOMAIN,
+        n_targets=each,
+        aggregate_function="SUM",
+        post_transform="NONE",
+        nodes_treeids=columns.trees,
+        nodes_nodeids=columns.nodes,
+        nodes_featureids=columns.features,
+        nodes_modes=columns.modes,
+        nodes_values_as_tensor=_doubles(columns.values, "values"),
+        nodes_truenodeids=columns.yes,
+        nodes_falsenodeids=columns.no,
+        target_treeids=columns.leaf_trees,
+        target_nodeids=columns.leaf_nodes,
+        target_ids=columns.leaf_targets,
+        target_weights_as_tensor=_doubles(columns.leaf_weights, "weights"),
+    )
+    return writer.add("Cast", scores, to=writer.DOUBLE, hint="scores")
+
+
+def raw_scores(booster: lightgbm.Booster, features: Windows) -> Floats:
+    """Return what LightGBM itself says of features, [N, K], for the parity report."""
+    found = booster.predict(features.astype(np.float64), raw_score=True)
+    return np.asarray(found, dtype=np.float64).reshape(len(features), -1)
+
+
+def _take(node: Mapping[str, object], tree: int, target: int, columns: _Columns) -> int:
+    """Take a node with all below it; return its number in its tree."""
+    fresh = not columns.trees or columns.trees[-1] != tree
+    number = 0 if fresh else columns.nodes[-1] + 1
+    columns.trees.append(tree)
+    columns.nodes.append(number)
+    place = len(columns.modes)
+    columns.features.append(cast("int", node.get("split_feature", 0)))
+    columns.values.append(float(cast("float", node.get("threshold", 0.0))))
+    columns.modes.append("BRANCH_LEQ" if "split_feature" in node else "LEAF")
+    columns.yes.append(0)
+    columns.no.append(0)
+    if "split_feature" not in node:
+        columns.leaf_trees.append(tree)
+        columns.leaf_nodes.append(number)
+        columns.leaf_targets.append(target)
+        columns.leaf_weights.append(float(cast("float", node["leaf_value"])))
+        return number
+    for side, child in ((columns.yes, "left_child"), (columns.no, "right_child")):
+        below = cast("Mapping[str, object]", node[child])
+        side[place] = _take(below, tree, target, columns)
+    return number
+
+
+def _doubles(values: list[float], name: str) -> object:
+    array: NDArray[np.float64] = np.asarray(values, dtype=np.float64)
+    return numpy_helper.from_array(array, name)
