@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 from tundish.catalog.errors import ConditionInvalidError
 from tundish.catalog.expression import compile_condition
 from tundish.catalog.scenario import Key, Name, Range
-from tundish.catalog.tasks import Text
+from tundish.catalog.tasks import Label, Text
 from tundish.kernel.records import Record
 
 Part = Literal["fit", "select", "calibrate", "judge"]
@@ -43,24 +43,35 @@ class Clock(Record):
 
 
 class TargetSource(Record):
-    """Where the laboratory's values are.
+    """Where the truth is: laboratory values, classes, remaining lives, later values.
 
     Attributes:
         by: ``row`` if line n belongs to row n of the signals; ``time`` if each value
-            belongs to the signals within ``within_s`` of its time.
-        scale: Factor from the file's unit to the scenario's.
+            belongs to the signals within ``within_s`` of its time; ``unit-end`` if each
+            unit ran until it failed, so that the rows left are the truth (rul; no
+            file); ``unit-last`` if line n is the truth at the last row of the n-th unit.
+        scale: Factor from the file's unit (from rows, for ``unit-end``) to the
+            scenario's.
+        classes: The file's value -> the scenario's class (diagnose, inspect). Rows with
+            any other value have no label.
     """
 
-    file: Text
-    column: Text
-    by: Literal["row", "time"]
+    file: Text | None = None
+    column: Text | None = None
+    by: Literal["row", "time", "unit-end", "unit-last"]
     time_column: Text | None = None
     clock: Clock | None = None
     within_s: Annotated[float, Field(gt=0)] | None = None
     scale: float = 1.0
+    classes: dict[Text, Label] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _timed(self) -> Self:
+        if (self.by == "unit-end") != (self.file is None) or (
+            (self.file is None) != (self.column is None)
+        ):
+            msg = "give file and column, or by: unit-end without them"
+            raise ValueError(msg)
         if self.by == "time" and self.within_s is None:
             msg = "by: time needs within_s"
             raise ValueError(msg)
@@ -71,9 +82,14 @@ class TargetSource(Record):
 
 
 class Table(Record):
-    """One file of signals."""
+    """One file of signals.
+
+    Attributes:
+        transposed: The file has one line for each signal and one column for each row.
+    """
 
     file: Text
+    transposed: bool = False
     time_column: Text | None = None
     clock: Clock | None = None
     unit_column: Text | None = None
@@ -93,7 +109,9 @@ class Tag(Record):
     Attributes:
         column: The plant's name of the column, for a signal with one channel.
         columns: ``numeric`` for a spectrum whose columns are named by their axis
-            values; a prefix such as ``NIR_`` if the names start with it.
+            values; a prefix such as ``NIR_`` if the names start with it; ``all`` for
+            all columns of the tag's own file, in their order.
+        file: A file of its own for this signal, row by row beside the table's.
         scale, offset: signal = scale * plant's value + offset (unit conversion).
         unit: The plant's unit, converted to the scenario's; instead of ``scale``.
         range: The instrument's own range, if narrower than the scenario's.
@@ -102,6 +120,7 @@ class Tag(Record):
 
     column: Text | None = None
     columns: Text | None = None
+    file: Text | None = None
     scale: float = 1.0
     offset: float = 0.0
     unit: Text | None = None

@@ -25,8 +25,11 @@ Metric: TypeAlias = Literal[
     "interval_coverage",
     "share_of_baseline_error",
     "share_withheld",
-    "pinball_loss",
+    "interval_score",
+    "share_beyond_physics",
+    "share_against_monotone",
     # rul
+    "rmse_capped",
     "nasa_score",
     "late_share",
     "early_share",
@@ -44,7 +47,8 @@ Metric: TypeAlias = Literal[
     # diagnose, inspect
     "macro_f1",
     "worst_class_recall",
-    "share_rejected",
+    "share_left_open",
+    "share_right_when_decided",
     "escapes_per_1000",
     "false_rejects_per_1000",
     "cost_per_1000",

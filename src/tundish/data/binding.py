@@ -7,7 +7,7 @@ values are. Nothing is judged here: values that break the contract stay as they 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from tundish.catalog.errors import ContractBrokenError
 from tundish.catalog.expression import compile_condition
 from tundish.catalog.scenario import Scenario, Signal
 from tundish.catalog.site import SiteProfile, Tag, TargetSource
+from tundish.data import truths
 from tundish.data.errors import ColumnMissingError, TimeUnreadableError
 from tundish.data.readers import read_table
 from tundish.data.table import Table
@@ -172,12 +173,15 @@ class _Files:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._read: dict[str, Table] = {}
+        self._read: dict[tuple[str, bool], Table] = {}
 
-    def table(self, name: str) -> Table:
-        if name not in self._read:
-            self._read[name] = read_table(paths.join(self._root, name))
-        return self._read[name]
+    def table(self, name: str, *, transposed: bool = False) -> Table:
+        if (name, transposed) not in self._read:
+            table = read_table(paths.join(self._root, name))
+            if transposed:
+                table = replace(table, frame=truths.turned(table))
+            self._read[name, transposed] = table
+        return self._read[name, transposed]
 
 
 def _us(moment: datetime) -> int:
@@ -201,12 +205,17 @@ def _bind_table(
     files: _Files,
 ) -> BoundTable:
     site, scenario = terms
-    table = files.table(said.file)
-    columns, channels = _channels(table, site.tags, scenario)
+    table = files.table(said.file, transposed=said.transposed)
+    columns, channels = _channels(table, site.tags, scenario, files)
     us, times = _row_times(table, said, site.time_zone)
+    group = _group(table, said.unit_column or site.batch_column)
     target, laboratory = None, None
-    if scenario.target is not None and said.target is not None:
-        target, laboratory = _target(said.target, files, table, site.time_zone)
+    if said.target is not None and (scenario.target or scenario.classes):
+        target, laboratory = _target(said.target, files, table, (site, scenario))
+        if said.target.by == "unit-end":
+            target = truths.rows_left(group, table.frame.height) * said.target.scale
+        elif said.target.by == "unit-last" and target is not None:
+            target = truths.at_last_rows(target, group, table)
     return BoundTable(
         name=name,
         table=table,
@@ -214,7 +223,7 @@ def _bind_table(
         columns=columns,
         us=us,
         times=times,
-        group=_group(table, said.unit_column or site.batch_column),
+        group=group,
         target=target,
         laboratory=laboratory,
         running=_running(table, site.running),
@@ -222,18 +231,20 @@ def _bind_table(
 
 
 def _channels(
-    table: Table, tags: Mapping[str, Tag], scenario: Scenario
+    table: Table, tags: Mapping[str, Tag], scenario: Scenario, files: _Files
 ) -> tuple[tuple[str, ...], Floats]:
     found: list[str] = []
-    scales: list[tuple[float, float]] = []
+    parts: list[Floats] = []
     missing: list[str] = []
-    schema = table.frame.schema
     for signal in scenario.signals:
         tag = tags[signal.name]
-        columns = _columns_of(table, tag, signal)
-        missing += [c for c in columns if c not in schema]
+        source = table if tag.file is None else _beside(files.table(tag.file), table)
+        columns = _columns_of(source, tag, signal)
+        absent = [c for c in columns if c not in source.frame.columns]
+        missing += absent
         found += columns
-        scales += [_scale(tag, signal)] * len(columns)
+        if not absent:
+            parts.append(_numbers(source, columns, _scale(tag, signal)))
     if missing:
         have = ", ".join(table.frame.columns[:8])
         msg = (
@@ -241,13 +252,28 @@ def _channels(
             f"{', '.join(missing[:5])} that {scenario.key} needs; it has {have}."
         )
         raise ContractBrokenError(msg)
-    texts = [c for c in found if not schema[c].is_numeric()]
+    return tuple(found), np.concatenate(parts, axis=1)
+
+
+def _numbers(table: Table, columns: list[str], scale: tuple[float, float]) -> Floats:
+    schema = table.frame.schema
+    texts = [c for c in columns if not schema[c].is_numeric()]
     if texts:
         msg = f"The column {texts[0]} of {table.name} holds no numbers."
         raise ContractBrokenError(msg)
-    scale = np.asarray(scales)
-    raw = table.frame.select(pl.col(found).cast(pl.Float64)).to_numpy()
-    return tuple(found), raw * scale[:, 0] + scale[:, 1]
+    raw = table.frame.select(pl.col(columns).cast(pl.Float64)).to_numpy()
+    return np.asarray(raw * scale[0] + scale[1])
+
+
+def _beside(own: Table, table: Table) -> Table:
+    """Return a signal's own file, which must have a row for each row of the table."""
+    if own.frame.height != table.frame.height:
+        msg = (
+            f"{own.name} has {own.frame.height} rows, and {table.name} beside which it "
+            f"stands has {table.frame.height}."
+        )
+        raise ContractBrokenError(msg)
+    return own
 
 
 def _scale(tag: Tag, signal: Signal) -> tuple[float, float]:
@@ -265,6 +291,14 @@ def _columns_of(table: Table, tag: Tag, signal: Signal) -> list[str]:
             )
             raise ContractBrokenError(msg)
         return [tag.column]
+    if tag.columns == "all":
+        if len(table.frame.columns) != signal.channels:
+            msg = (
+                f"{table.name} has {len(table.frame.columns)} columns; {signal.name} "
+                f"needs {signal.channels}."
+            )
+            raise ContractBrokenError(msg)
+        return list(table.frame.columns)
     prefix = "" if tag.columns == "numeric" else tag.columns or ""
     named = {
         name: value
@@ -374,14 +408,25 @@ def _running(table: Table, condition: str | None) -> NDArray[np.bool_] | None:
 
 
 def _target(
-    source: TargetSource, files: _Files, table: Table, zone: str
+    source: TargetSource,
+    files: _Files,
+    table: Table,
+    terms: tuple[SiteProfile, Scenario],
 ) -> tuple[Floats | None, Laboratory | None]:
+    if source.file is None:
+        return None, None
+    site, scenario = terms
     lab = files.table(source.file)
-    series = _column(lab, source.column, "target.column")
-    if not series.dtype.is_numeric():
+    series = _column(lab, source.column or "", "target.column")
+    if source.classes:
+        values = truths.places(series, source.classes, scenario)
+    elif not series.dtype.is_numeric():
         msg = f"The target {source.column} of {lab.name} holds no numbers."
         raise ContractBrokenError(msg)
-    values = series.cast(pl.Float64).to_numpy() * source.scale
+    else:
+        values = series.cast(pl.Float64).to_numpy() * source.scale
+    if source.by == "unit-last":
+        return values, None
     if source.by == "row":
         if len(values) != table.frame.height:
             msg = (
@@ -393,12 +438,12 @@ def _target(
     if source.clock is not None:
         us = _clock_times(lab, source.clock)
     else:
-        us = _read_times(lab, source.time_column or "", zone).us
+        us = _read_times(lab, source.time_column or "", site.time_zone).us
     laboratory = Laboratory(
         values=values,
         us=us,
         within_s=source.within_s or 0.0,
-        column=source.column,
+        column=source.column or "",
         file=lab.name,
     )
     return None, laboratory

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tundish.catalog.scenario import Scenario
 from tundish.catalog.site import Part, SiteProfile
-from tundish.data import conform
+from tundish.data import conform, truths
 from tundish.data.binding import BoundData, BoundEvent, BoundTable, Laboratory
 from tundish.data.errors import SamplesEmptyError
 from tundish.data.parts import Labelled, assign_parts
@@ -33,7 +33,8 @@ class Samples:
 
     Attributes:
         x: Windows in the contract's units, float32, shape [N, T, C].
-        y: Target of each window, shape [N]; NaN without a label.
+        y: Target of each window, shape [N]; NaN without a label. The values of the
+            horizon, shape [N, H] (forecast).
         at: Time of the window's last row, ``datetime64[us]`` UTC, shape [N]; NaT
             without time.
         part: ``fit``, ``select``, ``calibrate``, ``judge`` or empty (used for
@@ -200,7 +201,7 @@ def _by_row(
 ) -> Samples:
     """Cut windows; a label belongs to the window's last row."""
     labels = np.full(table.rows, np.nan) if table.target is None else table.target
-    needs_label = scenario.target is not None
+    needs_label = scenario.target is not None or table.target is not None
     counted = np.isfinite(labels) if needs_label else np.ones(table.rows, dtype=bool)
     part = assign_parts(
         table.name,
@@ -213,11 +214,17 @@ def _by_row(
     for unit, rows in table.series():
         ends = _window_ends(table, rows, scenario, usable[rows], part[rows])
         ends = ends[counted[rows[ends]]]
+        y = labels[rows[ends]]
+        if scenario.horizon is not None:
+            stretch = _stretches(table, rows, scenario, usable[rows], part[rows])
+            y = truths.later(labels[rows], ends, stretch, scenario.horizon.rows)
+            whole = np.isfinite(y).all(axis=1)
+            ends, y = ends[whole], y[whole]
         last = rows[ends]
         cuts.append(
             _plain(
                 x=_windows(table, rows, ends, scenario),
-                y=labels[last],
+                y=y,
                 at=_times_of(table, last),
                 part=part[last],
                 source=_source(table.name, unit),
@@ -306,19 +313,33 @@ def _window_ends(
     span, stride = scenario.window.rows, scenario.window.stride
     if not len(rows):
         return np.zeros(0, dtype=np.int64)
+    stretch = _stretches(table, rows, scenario, usable, part)
+    depth = np.arange(len(rows)) - stretch
+    whole = usable & (depth >= span - 1) & ((depth - span + 1) % stride == 0)
+    return np.flatnonzero(whole)
+
+
+def _stretches(
+    table: BoundTable,
+    rows: Ints,
+    scenario: Scenario,
+    usable: NDArray[np.bool_],
+    part: NDArray[np.str_] | None,
+) -> Ints:
+    """Return for each place in ``rows`` the place at which its unbroken stretch begins."""
+    if not len(rows):
+        return np.zeros(0, dtype=np.int64)
     breaks = np.zeros(len(rows), dtype=bool)
     breaks[0] = True
-    if span > 1 and table.us is not None:
+    longer = scenario.window.rows > 1 or scenario.horizon is not None
+    if longer and table.us is not None:
         period = max(signal.period_s for signal in scenario.signals) * SECOND
         steps = np.diff(table.us[rows])
         breaks[1:] |= (steps > GAP_PERIODS * period) | (steps <= 0)
     if part is not None:
         breaks[1:] |= part[1:] != part[:-1]
     breaks[1:] |= usable[1:] != usable[:-1]
-    stretch = np.maximum.accumulate(np.where(breaks, np.arange(len(rows)), 0))
-    depth = np.arange(len(rows)) - stretch
-    whole = usable & (depth >= span - 1) & ((depth - span + 1) % stride == 0)
-    return np.flatnonzero(whole)
+    return np.maximum.accumulate(np.where(breaks, np.arange(len(rows)), 0))
 
 
 def _windows(table: BoundTable, rows: Ints, ends: Ints, scenario: Scenario) -> Floats32:
@@ -371,9 +392,10 @@ def _plain(  # noqa: PLR0913  (the columns of a record)
 
 def _joined(cuts: list[Samples], scenario: Scenario) -> Samples:
     shape = (0, scenario.window.rows, scenario.channels)
+    ahead = (scenario.horizon.rows,) if scenario.horizon else ()
     empty = _plain(
         x=np.zeros(shape, dtype=np.float32),
-        y=np.zeros(0),
+        y=np.zeros((0, *ahead)),
         at=np.zeros(0, dtype="datetime64[us]"),
         part=np.zeros(0, dtype="<U9"),
         source="",

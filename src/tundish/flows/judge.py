@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tundish.data.shifts import shift_length_s
 from tundish.flows import runs
 from tundish.flows.errors import RunDamagedError
 from tundish.flows.fetch import locate
@@ -37,6 +38,7 @@ def judge(workspace: Workspace, run: str = "") -> Verdict:
         session.run,
         found.claim,
         seed=found.record.seed,
+        shift_s=shift_length_s(found.site),
     )
     runs.write(found.folder, {runs.VERDICT: verdict})
     made = digests.of_json(verdict.to_json())

@@ -12,6 +12,7 @@ from tundish.catalog.scenario import Scenario
 from tundish.catalog.site import SiteProfile
 from tundish.data.binding import BoundData, bind
 from tundish.data.samples import Samples, make_samples
+from tundish.data.shifts import shift_names
 from tundish.learn.material import Material, period_s
 
 MICROSECONDS = 1_000_000
@@ -45,6 +46,7 @@ def prepare(site: SiteProfile, scenario: Scenario, root: Path) -> Prepared:
         group=used.group,
         at=used.at if timed or (~np.isnat(used.at)).any() else None,
         axis=_axis(bound, scenario),
+        shift=shift_names(used.at, site),
     )
     return Prepared(bound=bound, samples=used, material=material)
 

@@ -8,7 +8,8 @@ grows as the cube root of the number of samples.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,45 @@ from numpy.typing import NDArray
 ROUNDS = 1000
 LEVEL = 0.9
 NAME = "moving-block bootstrap, 90 %"
+BY_SOURCE = "bootstrap of whole sources, 90 %"
+LEAST_SOURCES = 8
 
 Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draws:
+    """Resampled positions.
+
+    Attributes:
+        places: Positions of each draw; draws of sources differ in length.
+        name: How they were drawn, for the verdict.
+    """
+
+    places: Sequence[Indices]
+    name: str
+
+
+def draws_of(source: NDArray[np.str_], rng: np.random.Generator) -> Draws:
+    """Return draws of whole sources if there are enough of them, of blocks else.
+
+    Samples of one machine or batch are alike: the unit that could have come out
+    otherwise is the machine.
+
+    Args:
+        source: Where each sample comes from, in order, [n].
+        rng: For the draws.
+    """
+    names, place = np.unique(source, return_inverse=True)
+    if len(names) < LEAST_SOURCES:
+        return Draws(places=list(draws(len(source), rng)), name=NAME)
+    order = np.argsort(place, kind="stable")
+    members = np.split(order, np.cumsum(np.bincount(place))[:-1])
+    picked = rng.integers(0, len(names), size=(ROUNDS, len(names)))
+    return Draws(
+        places=[np.concatenate([members[one] for one in draw]) for draw in picked],
+        name=BY_SOURCE,
+    )
 
 
 def block_length(count: int) -> int:
@@ -35,13 +73,13 @@ def draws(count: int, rng: np.random.Generator, *, rounds: int = ROUNDS) -> Indi
 
 
 def interval(
-    measure: Callable[[Indices], float], drawn: Indices
+    measure: Callable[[Indices], float], drawn: Iterable[Indices]
 ) -> tuple[float, float]:
     """Return the interval that holds the middle 90 % of a figure over the draws.
 
     Args:
         measure: Figure of the samples at some positions; NaN if it has none.
-        drawn: Positions, [rounds, count].
+        drawn: Positions of each draw.
 
     Returns:
         Lower and upper end; NaN if no draw had a figure.

@@ -16,7 +16,11 @@ from tundish.catalog.scenario import Scenario
 from tundish.catalog.tasks import Task
 from tundish.learn.errors import OutputInvalidError
 from tundish.learn.judge_anomaly import judge_anomaly
+from tundish.learn.judge_diagnose import judge_diagnose
+from tundish.learn.judge_forecast import judge_forecast
+from tundish.learn.judge_inspect import judge_inspect
 from tundish.learn.judge_regress import judge_regress
+from tundish.learn.judge_rul import judge_rul
 from tundish.learn.judging import Case
 from tundish.learn.material import Material, Windows, pieces
 from tundish.learn.recipe import (
@@ -34,11 +38,21 @@ BATCH_VALUES = 2**24  # values in a batch: a picture has a million of them
 _JUDGES: dict[Task, Callable[[Case, dict[str, NDArray[np.float64]]], Verdict]] = {
     "regress": judge_regress,
     "anomaly": judge_anomaly,
+    "diagnose": judge_diagnose,
+    "rul": judge_rul,
+    "forecast": judge_forecast,
+    "inspect": judge_inspect,
 }
 
 
 def judge(
-    material: Material, scenario: Scenario, run: Scorer, claim: Claim, *, seed: int = 0
+    material: Material,
+    scenario: Scenario,
+    run: Scorer,
+    claim: Claim,
+    *,
+    seed: int = 0,
+    shift_s: float | None = None,
 ) -> Verdict:
     """Judge a graph on the judge part.
 
@@ -48,6 +62,7 @@ def judge(
         run: The graph: windows float32 [n, T, C] -> its outputs.
         claim: What the graph's maker claims of it.
         seed: Seed of the bootstrap.
+        shift_s: Length of a shift, where the site has a calendar.
 
     Raises:
         PartMissingError: if there is nothing to judge on.
@@ -61,6 +76,8 @@ def judge(
         scenario=scenario,
         claim=claim,
         seed=seed,
+        run=run,
+        shift_s=shift_s,
     )
     return _JUDGES[scenario.task](case, outputs)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tundish.learn import baseline, events
+from tundish.learn import baseline, bootstrap, events
 from tundish.learn.events import Found, Watch
 from tundish.learn.judging import Case
-from tundish.learn.material import Indices, period_s, seconds, step_s
+from tundish.learn.material import period_s, seconds, step_s
+from tundish.learn.ranking import auroc, recall_at
+from tundish.learn.slices import cuts
 from tundish.learn.verdict import (
     EventResult,
     Figure,
@@ -36,6 +39,7 @@ class _Count:
     false_alarms: int
     weeks: float
     alarm_share: float
+    event_share: float
 
     @property
     def missed(self) -> int:
@@ -50,7 +54,8 @@ def judge_anomaly(case: Case, outputs: Answers) -> Verdict:
     count = _count(alarm, watch)
     withheld = float(np.mean(outputs["applicability"][:, 0] > 1.0))
     figures = (
-        *_figures(count),
+        *_figures(count, case.shift_s),
+        *_ranking(score, watch, case),
         Figure(metric="share_withheld", value=withheld),
     )
     limits = hold_limits(case.scenario, figures)
@@ -63,7 +68,7 @@ def judge_anomaly(case: Case, outputs: Answers) -> Verdict:
         limits=limits,
         figures=figures,
         baseline_name=baseline.RANGE,
-        baseline=_figures(plain),
+        baseline=_figures(plain, case.shift_s),
         promise=case.claim.promise,
         slices=_slices(case, alarm, watch),
         events=_events(count, score, watch),
@@ -90,15 +95,17 @@ def _watch(case: Case) -> Watch:
 def _count(alarm: Bools, watch: Watch) -> _Count:
     normal = watch.event < 0
     share = float(alarm[normal].mean()) if normal.any() else float("nan")
+    inside = float(alarm[~normal].mean()) if (~normal).any() else float("nan")
     return _Count(
         found=events.found_events(alarm, watch),
         false_alarms=len(events.false_alarm_starts(alarm, watch)),
         weeks=watch.weeks,
         alarm_share=share,
+        event_share=inside,
     )
 
 
-def _figures(count: _Count) -> tuple[Figure, ...]:
+def _figures(count: _Count, shift_s: float | None) -> tuple[Figure, ...]:
     delays = [event.delay_s for event in count.found if event.delay_s is not None]
     rate = count.false_alarms / count.weeks if count.weeks else float("nan")
     low, high = events.poisson_interval(count.false_alarms)
@@ -123,7 +130,67 @@ def _figures(count: _Count) -> tuple[Figure, ...]:
         Figure(
             metric="share_of_normal_windows_alarmed", value=finite(count.alarm_share)
         ),
+        Figure(
+            metric="share_of_event_windows_alarmed", value=finite(count.event_share)
+        ),
+        Figure(
+            metric="false_alarms_per_week_bound",
+            value=finite(high / weeks),
+            unit="1/week",
+        ),
+        *_per_shift(count, shift_s),
     )
+
+
+def _per_shift(count: _Count, shift_s: float | None) -> tuple[Figure, ...]:
+    """Return false alarms per running shift, where the site has a calendar."""
+    if shift_s is None:
+        return ()
+    shifts = count.weeks * events.WEEK_S / shift_s or float("nan")
+    low, high = events.poisson_interval(count.false_alarms)
+    return (
+        Figure(
+            metric="false_alarms_per_shift",
+            value=finite(count.false_alarms / shifts),
+            unit="1/shift",
+            low=finite(low / shifts),
+            high=finite(high / shifts),
+            spread=_POISSON,
+        ),
+        Figure(metric="running_shifts", value=finite(shifts), unit="shift"),
+    )
+
+
+def _ranking(
+    score: NDArray[np.float64], watch: Watch, case: Case
+) -> tuple[Figure, ...]:
+    """Return how well the score tells marked from normal, whatever the limit."""
+    bad = watch.event >= 0
+    if not bad.any() or bad.all():
+        return ()
+    drawn = bootstrap.draws_of(case.material.source, case.rng)
+    found = []
+    for name, measure in _RANKS.items():
+        low, high = bootstrap.interval(
+            lambda at, m=measure: m(score[at], bad[at]),  # type: ignore[misc]
+            drawn.places,
+        )
+        found.append(
+            Figure(
+                metric=name,
+                value=finite(measure(score, bad)),
+                low=finite(low),
+                high=finite(high),
+                spread=drawn.name,
+            )
+        )
+    return tuple(found)
+
+
+_RANKS: dict[str, Callable[[NDArray[np.float64], Bools], float]] = {
+    "auroc": auroc,
+    "recall_at_5_percent_false_alarms": lambda score, bad: recall_at(score, bad, 0.05),
+}
 
 
 def _events(
@@ -141,12 +208,17 @@ def _events(
 
 
 def _slices(case: Case, alarm: Bools, watch: Watch) -> tuple[Slice, ...]:
-    found = []
-    for piece in case.pieces:
-        at: Indices = piece.index
-        figures = _figures(_count(alarm[at], watch.take(at)))
-        found.append(Slice(name=piece.name, count=len(at), figures=figures))
-    return tuple(found)
+    return tuple(
+        Slice(
+            by=cut.by,
+            name=cut.name,
+            count=len(cut.index),
+            figures=_figures(
+                _count(alarm[cut.index], watch.take(cut.index)), case.shift_s
+            ),
+        )
+        for cut in cuts(case)
+    )
 
 
 def _notes(case: Case, count: _Count) -> tuple[str, ...]:

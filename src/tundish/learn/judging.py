@@ -8,7 +8,7 @@ import numpy as np
 
 from tundish.catalog.scenario import Scenario
 from tundish.learn.material import Material, Piece
-from tundish.learn.recipe import Claim
+from tundish.learn.recipe import Claim, Scorer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +21,8 @@ class Case:
         scenario: The contract.
         claim: What the maker claims.
         seed: Seed of the bootstrap.
+        run: The graph, to ask it more than the judge part does.
+        shift_s: Length of a shift, where the site has a calendar.
     """
 
     material: Material
@@ -28,6 +30,8 @@ class Case:
     scenario: Scenario
     claim: Claim
     seed: int
+    run: Scorer | None = None
+    shift_s: float | None = None
 
     @property
     def rng(self) -> np.random.Generator:

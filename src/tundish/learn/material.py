@@ -44,6 +44,8 @@ class Material:
             channels without one; None: taken from the scenario.
         mask: Which cells of the picture's map are defective, bool [N, M] (inspect,
             where somebody marked them).
+        shift: Name of the shift that each window's newest row lies in, text [N], where
+            the site has a calendar.
     """
 
     x: Windows
@@ -55,6 +57,7 @@ class Material:
     at: Moments | None = None
     axis: Floats | None = None
     mask: NDArray[np.bool_] | None = None
+    shift: Texts | None = None
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not belong together."""
@@ -91,6 +94,7 @@ class Material:
             group=self.group[which],
             at=None if self.at is None else self.at[which],
             mask=None if self.mask is None else self.mask[which],
+            shift=None if self.shift is None else self.shift[which],
         )
 
     def of(self, part: Part) -> Material:

@@ -87,7 +87,8 @@ class Envelope(Record):
     Attributes:
         count: Number of windows.
         mean, std, min, max: One number for each channel, in the contract's units.
-        target_mean: Mean of the target, in its unit (regress).
+        target_mean: Mean of the target, in its unit (tasks that estimate a number).
+        class_shares: Share of each class among the fit samples (diagnose).
     """
 
     count: int
@@ -96,6 +97,7 @@ class Envelope(Record):
     min: tuple[float, ...]
     max: tuple[float, ...]
     target_mean: float | None = None
+    class_shares: tuple[float, ...] | None = None
 
 
 class Promise(Record):
@@ -104,8 +106,8 @@ class Promise(Record):
     Attributes:
         kind: ``interval``: ``promised`` is the share of true values inside it;
             ``alarm``: ``promised`` is the share of normal windows that alarm;
-            ``classes``: ``promised`` is the share of true classes in the set of
-            classes that the graph holds possible (it decides if that has one member).
+            ``classes``: ``promised`` is the share of windows whose class is right or
+            left open.
         asked: What the scenario asks for.
         promised: What the calibration supports: never better than ``asked`` and
             never finer than its count supports.
@@ -271,8 +273,14 @@ def read_options(options: Options, model: type[R], recipe: str) -> R:
         raise OptionsInvalidError(msg) from error
 
 
-def envelope_of(fit: Material, *, with_target: bool) -> Envelope:
-    """Return the statistics of the fit part over all rows of all windows."""
+def envelope_of(fit: Material, *, with_target: bool, classes: int = 0) -> Envelope:
+    """Return the statistics of the fit part over all rows of all windows.
+
+    Args:
+        fit: The fit part.
+        with_target: Whether the target is a number.
+        classes: Number of classes, if ``y`` holds their places.
+    """
     rows = fit.x.reshape(-1, fit.x.shape[2]).astype(np.float64)
 
     def listed(values: Floats) -> tuple[float, ...]:
@@ -285,6 +293,12 @@ def envelope_of(fit: Material, *, with_target: bool) -> Envelope:
         min=listed(rows.min(axis=0)),
         max=listed(rows.max(axis=0)),
         target_mean=float(fit.y.mean()) if with_target else None,
+        class_shares=listed(
+            np.bincount(fit.y.astype(np.int64), fit.weights(), classes)
+            / fit.weights().sum()
+        )
+        if classes
+        else None,
     )
 
 

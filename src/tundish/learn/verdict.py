@@ -61,11 +61,30 @@ class EventResult(Record):
 
 
 class Slice(Record):
-    """The figures of one piece of the judged part."""
+    """The figures of one part of what was judged.
 
+    Attributes:
+        by: What it is cut by: ``stretch``, ``source``, ``mode``, ``class``, ``shift``,
+            ``horizon``.
+    """
+
+    by: str = "stretch"
     name: str
     count: int
     figures: tuple[Figure, ...]
+
+
+class Confusion(Record):
+    """What was taken for what.
+
+    Attributes:
+        classes: Names, in the scenario's order.
+        counts: Samples, row: what it was; column: what it was taken for; the last
+            column: left open.
+    """
+
+    classes: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
 
 
 class Verdict(Record):
@@ -79,8 +98,9 @@ class Verdict(Record):
         figures: All figures of the graph.
         baseline_name, baseline: What the plant has today, and its figures.
         promise: What the threshold promised; ``figures`` hold what was seen.
-        slices: Figures by piece of the judged part.
+        slices: Figures by stretch, source, mode, class and shift.
         events: Each marked event (anomaly).
+        confusion: What was taken for what (diagnose, inspect).
         judged: Number of judged samples (laboratory values; windows for anomaly).
         notes: What a reader must know.
         seed: Seed of the bootstrap.
@@ -99,6 +119,7 @@ class Verdict(Record):
     promise: Promise | None
     slices: tuple[Slice, ...]
     events: tuple[EventResult, ...] = ()
+    confusion: Confusion | None = None
     judged: int
     notes: tuple[str, ...]
     seed: int

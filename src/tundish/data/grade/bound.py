@@ -273,7 +273,7 @@ def _labels(
     if target is None or (lab is None and table.target is None):
         return None
     source = site.tables[table.name].target
-    file = source.file if source else table.name
+    file = (source.file if source else None) or table.name
     if lab is None:
         values = table.target if table.target is not None else np.zeros(0)
         us, joined, group = None, np.isfinite(values) & sound, table.group

@@ -1,0 +1,153 @@
+"""Truths of every kind reach the window that they belong to, and no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tundish.catalog.documents import parse_document
+from tundish.catalog.errors import ContractBrokenError
+from tundish.catalog.scenario import Scenario
+from tundish.catalog.site import SiteProfile
+from tundish.data.binding import bind
+from tundish.data.samples import Samples, make_samples
+
+HEAD = """
+format: tundish.scenario
+version: 1
+key: C34.27.test-truth
+name: {en: Part, zh: 件}
+problem: none
+decision: {what: nothing, who: nobody}
+recipe: any
+candidates: {any: {recipe: any, why: test}}
+baseline: none
+parity_tolerance: 0.0001
+stale_after_s: 600
+risk: {outcome: low, ambiguity: low, autonomy: advise, why: test}
+signals: [{name: load, description: load, unit: kW, range: [0, 1000], period_s: 60}]
+target: {name: answer, description: answer, unit: "1", range: [0, 1000]}
+acceptance: {tolerance: 1, limits: [{metric: rmse, at_most: 1, why: test}]}
+"""
+SITE = """
+format: tundish.site
+version: 1
+scenario: C34.27.test-truth
+site: here
+tags: {load: {column: load}}
+"""
+RUL = "task: rul\nwindow: {rows: 2}\n"
+FORECAST = "task: forecast\nwindow: {rows: 2}\nhorizon: {rows: 3}\n"
+DIAGNOSE = (
+    "task: diagnose\nclasses: [{name: good, description: good, good: true}, "
+    "{name: worn, description: worn}]\n"
+)
+
+
+def write(folder: Path, name: str, *lines: str) -> None:
+    (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def samples(folder: Path, task: str, tables: str) -> Samples:
+    scenario = parse_document((HEAD + task).encode(), Scenario, "s.yaml")
+    site = parse_document((SITE + tables).encode(), SiteProfile, "site.yaml")
+    return make_samples(bind(site, scenario, folder), scenario, site)
+
+
+def test_the_rows_left_count_down_to_the_end_of_each_unit(tmp_path: Path) -> None:
+    write(
+        tmp_path, "a.csv", "unit,load", *(f"{u},{n}" for u in (7, 9) for n in range(4))
+    )
+    made = samples(
+        tmp_path,
+        RUL,
+        "tables: {runs: {file: a.csv, unit_column: unit, target: {by: unit-end, scale: 2}}}\n"
+        "uses: [{part: fit, table: runs}]",
+    )
+    assert made.y.tolist() == [4, 2, 0, 4, 2, 0]  # a window's newest row counts
+
+
+def test_one_truth_a_unit_belongs_to_its_last_row(tmp_path: Path) -> None:
+    write(
+        tmp_path, "a.csv", "unit,load", *(f"{u},{n}" for u in (9, 7) for n in range(3))
+    )
+    write(tmp_path, "left.csv", "left", "50", "60")
+    tables = (
+        "tables: {runs: {file: a.csv, unit_column: unit, "
+        "target: {file: left.csv, column: left, by: unit-last}}}\n"
+        "uses: [{part: judge, table: runs}]"
+    )
+    made = samples(tmp_path, RUL, tables)
+    assert made.y.tolist() == [50, 60]  # in the order of the file, not of the names
+    assert made.x[:, -1, 0].tolist() == [2, 2]
+    write(tmp_path, "left.csv", "left", "50")
+    with pytest.raises(ContractBrokenError, match="1 truths for the 2 units"):
+        samples(tmp_path, RUL, tables)
+
+
+def test_classes_are_found_as_numbers_and_as_words(tmp_path: Path) -> None:
+    write(tmp_path, "a.csv", "load,state,word", "1,100,ok", "2,73,worn", "3,5,?")
+    tables = (
+        "tables: {{parts: {{file: a.csv, target: "
+        "{{file: a.csv, column: {}, by: row, classes: {}}}}}}}"
+    )
+    numbers = tables.format("state", '{"100": good, "73.0": worn}')
+    words = tables.format("word", "{ok: good, worn: worn}")
+    for text in (numbers, words):
+        made = samples(tmp_path, DIAGNOSE, text)
+        assert made.y.tolist() == [0, 1]
+        assert made.x[:, 0, 0].tolist() == [1, 2]  # the third has no label
+    with pytest.raises(ContractBrokenError, match="'fine'"):
+        samples(tmp_path, DIAGNOSE, tables.format("word", "{ok: fine}"))
+    with pytest.raises(ContractBrokenError, match="it holds"):
+        samples(tmp_path, DIAGNOSE, tables.format("word", "{no: good}"))
+
+
+def test_a_forecast_never_looks_over_a_gap_or_into_another_part(tmp_path: Path) -> None:
+    clock = [*range(10), *range(12, 22)]  # two hours are missing
+    lines = [f"2024-01-01T{hour:02d}:00:00Z,{hour}" for hour in clock]
+    write(tmp_path, "a.csv", "time,load", *lines)
+    tables = (
+        "tables: {t: {file: a.csv, time_column: time, "
+        "target: {file: a.csv, column: load, by: row}}}\n"
+        "uses: [{part: fit, table: t, share: 0.5}, {part: judge, table: t}]"
+    )
+    hourly = FORECAST + "balances: []\n"
+    text = HEAD.replace("period_s: 60", "period_s: 3600")
+    scenario = parse_document((text + hourly).encode(), Scenario, "s.yaml")
+    site = parse_document((SITE + tables).encode(), SiteProfile, "site.yaml")
+    made = make_samples(bind(site, scenario, tmp_path), scenario, site)
+    np.testing.assert_array_equal(made.y, made.x[:, -1] + [1, 2, 3])
+    newest = made.x[:, -1, 0].tolist()
+    assert newest == [1, 2, 3, 4, 5, 6, 13, 14, 15, 16, 17, 18]
+
+
+def test_a_signal_may_lie_in_a_file_of_its_own(tmp_path: Path) -> None:
+    write(tmp_path, "profile.csv", "state", "100", "73")
+    write(tmp_path, "heat.csv", "c1,c2,c3", "1,2,3", "4,5,6")
+    axis = "axis: {quantity: time, unit: s, first: 0, last: 2, points: 3}"
+    text = HEAD.replace("period_s: 60}", f"period_s: 60, {axis}}}")
+    scenario = parse_document((text + DIAGNOSE).encode(), Scenario, "s.yaml")
+    site = SITE.replace("{column: load}", "{file: heat.csv, columns: all}") + (
+        "tables: {cycles: {file: profile.csv, target: {file: profile.csv, column: "
+        'state, by: row, classes: {"100": good, "73": worn}}}}'
+    )
+    profile = parse_document(site.encode(), SiteProfile, "site.yaml")
+    made = make_samples(bind(profile, scenario, tmp_path), scenario, profile)
+    assert made.x[:, 0].tolist() == [[1, 2, 3], [4, 5, 6]]
+    write(tmp_path, "heat.csv", "c1,c2,c3", "1,2,3")
+    with pytest.raises(ContractBrokenError, match="1 rows"):
+        bind(profile, scenario, tmp_path)
+
+
+def test_a_file_on_its_side_is_turned(tmp_path: Path) -> None:
+    write(tmp_path, "a.csv", "9,8,7,6", "1,2,3,4")
+    site = SITE.replace("column: load", "column: column_0") + (
+        "tables: {t: {file: a.csv, transposed: true, target: {by: unit-end}}}"
+    )
+    scenario = parse_document((HEAD + RUL).encode(), Scenario, "s.yaml")
+    profile = parse_document(site.encode(), SiteProfile, "site.yaml")
+    bound = bind(profile, scenario, tmp_path)
+    assert bound.tables["t"].channels[:, 0].tolist() == [9, 8, 7, 6]
