@@ -28,14 +28,12 @@ from pydantic import Field
 from tundish.catalog.scenario import Scenario
 from tundish.catalog.tasks import Task
 from tundish.kernel.records import Record
+from tundish.learn import calibration
 from tundish.learn import recipe as recipes
-from tundish.learn.conformal import ConformalLimit, split_limit
-from tundish.learn.material import Material, step_s
+from tundish.learn.material import Material
 from tundish.learn.recipe import Fitted, Options, Outputs, Promise
 from tundish.learn.recipes.pca_graph import write_graph
 from tundish.learn.recipes.pca_model import PcaModel, columns_of, fit_pca
-
-WEEK_S = 7 * 24 * 3600.0
 
 
 class PcaOptions(Record):
@@ -87,40 +85,13 @@ class PcaRecipe:
         calibrate = normal.needed("calibrate", 2)
         rate = scenario.acceptance.alarm_rate
         model = fit_pca(fit.x, columns, chosen.explained, chosen.statistics, rate)
-        limit = split_limit(model.score(calibrate.x), rate)
+        limit, promise = calibration.alarm(model.score(calibrate.x), scenario)
         model = model.with_limit(limit.limit)
         marked = {
             part: int(np.count_nonzero((material.part == part) & (material.event >= 0)))
             for part in ("fit", "calibrate")
         }
-        return _fitted(model, fit, _promise(limit, scenario), marked)
-
-
-def _promise(limit: ConformalLimit, scenario: Scenario) -> Promise:
-    asked = scenario.acceptance.alarm_rate
-    rate = max(asked, limit.rate)
-    per_week = rate * WEEK_S / step_s(scenario)
-    note = (
-        f"at most {rate:.2%} of normal windows alarm ({per_week:.3g} a week), calibrated "
-        f"on {limit.count} windows, which support nothing finer than "
-        f"{1.0 / (limit.count + 1):.2%}"
-    )
-    if not limit.supported:
-        note += f"; the {asked:.2%} asked for is not supported and not promised"
-    if scenario.window.rows > scenario.window.stride:
-        note += (
-            f"; neighbouring windows share rows, so they are worth about "
-            f"{limit.count * scenario.window.stride // scenario.window.rows} independent ones"
-        )
-    return Promise(
-        kind="alarm",
-        asked=asked,
-        promised=rate,
-        count=limit.count,
-        parts=("calibrate",),
-        per_week=per_week,
-        note=note,
-    )
+        return _fitted(model, fit, promise, marked)
 
 
 def _fitted(
