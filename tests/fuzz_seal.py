@@ -30,7 +30,7 @@ from tundish.kernel import canonical
 from tundish.kernel.canonical import Json
 from tundish.kernel.errors import TundishError
 from tundish.ledger import merkle, note
-from tundish.model import graphcheck, layout, package, tarball
+from tundish.model import delta, graphcheck, layout, package, tarball
 from tundish.seal import (
     base64s,
     certificate,
@@ -191,6 +191,13 @@ def targets() -> list[Target]:
             seen=MemoryFreshness(),
         )
 
+    base = layout.pack({**clear.files, "model.sig": b"{}"}, clear.statement)
+    step = delta.make(base, entries)
+    words = tarball.read(step)[layout.DELTA]
+
+    def other_words(rng: np.random.Generator) -> bytes:
+        return tarball.write({**tarball.read(step), layout.DELTA: changed(words, rng)})
+
     def read_files(name: str) -> Callable[[bytes], object]:
         def verify(data: bytes) -> object:
             content = {**clear.files, name: data}
@@ -208,6 +215,7 @@ def targets() -> list[Target]:
     sealed_box = envelope.encrypt(b"weights" * 30_000, [IDENTITY.recipient])
     return [
         Target("tar", tar, read_tar),
+        Target("delta", step, lambda data: delta.apply(data, base), other_words),
         Target("manifest", manifest, read_manifest, lambda rng: changed(manifest, rng)),
         Target(
             "bundle", bundle,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from onnx import TensorProto, helper, numpy_helper
 
 from tundish.kernel import clock, digest, settings
-from tundish.model import package
+from tundish.model import marked, package
 from tundish.model.bom import Library, bill_of_materials
 from tundish.model.card import DataUse, Metric, ModelCard, TrainingFacts
 from tundish.model.golden import Golden
@@ -136,6 +136,8 @@ class Desk:
         encrypted: bool = True,
         key: SigningKey | None = None,
         days: int = 365,
+        encrypt: Sequence[str] = (),
+        kept: marked.Kept = marked.nothing_kept,
     ) -> Package:
         statement = make_statement(
             product="C34.27.pump",
@@ -149,6 +151,8 @@ class Desk:
             statement=statement,
             key=key or self.key,
             encrypt_to=[self.identity.recipient] if encrypted else None,
+            encrypt=encrypt,
+            kept=kept,
         )
 
     def with_graph(self, graph: bytes, golden: Golden) -> Desk:

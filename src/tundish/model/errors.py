@@ -109,6 +109,67 @@ class PackageTooLargeError(RefusedError):
     default_advice = "Check where it comes from; split a product that is this large."
 
 
+class DeltaMalformedError(RefusedError):
+    """A file is no delta, or not the one that Tundish would make.
+
+    What happened: the archive, its ``delta.json`` or a blob in it has another form; a
+    blob is missing, or one is there that the base has already; the message names it.
+
+    Why: for two packages there is one delta and one only, so that no byte of it can
+    hide anything.
+
+    What to do: fetch the delta again from its maker, or the whole package.
+    """
+
+    code = "delta-malformed"
+    default_advice = "Fetch the delta again, unedited, or the whole package."
+
+
+class DeltaOtherBaseError(RefusedError):
+    """A delta starts from another package than the one that was named.
+
+    What happened: its ``delta.json`` names the manifest of the package it starts from,
+    and the base has another one: another version, or more or fewer signatures.
+
+    What to do: name the version that the message says, or fetch the whole package.
+    """
+
+    code = "delta-other-base"
+    default_advice = "Name the version it starts from, or fetch the whole package."
+
+
+class DeltaOtherProductError(RefusedError):
+    """A delta, its base or its result are not of one product.
+
+    What happened: a delta leads from one version of a product to another one of the
+    same product, and the packages that were named are of two.
+
+    What to do: name packages of one product.
+    """
+
+    code = "delta-other-product"
+    default_advice = "Name packages of one product."
+
+
+class MarkInvalidError(UsageError):
+    """A file was to be encrypted that a package does not encrypt.
+
+    What happened: beside the graph, the scenario, the golden check, the statistics of
+    the training data and the parity report can be marked. Card, verdict and bill of
+    materials stay readable: by them people decide whether to trust a package. With
+    ``--clear`` nothing is encrypted.
+
+    What to do: mark one of ``scenario.yaml``, ``golden.json``, ``envelope.json``,
+    ``parity.json``, without ``--clear``.
+    """
+
+    code = "mark-invalid"
+    default_advice = (
+        "Mark scenario.yaml, golden.json, envelope.json or parity.json, "
+        "without --clear."
+    )
+
+
 class SignedAlreadyError(UsageError):
     """A key was to sign a package that it has signed already.
 

@@ -13,9 +13,10 @@ from collections.abc import Iterable, Mapping
 
 from tundish.kernel import canonical, digest
 from tundish.kernel.canonical import Json
-from tundish.kernel.digest import hex_part
+from tundish.kernel.digest import Digest, hex_part
 from tundish.kernel.errors import DocumentMalformedError, NotCanonicalError
-from tundish.model.errors import PackageMalformedError
+from tundish.model import tarball
+from tundish.model.errors import PackageMalformedError, PackageTooLargeError
 from tundish.seal.statement import PackageStatement
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
@@ -26,9 +27,13 @@ WEIGHT_TYPE = "application/vnd.cncf.model.weight.v1.raw"
 WEIGHT_CONFIG_TYPE = "application/vnd.cncf.model.weight.config.v1.raw"
 DOC_TYPE = "application/vnd.cncf.model.doc.v1.raw"
 FILEPATH = "org.cncf.model.filepath"
+TITLE = "org.opencontainers.image.title"
 VERSION = "org.opencontainers.image.version"
 BLOBS = "blobs/sha256/"
+DELTA = "delta.json"
+MAX_MANIFEST = 4 * 1024**2
 
+_APPLY = "Give 'tundish package apply' with the package that it starts from."
 _WEIGHT_CONFIGS = frozenset({"scenario.yaml", "golden.json", "envelope.json"})
 
 
@@ -46,7 +51,7 @@ def pack(files: Mapping[str, bytes], statement: PackageStatement) -> dict[str, b
             "layers": list(layers),
             "annotations": {
                 "org.opencontainers.image.created": statement.created_at,
-                "org.opencontainers.image.title": statement.product,
+                TITLE: statement.product,
                 VERSION: str(statement.version),
             },
         }
@@ -61,17 +66,57 @@ def around(manifest: bytes, blobs: Iterable[bytes]) -> dict[str, bytes]:
     Nothing in it is trusted by this; ``check`` compares once the signature holds.
 
     Raises:
-        PackageMalformedError: if the manifest names no version.
+        PackageMalformedError: if the manifest names no product or version.
     """
-    value = _object(manifest, "manifest")
-    notes = value.get("annotations")
-    version = notes.get(VERSION) if isinstance(notes, dict) else None
-    if not isinstance(version, str):
-        msg = "A package's manifest names no version."
-        raise PackageMalformedError(msg)
+    _, version = label(manifest)
     entries = {BLOBS + hex_part(digest.of_bytes(blob)): blob for blob in blobs}
     _add_index(entries, manifest, version)
     return entries
+
+
+def label(manifest: bytes) -> tuple[str, str]:
+    """Return the product and the version that a manifest names.
+
+    Raises:
+        PackageMalformedError: if it names none.
+    """
+    notes = _object(manifest, "manifest").get("annotations")
+    known = notes if isinstance(notes, dict) else {}
+    product, version = known.get(TITLE), known.get(VERSION)
+    if not isinstance(product, str) or not isinstance(version, str):
+        msg = "A package's manifest names no product or no version."
+        raise PackageMalformedError(msg)
+    return product, version
+
+
+def named_blobs(manifest: bytes) -> list[tuple[Digest, int]]:
+    """Return digest and size of the config and the layers that a manifest names.
+
+    Raises:
+        PackageMalformedError: if it is no package's.
+        PackageTooLargeError: if all of them have more bytes than a package may.
+    """
+    value = _object(manifest, "manifest")
+    layers = value.get("layers")
+    named = [value.get("config"), *(layers if isinstance(layers, list) else [])]
+    if len(named) > tarball.MAX_FILES:
+        msg = (
+            f"The manifest names {len(named)} blobs; 1 to {tarball.MAX_FILES} are read."
+        )
+        raise PackageMalformedError(msg)
+    found = []
+    for entry in named:
+        size = entry.get("size") if isinstance(entry, dict) else None
+        name = entry.get("digest") if isinstance(entry, dict) else None
+        sound = isinstance(size, int) and size >= 0 and isinstance(name, str)
+        if not (sound and digest.is_digest(str(name))):
+            msg = "The manifest names a blob without digest or size."
+            raise PackageMalformedError(msg)
+        found.append((Digest(str(name)), int(str(size))))
+    if sum(size for _, size in found) > tarball.MAX_BYTES:
+        msg = f"The package is larger than {tarball.MAX_BYTES} bytes."
+        raise PackageTooLargeError(msg)
+    return found
 
 
 def _add_index(entries: dict[str, bytes], manifest: bytes, version: str) -> None:
@@ -96,10 +141,10 @@ def unpack(entries: Mapping[str, bytes]) -> dict[str, bytes]:
     Raises:
         PackageMalformedError: if it is no layout with one manifest.
     """
-    for name, body in entries.items():
-        if name.startswith(BLOBS) and hex_part(digest.of_bytes(body)) != name[13:]:
-            msg = f"The blob {name[13:25]} of a package does not have its digest."
-            raise PackageMalformedError(msg)
+    if DELTA in entries:
+        msg = "This is a delta, and no whole package."
+        raise PackageMalformedError(msg, advice=_APPLY)
+    check_blobs(entries)
     manifest = _object(manifest_of(entries), "manifest")
     layers = manifest.get("layers")
     files: dict[str, bytes] = {}
@@ -111,6 +156,18 @@ def unpack(entries: Mapping[str, bytes]) -> dict[str, bytes]:
             raise PackageMalformedError(msg)
         files[path] = _find(entries, layer)
     return files
+
+
+def check_blobs(entries: Mapping[str, bytes]) -> None:
+    """Refuse a blob that does not have the digest it is named by.
+
+    Raises:
+        PackageMalformedError: naming it.
+    """
+    for name, body in entries.items():
+        if name.startswith(BLOBS) and hex_part(digest.of_bytes(body)) != name[13:]:
+            msg = f"The blob {name[13:25]} of a package does not have its digest."
+            raise PackageMalformedError(msg)
 
 
 def manifest_of(entries: Mapping[str, bytes]) -> bytes:
@@ -148,7 +205,8 @@ def _layer(entries: dict[str, bytes], name: str, body: bytes) -> dict[str, Json]
     if name.startswith("graph."):
         media = WEIGHT_TYPE
     else:
-        media = WEIGHT_CONFIG_TYPE if name in _WEIGHT_CONFIGS else DOC_TYPE
+        plain = name.removesuffix(".age")
+        media = WEIGHT_CONFIG_TYPE if plain in _WEIGHT_CONFIGS else DOC_TYPE
     return {**_blob(entries, body, media), "annotations": {FILEPATH: name}}
 
 

@@ -7,8 +7,8 @@ put it on a disk; ``read`` gives it back only after every byte of it was verifie
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -20,9 +20,10 @@ from tundish.kernel import canonical, clock, digest, paths
 from tundish.kernel.canonical import Json
 from tundish.kernel.digest import Digest, short
 from tundish.kernel.errors import DocumentMalformedError, NotCanonicalError
-from tundish.model import folder, graphcheck, hardening, layout, tarball
+from tundish.model import folder, graphcheck, hardening, layout, marked, tarball
 from tundish.model.card import ModelCard
 from tundish.model.errors import (
+    MarkInvalidError,
     PackageExpiredError,
     PackageFileChangedError,
     PackageFileExtraError,
@@ -75,6 +76,7 @@ class PackageParts:
         bom: Bill of materials (CycloneDX).
         golden: Input and outputs for the check after every load.
         envelope: Statistics of the training data, for drift; optional.
+        texts: Further files for people, such as ``README.md`` or ``LICENSE.txt``.
     """
 
     graph: bytes
@@ -85,6 +87,7 @@ class PackageParts:
     bom: dict[str, Json]
     golden: Golden
     envelope: dict[str, Json] | None = None
+    texts: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +103,7 @@ class Package:
         by: Whose signatures it carries; that of ``model.sig`` is the first.
         further: What lies below ``signatures/``, by name: signatures over the same
             statement by other keys.
+        opened: Marked files in clear, in memory only; see ``unlocked``.
     """
 
     digest: Digest
@@ -109,6 +113,7 @@ class Package:
     signature: bytes
     by: tuple[SignedBy, ...]
     further: Mapping[str, bytes] = field(default_factory=dict)
+    opened: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     @property
     def revocations(self) -> bytes | None:
@@ -139,7 +144,7 @@ class Package:
     def scenario_yaml(self) -> str:
         """The scenario's file."""
         try:
-            return self.files[SCENARIO].decode()
+            return self._content(SCENARIO).decode()
         except UnicodeDecodeError as error:
             msg = f"The file {SCENARIO} of a package is no UTF-8 text."
             raise PackageMalformedError(msg) from error
@@ -162,11 +167,20 @@ class Package:
     @property
     def envelope(self) -> dict[str, Json] | None:
         """Statistics of the training data, if the package has them."""
-        return self._document(ENVELOPE) if ENVELOPE in self.files else None
+        there = ENVELOPE in self.files or ENVELOPE + marked.AGE in self.files
+        return self._document(ENVELOPE) if there else None
+
+    def _content(self, name: str) -> bytes:
+        if name in self.files:
+            return self.files[name]
+        if name in self.opened:
+            return self.opened[name]
+        msg = f"The file {name} of {self.statement.product} is encrypted."
+        raise PackageNeedsGrantError(msg)
 
     def _document(self, name: str) -> dict[str, Json]:
         try:
-            value = canonical.loads_canonical(self.files[name])
+            value = canonical.loads_canonical(self._content(name))
         except (DocumentMalformedError, NotCanonicalError) as error:
             msg = f"The file {name} of a package is refused: {error.message}"
             raise PackageMalformedError(msg) from error
@@ -178,7 +192,7 @@ class Package:
     def _record(self, name: str, model: type[_Model]) -> _Model:
         self._document(name)
         try:
-            return model.model_validate_json(self.files[name])
+            return model.model_validate_json(self._content(name))
         except ValidationError as error:
             raise PackageMalformedError(first_fault(f"file {name}", error)) from error
 
@@ -196,6 +210,8 @@ def build(
     statement: PackageStatement,
     key: SigningKey,
     encrypt_to: Sequence[str] | None = None,
+    encrypt: Sequence[str] = (),
+    kept: marked.Kept = marked.nothing_kept,
 ) -> Package:
     """Make a signed package; encryption is random, so a version is built once.
 
@@ -204,14 +220,37 @@ def build(
         statement: Product, version, end date, parents.
         key: The owner's signing key.
         encrypt_to: Age recipients the graph is encrypted for; ``None``: in clear.
+        encrypt: Files to be encrypted beside the graph (``marked.MARKABLE``).
+        kept: Where a ciphertext may be taken from instead of encrypting anew.
 
     Raises:
         What ``graphcheck`` refuses; PackageMalformedError if the card speaks of
-        another product, version or graph.
+        another product, version or graph; MarkInvalidError if a file cannot be marked,
+        or is to be while the graph is not.
     """
     graphcheck.check_convention(graphcheck.check_graph(parts.graph))
     _check_card(parts, statement)
+    files = {**_clear_files(parts), GRAPH: parts.graph}
+    if encrypt_to is None:
+        if encrypt:
+            msg = f"{encrypt[0]!r} was to be encrypted, and the graph was not."
+            raise MarkInvalidError(msg)
+    else:
+        for name in (GRAPH, *marked.chosen(encrypt)):
+            if name not in files:
+                msg = f"{name!r} was to be encrypted, and there is none."
+                raise MarkInvalidError(msg)
+            clear = files.pop(name)
+            closed = kept(name, clear) or envelope.encrypt(clear, encrypt_to)
+            files[name + marked.AGE] = closed
+    facts = {name: facts_of(data) for name, data in files.items()}
+    signature = model_signature.sign(facts, statement, key)
+    return _verified({**files, SIGNATURE: signature}, [key.public])
+
+
+def _clear_files(parts: PackageParts) -> dict[str, bytes]:
     files = {
+        **parts.texts,
         CARD: canonical.dumps(parts.card.to_json()),
         SCENARIO: parts.scenario_yaml.encode(),
         VERDICT: canonical.dumps(parts.verdict),
@@ -221,13 +260,7 @@ def build(
     }
     if parts.envelope is not None:
         files[ENVELOPE] = canonical.dumps(parts.envelope)
-    if encrypt_to is None:
-        files[GRAPH] = parts.graph
-    else:
-        files[GRAPH_AGE] = envelope.encrypt(parts.graph, encrypt_to)
-    facts = {name: facts_of(data) for name, data in files.items()}
-    signature = model_signature.sign(facts, statement, key)
-    return _verified({**files, SIGNATURE: signature}, [key.public])
+    return files
 
 
 def sign_further(package: Package, key: SigningKey) -> Package:
@@ -307,12 +340,35 @@ def read(
     if path.is_dir():
         files = folder.read(path, only=FOLDERS)
         return verify(files, trusted=trusted, now=now, seen=seen, admit=admit)
+    data = read_file(path)
+    return read_tar(data, trusted=trusted, now=now, seen=seen, admit=admit)
+
+
+def recognise(path: Path, *, trusted: Trusted) -> Package:
+    """Verify every byte of a package and its signature, and nothing else.
+
+    Neither its end nor its version is looked at, and nothing is remembered: it is for a
+    package that another one is compared with or made from. It is never opened.
+
+    Raises:
+        As ``read``, but for what the date and earlier versions decide.
+    """
+    if path.is_dir():
+        return _verified(folder.read(path, only=FOLDERS), trusted)
+    return _recognised(tarball.read(read_file(path)), trusted)
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes of a package's file, if they are not too many.
+
+    Raises:
+        PathMissingError, PackageTooLargeError: as their names say.
+    """
     size = paths.existing_file(path).stat().st_size
     if size > MAX_BYTES:
         msg = f"The package {path} has {size} bytes; at most {MAX_BYTES} are read."
         raise PackageTooLargeError(msg)
-    data = path.read_bytes()
-    return read_tar(data, trusted=trusted, now=now, seen=seen, admit=admit)
+    return path.read_bytes()
 
 
 def read_tar(
@@ -337,9 +393,7 @@ def read_layout(
     admit: Admission = anybody,
 ) -> Package:
     """Verify a package from the entries of its OCI image layout; see ``read``."""
-    files = layout.unpack(entries)
-    package = _verified(files, trusted)
-    layout.check(entries, files, package.statement)
+    package = _recognised(entries, trusted)
     admit(package)
     return _fresh(package, now, seen)
 
@@ -377,6 +431,32 @@ def graph_bytes(package: Package, identity: Identity | None = None) -> bytes:
     graph = envelope.decrypt(package.files[GRAPH_AGE], identity)
     _check_graph_digest(package, graph)
     return graph
+
+
+def unlocked(package: Package, identity: Identity | None = None) -> Package:
+    """Return the package with its marked files readable, in memory only.
+
+    Raises:
+        PackageNeedsGrantError: if there are some and no identity was given.
+        EnvelopeClosedError: if the identity does not open them.
+        PackageMalformedError: if one of them is no document of its kind.
+    """
+    names = marked.marked(package.files)
+    if not names:
+        return package
+    if identity is None:
+        msg = f"The file {names[0]} of {package.statement.product} is encrypted."
+        raise PackageNeedsGrantError(msg)
+    whole = replace(package, opened=marked.opened(package.files, identity))
+    _read_once(whole, names)
+    return whole
+
+
+def _recognised(entries: Mapping[str, bytes], trusted: Trusted) -> Package:
+    files = layout.unpack(entries)
+    package = _verified(files, trusted)
+    layout.check(entries, files, package.statement)
+    return package
 
 
 def _verified(files: Mapping[str, bytes], trusted: Trusted) -> Package:
@@ -447,7 +527,9 @@ def _check_files(files: Mapping[str, bytes], manifest: SignedManifest) -> None:
 
 
 def _check_documents(package: Package) -> None:
-    missing = sorted(REQUIRED - set(package.files))
+    marked.check(package.files)
+    closed = marked.marked(package.files)
+    missing = sorted(REQUIRED - {*package.files, *closed})
     if (GRAPH in package.files) == (GRAPH_AGE in package.files):
         missing.append(GRAPH)
     if missing:
@@ -459,9 +541,22 @@ def _check_documents(package: Package) -> None:
         raise PackageMalformedError(msg)
     if not package.encrypted:
         _check_graph_digest(package, package.files[GRAPH])
-    # each of them is read once here, so that no later reader meets a malformed one
-    _ = (package.golden, package.scenario_yaml, package.envelope)
-    _ = (package.verdict, package.parity, package.bom)
+    _read_once(package, {*REQUIRED, ENVELOPE} - {*closed})
+
+
+def _read_once(package: Package, names: Collection[str]) -> None:
+    """Read documents, so that no later reader meets a malformed one."""
+    readers: dict[str, Callable[[], object]] = {
+        GOLDEN: lambda: package.golden,
+        SCENARIO: lambda: package.scenario_yaml,
+        ENVELOPE: lambda: package.envelope,
+        VERDICT: lambda: package.verdict,
+        PARITY: lambda: package.parity,
+        BOM: lambda: package.bom,
+    }
+    for name, read_it in readers.items():
+        if name in names:
+            read_it()
 
 
 def _check_graph_digest(package: Package, graph: bytes) -> None:

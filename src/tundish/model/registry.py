@@ -15,13 +15,10 @@ from dataclasses import dataclass
 from types import MethodType
 from typing import TYPE_CHECKING
 
-from tundish.kernel import canonical, digest
-from tundish.kernel.canonical import Json
+from tundish.kernel import digest
 from tundish.kernel.digest import Digest, hex_part
-from tundish.kernel.errors import DocumentMalformedError, NotCanonicalError
-from tundish.model import layout, tarball
+from tundish.model import layout
 from tundish.model.errors import (
-    PackageMalformedError,
     PackageTooLargeError,
     RegistryNameError,
     RegistryRefusedError,
@@ -38,7 +35,6 @@ _REFERENCE = re.compile(
     r"(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)+"  # repository
     r"(?::[\w][\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
 )
-MAX_MANIFEST = 4 * 1024**2
 _BLOCK = 1024**2
 _FOUND, _MADE, _TAKEN, _ABSENT = 200, 201, 202, 404
 
@@ -131,7 +127,7 @@ class Registry:
                     stream=True,
                 )
             ),
-            MAX_MANIFEST,
+            layout.MAX_MANIFEST,
             f"the package {self.reference}",
         )
         name = digest.of_bytes(body)
@@ -140,7 +136,7 @@ class Registry:
             raise RegistryRefusedError(msg)
         blobs: list[bytes] = []
         sent, spared = len(body), 0
-        for known, size in _blobs_of(body):
+        for known, size in layout.named_blobs(body):
             kept = have(known)
             if kept is not None and digest.of_bytes(kept) == known:
                 blobs.append(kept)
@@ -249,34 +245,3 @@ class Registry:
 
 
 _LOGIN = "Log in first: the login that 'docker login' or 'oras login' keeps is used."
-
-
-def _blobs_of(manifest: bytes) -> list[tuple[Digest, int]]:
-    """Return digest and size of the config and the layers that a manifest names."""
-    try:
-        value = canonical.loads_canonical(manifest)
-    except (DocumentMalformedError, NotCanonicalError) as error:
-        msg = f"The manifest is no package's: {error.message}"
-        raise PackageMalformedError(msg) from error
-    named: list[Json] = []
-    if isinstance(value, dict):
-        layers = value.get("layers")
-        named = [value.get("config"), *(layers if isinstance(layers, list) else [])]
-    found = []
-    for entry in named:
-        size = entry.get("size") if isinstance(entry, dict) else None
-        name = entry.get("digest") if isinstance(entry, dict) else None
-        sound = isinstance(size, int) and size >= 0 and isinstance(name, str)
-        if not (sound and digest.is_digest(str(name))):
-            msg = "The manifest names a blob without digest or size."
-            raise PackageMalformedError(msg)
-        found.append((Digest(str(name)), int(str(size))))
-    if not named or len(found) > tarball.MAX_FILES:
-        msg = (
-            f"The manifest names {len(found)} blobs; 1 to {tarball.MAX_FILES} are read."
-        )
-        raise PackageMalformedError(msg)
-    if sum(size for _, size in found) > tarball.MAX_BYTES:
-        msg = f"The package is larger than {tarball.MAX_BYTES} bytes."
-        raise PackageTooLargeError(msg)
-    return found
