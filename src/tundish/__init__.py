@@ -18,8 +18,10 @@ from importlib import import_module  # noqa: TID251  (of our own flows only, lis
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tundish.flows.build import build_package
     from tundish.flows.certificate import show_certificate, verify_certificate
     from tundish.flows.certify import certify
+    from tundish.flows.delta import apply_delta, make_delta
     from tundish.flows.diff import diff
     from tundish.flows.fetch import fetch
     from tundish.flows.grade import grade
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from tundish.flows.workspace import find as find_workspace
 
 _HOME = {
+    "apply_delta": ("delta", "apply_delta"),
+    "build_package": ("build", "build_package"),
     "certify": ("certify", "certify"),
     "create_workspace": ("workspace", "create"),
     "diff": ("diff", "diff"),
@@ -45,6 +49,7 @@ _HOME = {
     "grade": ("grade", "grade"),
     "grant": ("grant", "grant"),
     "judge": ("judge", "judge"),
+    "make_delta": ("delta", "make_delta"),
     "mend": ("mend", "mend"),
     "open_package": ("open_package", "open_package"),
     "reach": ("ledger", "reach"),
@@ -60,6 +65,8 @@ _HOME = {
 }
 
 __all__ = [
+    "apply_delta",
+    "build_package",
     "certify",
     "create_workspace",
     "diff",
@@ -68,6 +75,7 @@ __all__ = [
     "grade",
     "grant",
     "judge",
+    "make_delta",
     "mend",
     "open_package",
     "reach",

@@ -15,9 +15,11 @@ from onnx import TensorProto, helper, numpy_helper
 from tundish.catalog import library
 from tundish.catalog.scenario import Scenario
 from tundish.flows import workspace as workspaces
+from tundish.flows.reuse import Reused, allowed
 from tundish.flows.workspace import Workspace
 from tundish.kernel import canonical, clock, digest
 from tundish.kernel.clock import ManualClock
+from tundish.model import marked
 from tundish.model import package as packages
 from tundish.model.bom import Library, bill_of_materials
 from tundish.model.card import ModelCard, TrainingFacts
@@ -101,7 +103,9 @@ class Desk:
         return box
 
 
-def build(plant: Workspace, now: datetime, version: int = 1) -> tuple[Path, str]:
+def build(
+    plant: Workspace, now: datetime, version: int = 1, reuse: Reused | None = None
+) -> tuple[Path, str]:
     """Seal the small graph in a workspace, past training and judging."""
     made, contract = graph(), scenario()
     card = ModelCard(
@@ -145,9 +149,13 @@ def build(plant: Workspace, now: datetime, version: int = 1) -> tuple[Path, str]
         not_after=clock.to_text(now + timedelta(days=3650)),
         created_at=clock.to_text(now),
     )
-    identity = envelope.new_identity()
+    identity = reuse.identity if reuse else envelope.new_identity()
     found = packages.build(
-        parts, statement=statement, key=plant.key, encrypt_to=[identity.recipient]
+        parts,
+        statement=statement,
+        key=plant.key,
+        encrypt_to=[identity.recipient],
+        kept=reuse.kept if reuse else marked.nothing_kept,
     )
     plant.keep_identity(found.digest, identity)
     path = plant.packages / f"small-v{version}.tar"
@@ -162,6 +170,18 @@ def make_desk(tmp_path: Path) -> Callable[[datetime], Desk]:
         plant = workspaces.create(tmp_path / "plant", "plant", now)
         package, name = build(plant, start)
         return Desk(plant=plant, clock=now, package=package, digest=name, graph=graph())
+
+    return make
+
+
+@pytest.fixture
+def reseal() -> Callable[[Desk, int], Path]:
+    """Seal the same graph as the next version, with the ciphertext of the last one."""
+
+    def make(desk: Desk, version: int) -> Path:
+        name = scenario().key
+        old = allowed(desk.plant, desk.package, name, version)
+        return build(desk.plant, desk.clock.now(), version, old)[0]
 
     return make
 

@@ -12,6 +12,7 @@ import pytest
 
 from tundish.flows import runs
 from tundish.flows import workspace as workspaces
+from tundish.flows.delta import apply_delta, make_delta
 from tundish.flows.errors import (
     GrantMissingError,
     IdentityMissingError,
@@ -116,6 +117,30 @@ def test_a_refused_model_is_never_sealed(shop: Shop) -> None:
     with pytest.raises(NotAcceptedError, match="it misses"):
         seal(shop.plant, shop.trained["plain"].run, SealOrder(valid_s=DAY_S))
     assert codes(shop.plant)[-1] == "not-accepted"
+
+
+def test_a_new_version_of_the_same_graph_travels_as_a_small_delta(
+    shop: Shop, tmp_path: Path
+) -> None:
+    """The figure that the page 'carry a package' gives."""
+    run = shop.trained["second-derivative"].run
+    desk = workspaces.create(tmp_path / "desk", clock=shop.clock)
+    shutil.copytree(shop.plant.runs / run, desk.runs / run)
+    order = SealOrder(valid_s=180 * DAY_S)
+    one = seal(desk, run, order)
+    again = seal(desk, run, order, Path(one.file))
+    fresh = seal(desk, run, order)
+    steps = {}
+    for name, new, old in (("reused", again, one), ("fresh", fresh, again)):
+        made = make_delta(
+            desk, Path(new.file), Path(old.file), tmp_path / f"{name}.tar"
+        )
+        steps[name] = made
+        back = tmp_path / f"{name}-made.tar"
+        apply_delta(desk, Path(made.file), Path(old.file), back)
+        assert back.read_bytes() == Path(new.file).read_bytes()
+    assert steps["reused"].saved > 0.97
+    assert steps["fresh"].saved < 0.15
 
 
 def test_a_run_repeats_bit_for_bit(shop: Shop) -> None:

@@ -16,8 +16,10 @@ import numpy as np
 import pytest
 from tests import other_root
 
+from tundish.flows.delta import make_delta
 from tundish.flows.grant import GrantOrder, grant
 from tundish.flows.open_package import open_package, score
+from tundish.model import package as packages
 
 DAY_S = 86_400.0
 MARKS = 0x2 | 0x80 | 0x100  # modify, moved to, create
@@ -138,6 +140,64 @@ def test_a_package_opens_on_a_second_machine_with_a_grant_carried_by_hand(
     assert desk.marker in desk.graph
     for path, data in after.items():
         assert desk.marker not in data, path
+
+
+def test_the_second_machine_is_updated_by_a_delta_and_renewed_by_a_grant(
+    make_desk: Any, reseal: Any, tmp_path: Path
+) -> None:
+    """The model is sent once; afterwards only small files are carried by hand."""
+    desk = make_desk(HERE)
+    root = other_root.make(tmp_path / "machine")
+    carried, box = root / "carried", ["-w", "/home/box/box"]
+    said(other_root.run(root, ["-m", "tundish", "init", "/home/box/box"]))
+    line = said(other_root.run(root, ["-m", "tundish", "device", *box]))
+    (carried / "owner.pub").write_bytes(desk.plant.public_pem)
+    (carried / "windows.csv").write_text("level\n1\n2\n")
+    said(other_root.run(root, ["-m", "tundish", "trust", "/carried/owner.pub", *box]))
+    shutil.copy(desk.package, carried / "v1.tar")
+    order(desk, line, carried / "v1.grant")
+    first = scored(root, "/carried/v1.tar", "/carried/v1.grant")
+
+    # the next version travels as a delta: all of it but the encrypted graph
+    new = reseal(desk, 2)
+    step = make_delta(desk.plant, new, desk.package, tmp_path / "step.tar")
+    shutil.copy(tmp_path / "step.tar", carried / "step.tar")
+    closed = packages.recognise(new, trusted=[desk.plant.key.public]).files
+    assert closed[packages.GRAPH_AGE] not in (carried / "step.tar").read_bytes()
+    apply = ["-m", "tundish", "package", "apply", "/carried/step.tar", "--json"]
+    apply += ["--base", "/carried/v1.tar", "--to", "/home/box/v2.tar", *box]
+    made = json.loads(said(other_root.run(root, apply)))
+    assert (root / "home/box/v2.tar").read_bytes() == new.read_bytes()
+    assert made["delta"] == step.delta
+    assert 0 < made["size"] < made["whole"]
+
+    # the old grant does not open it; a new one does, and a renewal after that
+    stale = other_root.run(root, scoring("/home/box/v2.tar", "/carried/v1.grant"))
+    assert '"code":"grant-other-package"' in stale.stderr
+    sizes = []
+    for name in ("v2.grant", "renewed.grant"):
+        wanted = GrantOrder(device=line, purpose="second machine", valid_s=DAY_S)
+        grant(desk.plant, new, wanted, carried / name)
+        sizes.append((carried / name).stat().st_size)
+        answer = scored(root, "/home/box/v2.tar", f"/carried/{name}")
+        assert answer["version"] == 2
+        assert answer["scores"] == first["scores"]
+    assert max(sizes) < 4000
+    older = other_root.run(root, scoring("/home/box/v2.tar", "/carried/v2.grant"))
+    assert '"code":"grant-older"' in older.stderr
+    back = other_root.run(root, scoring("/carried/v1.tar", "/carried/v1.grant"))
+    assert '"code":"package-older"' in back.stderr
+    for path, data in own_files(root).items():
+        assert desk.marker not in data, path
+
+
+def scoring(package: str, grant: str) -> list[str]:
+    command = ["-m", "tundish", "score", package, "/carried/windows.csv", "--json"]
+    return [*command, "--grant", grant, "-w", "/home/box/box"]
+
+
+def scored(root: Path, package: str, grant: str) -> Any:
+    return json.loads(said(other_root.run(root, scoring(package, grant))))
 
 
 def test_the_second_machine_has_no_network_and_no_other_files(tmp_path: Path) -> None:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tundish.cli import show
+from tundish.cli import carry, show
 from tundish.cli.options import AsJson, In, open_workspace
-from tundish.kernel.digest import short
+from tundish.kernel.digest import Digest, short
 from tundish.kernel.paths import existing_file
 
 if TYPE_CHECKING:
     from tundish.flows.registry import TransferReport
+    from tundish.flows.seal import SealReport
     from tundish.model.registry import Registry
 
 DAY_S = 86_400.0
@@ -22,10 +23,34 @@ Package = Annotated[Path, typer.Argument(help="The package: a .tar or its folder
 
 
 group = typer.Typer(
-    help="Packages: look at them, sign them too, push them to a registry, pull them.",
+    help="Packages: build, verify, open, show and sign them; carry them by registry or stick.",
     no_args_is_help=True,
 )
 
+Run = Annotated[
+    str, typer.Argument(help="A run, or its beginning; default: the newest.")
+]
+Days = Annotated[float, typer.Option(help="Days until the package is refused.")]
+Clear = Annotated[
+    bool, typer.Option("--clear", help="Sign only; leave the graph readable.")
+]
+Licence = Annotated[str, typer.Option(help="The model's own licence.")]
+Contact = Annotated[str, typer.Option(help="Whom users of the model can ask.")]
+Encrypt = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--encrypt",
+        metavar="NAME",
+        help="Encrypt this too: scenario, golden, envelope or parity. May be repeated.",
+    ),
+]
+Reuse = Annotated[
+    Path | None,
+    typer.Option(
+        help="The last version: carry its ciphertext if the graph is the same, so that "
+        "a delta is small. Grants for it hold the identity that opens both."
+    ),
+]
 Reference = Annotated[
     str, typer.Argument(help="host[:port]/repository:tag, or @sha256:... to pin one.")
 ]
@@ -42,23 +67,19 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
     for command in (seal, grant, verify, score):
         app.command()(command)
+    group.command("verify")(verify)
+    carry.register(group)
     app.add_typer(group, name="package")
 
 
 def seal(  # noqa: PLR0913  (a command's options)
-    run: Annotated[
-        str, typer.Argument(help="A run, or its beginning; default: the newest.")
-    ] = "",
-    days: Annotated[
-        float, typer.Option(help="Days until the package is refused.")
-    ] = 365.0,
-    clear: Annotated[
-        bool, typer.Option("--clear", help="Sign only; leave the graph readable.")
-    ] = False,
-    licence: Annotated[
-        str, typer.Option(help="The model's own licence.")
-    ] = "proprietary",
-    contact: Annotated[str, typer.Option(help="Whom users of the model can ask.")] = "",
+    run: Run = "",
+    days: Days = 365.0,
+    clear: Clear = False,
+    licence: Licence = "proprietary",
+    contact: Contact = "",
+    encrypt: Encrypt = None,
+    reuse: Reuse = None,
     workspace: In = Path(),
     json: AsJson = False,
 ) -> None:
@@ -67,9 +88,62 @@ def seal(  # noqa: PLR0913  (a command's options)
     from tundish.flows.seal import seal as seal_run
 
     order = SealOrder(
-        valid_s=days * DAY_S, encrypt=not clear, licence=licence, contact=contact
+        valid_s=days * DAY_S,
+        encrypt=not clear,
+        licence=licence,
+        contact=contact,
+        marked=tuple(encrypt or ()),
     )
-    report = seal_run(open_workspace(workspace), run, order)
+    _show_sealed(seal_run(open_workspace(workspace), run, order, reuse), json=json)
+
+
+@group.command()
+def build(  # noqa: PLR0913  (a command's options)
+    run: Run = "",
+    folder: Annotated[
+        Path | None, typer.Option(help="Pack this folder of files instead of a run.")
+    ] = None,
+    days: Days = 365.0,
+    clear: Clear = False,
+    licence: Licence = "proprietary",
+    contact: Contact = "",
+    encrypt: Encrypt = None,
+    reuse: Reuse = None,
+    workspace: In = Path(),
+    json: AsJson = False,
+) -> None:
+    """Build a package from a run ('tundish seal' does the same) or from a folder.
+
+    A folder holds graph.onnx, card.json, scenario.yaml, verdict.json, parity.json and
+    golden.json, and may hold envelope.json, bom.cdx.json and texts (.md, .txt).
+    Product, licence and contact are the card's; the version is counted here. The
+    verdict must accept this very graph.
+
+    tundish package build                                  the newest run
+
+    tundish package build --folder model/ --clear          sign only
+
+    tundish package build --encrypt golden --encrypt scenario
+
+    tundish package build --reuse pump-v1.tar              same graph, same ciphertext
+    """
+    from tundish.flows.build import build_package
+    from tundish.flows.seal import SealOrder
+
+    if folder is None:
+        seal(run, days, clear, licence, contact, encrypt, reuse, workspace, json)
+        return
+    if run:
+        msg = "Either a run or --folder is named, and not both."
+        raise typer.BadParameter(msg)
+    order = SealOrder(
+        valid_s=days * DAY_S, encrypt=not clear, marked=tuple(encrypt or ())
+    )
+    report = build_package(open_workspace(workspace), folder, order, reuse)
+    _show_sealed(report, json=json)
+
+
+def _show_sealed(report: SealReport, *, json: bool) -> None:
     if json:
         show.as_json(report)
         return
@@ -77,6 +151,8 @@ def seal(  # noqa: PLR0913  (a command's options)
     show.line(f"Sealed {report.product} version {report.version} ({kind})", show.GOOD)
     show.line(f"  package {report.file}")
     show.line(f"  digest  {report.digest}")
+    if report.reused:
+        show.line(f"  carries the ciphertext of {short(Digest(report.reused))}")
     if report.encrypted:
         show.line("Next: tundish grant PACKAGE --device TEXT", "dim")
 

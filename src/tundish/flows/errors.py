@@ -203,3 +203,21 @@ class SetDamagedError(RefusedError):
 
     code = "set-damaged"
     default_advice = "Register the set again: 'tundish data register PATH'."
+
+
+class ReuseRefusedError(RefusedError):
+    """A new version may not carry the ciphertext of the one that was named.
+
+    What happened: what was named is not the last version sealed here, is not encrypted,
+    has another graph or another marked file, or was encrypted to others too; or the package, a grant for it, the device
+    of such a grant or the key that signed it was revoked.
+
+    Why: whoever holds a grant for the old version has its identity, and the same
+    identity then opens the new one. Where somebody was meant to be locked out, a new
+    version gets a new identity.
+
+    What to do: seal without ``--reuse``; the package is then encrypted anew.
+    """
+
+    code = "reuse-refused"
+    default_advice = "Seal without --reuse; the package is then encrypted anew."

@@ -283,6 +283,7 @@ def _issue(
             "request": asked.name if asked else None,
             "asked_by": asked.signer.key_id if asked else None,
             "package": found.digest,
+            "grant": grants.read(data, [workspace.key.public]).grant,
         },
     )
     return GrantReport(

@@ -110,6 +110,7 @@ def open_package(
         opened, words = _open_grant(workspace, package, grant)
     identity = opened.identity if opened else None
     with workspace.refusals_kept("package-opened", [package.digest]):
+        package = packages.unlocked(package, identity)
         session = _load(package, identity)
     workspace.record(
         "package-opened",

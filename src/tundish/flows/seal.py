@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib import metadata
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
 from tundish.catalog.sectors import sector_name
 from tundish.flows import runs
-from tundish.flows.errors import NotAcceptedError
+from tundish.flows.errors import NotAcceptedError, ReuseRefusedError
+from tundish.flows.reuse import Reused
+from tundish.flows.reuse import allowed as reuse_of
 from tundish.flows.runs import Run
 from tundish.flows.workspace import Workspace
 from tundish.kernel import clock
@@ -19,10 +24,13 @@ from tundish.kernel.digest import Digest
 from tundish.kernel.records import Record
 from tundish.learn import parity as parities
 from tundish.learn.verdict import Verdict
+from tundish.model import marked
 from tundish.model import package as packages
 from tundish.model.bom import Library, bill_of_materials
 from tundish.model.card import DataUse, Metric, ModelCard, TrainingFacts
+from tundish.model.package import Package
 from tundish.seal import envelope
+from tundish.seal.envelope import Identity
 from tundish.seal.statement import make_statement
 
 RUNTIME = ("cryptography", "numpy", "onnxruntime", "pydantic", "pyrage")
@@ -36,16 +44,22 @@ class SealOrder(Record):
         encrypt: Encrypt the graph; it then opens with a grant only.
         licence: The model's own licence.
         contact: Whom users can ask.
+        marked: Files to be encrypted beside the graph, such as ``golden.json``.
     """
 
     valid_s: Annotated[float, Field(gt=0)]
     encrypt: bool = True
     licence: str = "proprietary"
     contact: str = ""
+    marked: tuple[str, ...] = ()
 
 
 class SealReport(Record):
-    """A package that was sealed."""
+    """A package that was sealed.
+
+    Attributes:
+        reused: Digest of the version whose ciphertext it carries, if so asked.
+    """
 
     product: str
     version: int
@@ -54,38 +68,77 @@ class SealReport(Record):
     not_after: str
     encrypted: bool
     size: int
+    reused: str | None = None
 
 
-def seal(workspace: Workspace, run: str, order: SealOrder) -> SealReport:
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """What a package is made of, whatever it comes from.
+
+    Attributes:
+        product: Name under which versions are counted.
+        parts: Gives the parts for a version and a moment.
+        parents: Digests for the signed statement.
+        inputs: Digests that went in, for the ledger.
+    """
+
+    product: str
+    parts: Callable[[int, datetime], packages.PackageParts]
+    parents: tuple[Digest, ...]
+    inputs: tuple[Digest, ...]
+
+
+def seal(
+    workspace: Workspace, run: str, order: SealOrder, reuse: Path | None = None
+) -> SealReport:
     """Seal a run that the judge accepted.
 
     The version is one more than the last one sealed here for this scenario.
 
+    Args:
+        workspace: The owner's.
+        run: The run.
+        order: How to seal.
+        reuse: The last version, if its ciphertext shall be carried on: see ``finish``.
+
     Raises:
         NotAcceptedError: if there is no verdict, or it says refused.
         ParityBrokenError: if estimator and graph differ too much.
+        ReuseRefusedError: if the ciphertext may not be used again.
     """
     found = runs.find(workspace, run)
     with workspace.refusals_kept("package-sealed", [found.digest]):
         verdict = _accepted(found)
         parities.require(found.parity)
-    now = workspace.clock.now()
-    product, version = found.scenario.key, _next_version(workspace, found.scenario.key)
-    card = _card(found, verdict, order, version)
-    statement = make_statement(
-        product=product,
-        version=version,
-        not_after=clock.to_text(now + timedelta(seconds=order.valid_s)),
-        created_at=clock.to_text(now),
+
+    def parts(version: int, now: datetime) -> packages.PackageParts:
+        return _parts(found, verdict, _card(found, verdict, order, version), now)
+
+    material = Material(
+        product=found.scenario.key,
+        parts=parts,
         parents=(Digest(found.record.graph), found.digest, Digest(found.record.data)),
+        inputs=(found.digest, digests.of_json(verdict.to_json())),
     )
-    identity = envelope.new_identity() if order.encrypt else None
-    package = packages.build(
-        _parts(found, verdict, card, now),
-        statement=statement,
-        key=workspace.key,
-        encrypt_to=[identity.recipient] if identity else None,
-    )
+    return finish(workspace, material, order, reuse)
+
+
+def finish(
+    workspace: Workspace, material: Material, order: SealOrder, reuse: Path | None
+) -> SealReport:
+    """Sign, encrypt, write and record a package.
+
+    With ``reuse`` the new version carries the ciphertext of the last one, so that a
+    delta between them is small. What must hold for that stands in ``flows.reuse``.
+
+    Raises:
+        ReuseRefusedError: if it may not.
+    """
+    now, product = workspace.clock.now(), material.product
+    version = _next_version(workspace, product)
+    with workspace.refusals_kept("package-sealed", material.inputs):
+        old = reuse_of(workspace, reuse, product, version) if reuse else None
+        package, identity = _sealed(workspace, material, order, (version, now), old)
     carried = workspace.own_revocations()
     if carried is not None:
         package = packages.carry(package, carried)
@@ -93,10 +146,9 @@ def seal(workspace: Workspace, run: str, order: SealOrder) -> SealReport:
         workspace.keep_identity(package.digest, identity)
     path = workspace.packages / f"{product}-v{version}.tar"
     packages.write_tar(package, path)
-    judged = digests.of_json(verdict.to_json())
     workspace.record(
         "package-sealed",
-        inputs=[found.digest, judged],
+        inputs=[*material.inputs, *([old.package.digest] if old else [])],
         outputs=[package.digest],
         names={package.digest: path.name},
         detail={"product": product, "version": version, "encrypted": order.encrypt},
@@ -106,10 +158,43 @@ def seal(workspace: Workspace, run: str, order: SealOrder) -> SealReport:
         version=version,
         file=str(path),
         digest=package.digest,
-        not_after=statement.not_after,
+        not_after=package.statement.not_after,
         encrypted=package.encrypted,
         size=path.stat().st_size,
+        reused=old.package.digest if old else None,
     )
+
+
+def _sealed(
+    workspace: Workspace,
+    material: Material,
+    order: SealOrder,
+    counted: tuple[int, datetime],
+    old: Reused | None,
+) -> tuple[Package, Identity | None]:
+    version, now = counted
+    if old is not None and not order.encrypt:
+        msg = "A package in clear has no ciphertext that could be used again."
+        raise ReuseRefusedError(msg)
+    statement = make_statement(
+        product=material.product,
+        version=version,
+        not_after=clock.to_text(now + timedelta(seconds=order.valid_s)),
+        created_at=clock.to_text(now),
+        parents=material.parents,
+    )
+    identity = None
+    if order.encrypt:
+        identity = old.identity if old else envelope.new_identity()
+    package = packages.build(
+        material.parts(version, now),
+        statement=statement,
+        key=workspace.key,
+        encrypt_to=[identity.recipient] if identity else None,
+        encrypt=order.marked,
+        kept=old.kept if old else marked.nothing_kept,
+    )
+    return package, identity
 
 
 def _accepted(found: Run) -> Verdict:

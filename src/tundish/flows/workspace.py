@@ -206,6 +206,15 @@ class Workspace:
             raise IdentityMissingError(msg)
         return identity_from_secret(SecretText(path.read_text(encoding="ascii")))
 
+    def sharing(self, identity: Identity) -> frozenset[Digest]:
+        """Return all packages sealed here that this identity opens."""
+        secret = identity.secret.reveal()
+        return frozenset(
+            Digest(f"sha256:{path.stem}")
+            for path in (self._keys / "identities").glob("*.age")
+            if path.read_text(encoding="ascii") == secret
+        )
+
     def _identity(self, package: Digest) -> Path:
         return self._keys / "identities" / f"{hex_part(package)}.age"
 
