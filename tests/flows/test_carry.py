@@ -42,9 +42,11 @@ from tundish.model.errors import (
     GoldenMismatchError,
     MarkInvalidError,
     PackageExpiredError,
+    PackageFileChangedError,
     PackageFileExtraError,
     PackageFileMissingError,
     PackageMalformedError,
+    PackageTooLargeError,
 )
 from tundish.seal import envelope
 from tundish.seal.errors import (
@@ -148,6 +150,40 @@ def test_a_delta_carried_by_hand_gives_the_package_byte_for_byte(
     assert last.act == "package-delta-applied"
     assert last.outputs == (two.digest,)
     assert set(last.inputs) == {made.delta, one.digest}
+
+
+def test_a_base_may_be_the_folder_of_the_package(
+    desk: Desk, source: Path, tmp_path: Path
+) -> None:
+    one = sealed(desk, source)
+    two = sealed(desk, source, reuse=Path(one.file))
+    folder, to = tmp_path / "one", tmp_path / "two.tar"
+    found = packages.recognise(Path(one.file), trusted=[desk.plant.key.public])
+    packages.write_folder(found, folder)
+    make_delta(desk.plant, Path(two.file), folder, tmp_path / "step.tar")
+    box = desk.box(tmp_path / "box")
+    apply_delta(box, tmp_path / "step.tar", folder, to)
+    assert to.read_bytes() == Path(two.file).read_bytes()
+    (folder / "card.json").write_bytes(b"{}")
+    with pytest.raises(PackageFileChangedError):
+        apply_delta(box, tmp_path / "step.tar", folder, tmp_path / "no.tar")
+    assert not (tmp_path / "no.tar").exists()
+
+
+def test_a_delta_or_base_that_is_too_large_is_not_even_read(
+    desk: Desk, source: Path, tmp_path: Path
+) -> None:
+    one = sealed(desk, source)
+    two = sealed(desk, source)
+    step, huge = tmp_path / "step.tar", tmp_path / "huge.tar"
+    make_delta(desk.plant, Path(two.file), Path(one.file), step)
+    with huge.open("wb") as stream:
+        stream.truncate(packages.MAX_BYTES + 1)  # a hole: no bytes on the disk
+    box = desk.box(tmp_path / "box")
+    for delta, base in ((huge, Path(one.file)), (step, huge)):
+        with pytest.raises(PackageTooLargeError):
+            apply_delta(box, delta, base, tmp_path / "no.tar")
+    assert codes(box) == ["package-too-large"] * 2
 
 
 def test_an_expired_base_is_good_enough_and_an_expired_result_is_not(

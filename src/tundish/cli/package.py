@@ -234,7 +234,13 @@ def grant(  # noqa: PLR0913  (a command's options)
 
 
 def verify(package: Package, workspace: In = Path(), json: AsJson = False) -> None:
-    """Verify every byte of a package, its signer, its end date and its version."""
+    """Verify every byte of a package, its signer, its end date and its version.
+
+    Nothing is opened, and no grant is needed: 'tundish package open' tries that too. The
+    version is remembered; an older one is refused from then on.
+
+    tundish verify pump-v2.tar
+    """
     from tundish.flows.verify import verify as verify_package
 
     report = verify_package(open_workspace(workspace), package)
