@@ -30,7 +30,6 @@ from tundish.flows.seal import SealOrder, SealReport
 from tundish.flows.workspace import Workspace
 from tundish.kernel import canonical, clock, digest
 from tundish.kernel.errors import RefusedError
-from tundish.learn.recipe import OUTPUTS
 from tundish.learn.verdict import Figure, hold_limits
 from tundish.ledger import lineage
 from tundish.model import package as packages
@@ -59,6 +58,7 @@ from tundish.seal.revocation import Kind, Revoked
 
 Desk = Any  # the class lives in conftest, which cannot be imported
 DAY_S = 86_400.0
+OUTPUTS = ("estimate", "lower", "upper", "applicability")
 FOLDER = (
     "graph.onnx", "card.json", "scenario.yaml", "verdict.json", "parity.json",
     "golden.json",
@@ -90,7 +90,7 @@ def source(desk: Desk, tmp_path: Path) -> Path:
     }  # fmt: skip
     parity = {
         "reference": "estimator", "candidate": "graph", "windows": 3,
-        "outputs": [parity_row(name) for name in OUTPUTS["regress"]],
+        "outputs": [parity_row(name) for name in OUTPUTS],
         "tolerance": 1e-5, "passed": True,
     }  # fmt: skip
     (folder / "verdict.json").write_text(json.dumps(verdict, indent=1))
@@ -475,7 +475,7 @@ def test_a_folder_that_holds_no_good_package_is_not_packed(
 
 def test_a_broken_parity_is_not_packed(desk: Desk, source: Path) -> None:
     """Whatever the report says of itself: its numbers count."""
-    good = [parity_row(name) for name in OUTPUTS["regress"]]
+    good = [parity_row(name) for name in OUTPUTS]
     for far in (0.5, None):
         changed(source, "parity.json", outputs=[parity_row("estimate", far), *good[1:]])
         with pytest.raises(RefusedError) as refused:
