@@ -13,7 +13,8 @@ import tundish.learn.errors
 import tundish.ledger.errors
 import tundish.line.errors
 import tundish.model.errors
-import tundish.seal.errors  # noqa: F401  (all of these: a page is found once its class is loaded)
+import tundish.seal.errors
+import tundish.seal.token_errors  # noqa: F401  (all of these: a page is found once its class is loaded)
 from tundish.catalog.errors import UnknownNameError
 from tundish.cli import show
 from tundish.kernel import errors as kernel_errors

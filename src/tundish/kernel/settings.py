@@ -34,6 +34,11 @@ def passphrase() -> str | None:
     return os.environ.get("TUNDISH_PASSPHRASE")
 
 
+def pin() -> str | None:
+    """Return the PIN of a token (``TUNDISH_PIN``); an empty one counts as none."""
+    return os.environ.get("TUNDISH_PIN") or None
+
+
 def silence_ray() -> None:
     """Turn Ray's usage report off; must come before its first import."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
