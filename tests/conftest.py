@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings as hypothesis_settings
+from tests.softhsm import SoftHsm, running
 
 from tundish.flows.fetch import locate
 from tundish.kernel import settings
@@ -38,6 +39,13 @@ def fermentation() -> Path:
 @pytest.fixture(scope="session")
 def water_flow() -> Path:
     return fetched("water-flow")
+
+
+@pytest.fixture
+def hsm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoftHsm]:
+    """Put a token named plant in; its PIN stands in TUNDISH_PIN."""
+    with running(tmp_path / "softhsm", monkeypatch) as tokens:
+        yield tokens
 
 
 REGISTRY = """version: 0.1

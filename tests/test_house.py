@@ -12,12 +12,14 @@ ROOT = Path(__file__).parents[1]
 HEAVY = {
     "torch", "sklearn", "scipy", "pandas", "polars", "pyarrow", "numba", "lightgbm",
     "onnx", "fastapi", "ray", "asyncua", "plotly", "jinja2",
+    "pkcs11",
 }  # fmt: skip
 LIGHT = [
     "tundish", "tundish.line", "tundish.line.engine", "tundish.model.package",
     "tundish.model.session", "tundish.seal.grant", "tundish.ledger.log",
     "tundish.flows.open_package", "tundish.flows.verify", "tundish.cli.main",
     "tundish.flows.certificate", "tundish.data.version",
+    "tundish.flows.trust", "tundish.flows.device",
 ]  # fmt: skip
 
 

@@ -8,7 +8,15 @@ from typing import Annotated
 import typer
 
 from tundish.cli import show
-from tundish.cli.options import AsJson, In, open_workspace
+from tundish.cli.options import (
+    AsJson,
+    In,
+    InToken,
+    NewInToken,
+    ask_pin,
+    open_workspace,
+    token_order,
+)
 
 group = typer.Typer(
     help="This machine's identity, and its requests for grants.",
@@ -42,21 +50,31 @@ def init(
     name: Annotated[
         str | None, typer.Option(help="Its name; default: the folder's.")
     ] = None,
+    token: InToken = None,
+    new: NewInToken = False,
     json: AsJson = False,
 ) -> None:
     """Make a box: a workspace with a device key of its own, which is never replaced.
 
-    With TUNDISH_PASSPHRASE set, the keys are kept under that passphrase.
+    With TUNDISH_PASSPHRASE set, the keys are kept under that passphrase. With --token,
+    the device's key is encrypted under a key that never leaves a token or TPM: a copy
+    of the folder opens nothing elsewhere.
     """
     from tundish.flows.device import init_device
+    from tundish.flows.keys import KeyOrders
 
-    report = init_device(folder, name)
+    order = token_order(token, new=new)
+    report = init_device(folder, name, orders=KeyOrders(device=order, ask=ask_pin))
     if json:
         show.as_json(report)
         return
     show.line(f"Made the box in {report.workspace}.", show.GOOD)
     kept = "under a passphrase" if report.passphrase else "as a file, no passphrase"
+    kept = f"by a token, {report.method}" if report.token else kept
     show.line(f"  device {report.device} (key kept {kept})")
+    if report.token:
+        inside = report.made_inside is True
+        show.kept_in_token("key that opens it", report.token, inside=inside)
     show.line("Next: tundish trust OWNER.pub, then tundish device request PACKAGE")
 
 

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tundish.cli import show
-from tundish.cli.options import AsJson, In, open_workspace
+from tundish.cli.options import (
+    AsJson,
+    Curve,
+    In,
+    InToken,
+    NewInToken,
+    open_workspace,
+    token_order,
+)
 from tundish.kernel.paths import existing_file
 
 if TYPE_CHECKING:
@@ -25,7 +33,7 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def key(
+def key(  # noqa: PLR0913  (a command's options)
     rotate: Annotated[
         bool,
         typer.Option("--rotate", help="Hand over to a new key, signed by the old one."),
@@ -36,6 +44,9 @@ def key(
     to: Annotated[
         Path | None, typer.Option(help="With --rotate: where to write the rotation.")
     ] = None,
+    token: InToken = None,
+    new: NewInToken = False,
+    curve: Curve = "P-256",
     only_id: Annotated[
         bool, typer.Option("--id", help="Print the key's id instead.")
     ] = False,
@@ -45,15 +56,16 @@ def key(
     """Print the public key that verifies what this workspace signs (PEM), or replace it.
 
     After --rotate, carry the rotation to all who trust the old key; they give
-    'tundish trust --rotation FILE'.
+    'tundish trust --rotation FILE'. With --token, hand over to a key in a token.
     """
     from tundish.flows.trust import rotate as hand_over
 
     here = open_workspace(workspace)
-    if not rotate:
+    order = token_order(token, new=new, curve=curve)
+    if not rotate and order is None:
         typer.echo(here.key_id if only_id else here.public_pem.decode(), nl=only_id)
         return
-    report = hand_over(here, old_days=old_days, to=to)
+    report = hand_over(here, old_days=old_days, token=order, to=to)
     if json:
         show.as_json(report)
         return
@@ -171,6 +183,10 @@ def _show_rotation(report: RotateReport) -> None:
     show.line(f"  the old one, {report.old[:19]}..., counts until {report.old_until}")
     show.line(f"  rotation    {report.file}")
     show.line(f"  old private key put away as {report.kept}; destroy it when you can")
+    if report.token:
+        show.kept_in_token(
+            "signing key", report.token, inside=report.made_inside is True
+        )
 
 
 def _show_key(report: TrustReport, *, json: bool) -> None:

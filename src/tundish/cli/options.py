@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import typer
 
 from tundish.flows import workspace as workspaces
 from tundish.flows.errors import WorkspaceMissingError
+from tundish.flows.keys import TokenOrder
 from tundish.flows.workspace import Workspace
 
 AsJson: TypeAlias = Annotated[
@@ -29,16 +31,51 @@ Mirror: TypeAlias = Annotated[
         help="Take the same bytes from this folder; for plants without a network."
     ),
 ]
+InToken: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--token",
+        help="Keep it in a token: pkcs11:token=...;object=...?module-path=...; the PIN "
+        "comes from TUNDISH_PIN, pin-source= or is asked for.",
+    ),
+]
+NewInToken: TypeAlias = Annotated[
+    bool, typer.Option("--new", help="With --token: have the token make the key.")
+]
+Curve: TypeAlias = Annotated[
+    Literal["P-256", "P-384"],
+    typer.Option("--curve", help="With --new: the curve of a key that signs."),
+]
+
+
+def token_order(
+    uri: str | None, *, new: bool, curve: Literal["P-256", "P-384"] = "P-256"
+) -> TokenOrder | None:
+    """Return which key in a token is wanted, if one is."""
+    if uri is None:
+        if new:
+            msg = "--new makes a key in a token: name it with --token."
+            raise typer.BadParameter(msg)
+        return None
+    return TokenOrder(uri=uri, new=new, curve=curve)
+
+
+def ask_pin(token: str) -> str | None:
+    """Ask for the PIN of a token, if a person sits at a terminal."""
+    if not sys.stdin.isatty():
+        return None
+    typed: str = typer.prompt(f"PIN of the token {token}", hide_input=True, err=True)
+    return typed
 
 
 def open_workspace(folder: Path) -> Workspace:
     """Return the workspace that a command works in."""
-    return workspaces.find(folder)
+    return workspaces.find(folder, ask_pin=ask_pin)
 
 
 def nearby() -> Workspace | None:
     """Return the workspace around here, if there is one."""
     try:
-        return workspaces.find(Path())
+        return workspaces.find(Path(), ask_pin=ask_pin)
     except WorkspaceMissingError:
         return None

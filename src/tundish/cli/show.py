@@ -58,6 +58,16 @@ def line(text: str, style: str = "") -> None:
     out.print(escape(text), style=style or None)
 
 
+def kept_in_token(what: str, uri: str, *, inside: bool) -> None:
+    """Print where a key lies, and whether it ever was outside of its token."""
+    line(f"  {what} {uri}")
+    if not inside:
+        line(
+            "  it was not made in its token, or could leave it once: copies may exist",
+            WARN,
+        )
+
+
 def raw(text: str) -> None:
     """Print a document as it is: no markup, no wrapping."""
     sys.stdout.write(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tundish.flows import workspace as workspaces
+from tundish.flows.keys import KeyOrders
 from tundish.flows.verify import read
 from tundish.flows.workspace import Workspace
 from tundish.kernel import paths
@@ -18,11 +19,23 @@ from tundish.seal.timenote import TimeNote
 
 
 class DeviceReport(Record):
-    """A device that grants can be issued for."""
+    """A device that grants can be issued for.
+
+    Attributes:
+        workspace: Its folder.
+        device: The line that names it.
+        passphrase: Whether its key is kept under a passphrase.
+        token: Address of the key in a token that keeps it, if one does.
+        method: How that key is used.
+        made_inside: Whether that key was made there and was never able to leave.
+    """
 
     workspace: str
     device: str
     passphrase: bool
+    token: str | None = None
+    method: str | None = None
+    made_inside: bool | None = None
 
 
 class AskOrder(Record):
@@ -52,20 +65,29 @@ class AskReport(Record):
 
 
 def init_device(
-    root: Path, name: str | None = None, clock: Clock | None = None
+    root: Path,
+    name: str | None = None,
+    clock: Clock | None = None,
+    orders: KeyOrders | None = None,
 ) -> DeviceReport:
     """Make a box: a workspace with a device key that nobody else has.
 
-    With ``TUNDISH_PASSPHRASE`` set, the key is kept under that passphrase.
+    With ``TUNDISH_PASSPHRASE`` set, the key is kept under that passphrase; with
+    ``orders.device``, by a token.
 
     Raises:
         WorkspaceExistsError: if there is one; a device keeps its key for life.
+        TokenAbsentError, TokenPinWrongError and their like: nothing was made then.
     """
-    made = workspaces.create(root, name, clock)
+    made = workspaces.create(root, name, clock, orders)
+    kept = made.key_folder.device_in_token
     return DeviceReport(
         workspace=str(made.root),
         device=made.device_text,
         passphrase=made.has_passphrase,
+        token=kept.token if kept else None,
+        method=kept.method if kept else None,
+        made_inside=kept.made_inside if kept else None,
     )
 
 
@@ -89,7 +111,7 @@ def ask(workspace: Workspace, order: AskOrder, to: Path | None = None) -> AskRep
         days=order.days,
         uses=order.uses,
     )
-    device = workspace.device.public
+    device = workspace.device_public
     data = requests.make(
         wish, device=device, key=workspace.key, now=workspace.clock.now()
     )
@@ -171,7 +193,7 @@ def _time_report(file: Path, note: TimeNote) -> TimeReport:
 
 
 def _this(workspace: Workspace) -> Digest:
-    return workspace.device.public.device_id
+    return workspace.device_public.device_id
 
 
 def _named(workspace: Workspace, what: str) -> tuple[str, Digest | None]:

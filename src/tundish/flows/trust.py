@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from tundish.flows.keyring import SERIES, KeyNote
+from tundish.flows.keys import TokenOrder, in_token
 from tundish.flows.workspace import Workspace
-from tundish.kernel import clock, paths, settings
+from tundish.kernel import clock, paths
 from tundish.kernel.digest import Digest, is_digest, short
 from tundish.kernel.records import Record
 from tundish.model import package as packages
@@ -42,7 +43,9 @@ class RotateReport(Record):
 
     Attributes:
         file: The rotation, for all who trust the old key.
-        kept: Where the old private key was put away.
+        kept: Where the old private key, or its address, was put away.
+        token: Address of the new key, if it lies in a token.
+        made_inside: Whether it was made there and was never able to leave.
     """
 
     old: str
@@ -50,6 +53,8 @@ class RotateReport(Record):
     old_until: str
     file: str
     kept: str
+    token: str | None = None
+    made_inside: bool | None = None
 
 
 class RevocationsReport(Record):
@@ -100,6 +105,7 @@ def rotate(
     *,
     old_days: float = 30.0,
     new: SigningKey | None = None,
+    token: TokenOrder | None = None,
     to: Path | None = None,
 ) -> RotateReport:
     """Hand over from the workspace's signing key to a new one.
@@ -111,9 +117,15 @@ def rotate(
         workspace: Whose key.
         old_days: How long signatures of the old key still count.
         new: The new key; None: one is made.
+        token: The new key lies in a token.
         to: Where to write the rotation.
+
+    Raises:
+        TokenAbsentError, TokenPinWrongError and their like.
     """
-    old, now = workspace.key, workspace.clock.now()
+    old, now, named = workspace.key, workspace.clock.now(), None
+    if token is not None:
+        new, named = in_token(token, workspace.ask_pin)
     new = new or SigningKey.generate()
     until = now + timedelta(days=old_days)
     text = rotation.sign(old, new, at=now, until=until)
@@ -123,7 +135,7 @@ def rotate(
     ring, before = workspace.keyring, workspace.keyring.note(old.public)
     ring.keep(new.public, before.model_copy(update={"follows": old.public.key_id}))
     ring.keep(old.public, before.model_copy(update={"not_after": clock.to_text(until)}))
-    kept = workspace.replace_key(new, settings.passphrase())
+    kept = workspace.replace_key(new, named)
     workspace.record(
         "key-rotated",
         detail={
@@ -138,6 +150,8 @@ def rotate(
         old_until=clock.to_text(until),
         file=str(path),
         kept=str(kept),
+        token=named.token if named else None,
+        made_inside=named.made_inside if named else None,
     )
 
 

@@ -48,7 +48,7 @@ def _asked(
         package=model.package.digest,
         signers=signers,
         grant=grant.grant if grant else None,
-        device=workspace.device.public.device_id,
+        device=workspace.device_public.device_id,
     )
 
 

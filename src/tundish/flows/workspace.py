@@ -2,9 +2,8 @@
 
 ``tundish.toml`` names it; everything else lies below ``.tundish/``. The owner's desk
 and the box at the line are workspaces alike: each has a key that signs, a key that
-signs the ledger's checkpoints, and a device key for which others issue grants. Keys
-are files with mode 0600, under a passphrase if ``TUNDISH_PASSPHRASE`` is set when
-the workspace is made.
+signs the ledger's checkpoints, and a device key for which others issue grants; see
+``flows.keys`` for where they lie.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from typing import Annotated, Literal
 from pydantic import JsonValue, StringConstraints, ValidationError
 
 from tundish.catalog.documents import key_path
+from tundish.flows import keys
 from tundish.flows.anchored import AnchoredFreshness
 from tundish.flows.errors import (
     IdentityMissingError,
@@ -28,6 +28,7 @@ from tundish.flows.errors import (
     WorkspaceMissingError,
 )
 from tundish.flows.keyring import Keyring
+from tundish.flows.keys import KeyFolder, KeyOrders
 from tundish.flows.witness import first_seen
 from tundish.kernel import digest as digests
 from tundish.kernel import paths, settings
@@ -43,11 +44,14 @@ from tundish.seal.keys import (
     CheckpointKey,
     CheckpointPublic,
     DeviceKey,
+    DevicePublic,
     SigningKey,
     VerifyKey,
 )
+from tundish.seal.pin import AskPin, nobody_asks
 from tundish.seal.secret import SecretText
 from tundish.seal.trust import Trust
+from tundish.seal.wrapped import NamedKey
 
 FILE = "tundish.toml"
 INNER = ".tundish"
@@ -69,10 +73,17 @@ class Workspace:
     Args:
         root: The folder that holds ``tundish.toml``.
         clock: Tells the time of every act.
+        ask_pin: Asks a person for the PIN of a token.
     """
 
-    def __init__(self, root: Path, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        clock: Clock | None = None,
+        ask_pin: AskPin = nobody_asks,
+    ) -> None:
         self.root = root
+        self.ask_pin = ask_pin
         self.clock = clock or SystemClock()
         self.name = _read_file(root / FILE).name
 
@@ -99,7 +110,7 @@ class Workspace:
     @cached_property
     def key(self) -> SigningKey:
         """The key that signs packages and grants."""
-        return SigningKey.load(self._keys / "signing.pem", settings.passphrase())
+        return self.key_folder.signing(self._public)
 
     @cached_property
     def _checkpoint_key(self) -> CheckpointKey:
@@ -108,17 +119,28 @@ class Workspace:
     @cached_property
     def device(self) -> DeviceKey:
         """The key of this machine, for which grants are issued."""
-        return DeviceKey.load(self._keys / "device.pem", settings.passphrase())
+        return self.key_folder.device()
+
+    @cached_property
+    def device_public(self) -> DevicePublic:
+        """The public half of this machine's key; no token is asked for it."""
+        return self.key_folder.device_public()
+
+    @property
+    def key_folder(self) -> KeyFolder:
+        """Where the keys lie."""
+        return KeyFolder(self._keys, self.ask_pin)
 
     @property
     def has_passphrase(self) -> bool:
         """Whether the device key is kept under a passphrase."""
-        return b"ENCRYPTED" in (self._keys / "device.pem").read_bytes()
+        path = self._keys / "device.pem"
+        return path.is_file() and b"ENCRYPTED" in path.read_bytes()
 
     @property
     def device_text(self) -> str:
         """The line that names this machine to whoever issues grants."""
-        return self.device.public.to_text()
+        return self.device_public.to_text()
 
     @property
     def public_pem(self) -> bytes:
@@ -172,19 +194,17 @@ class Workspace:
         signed = any(item.issuer == own for item in trust.lists)
         return path.read_bytes() if signed and path.is_file() else None
 
-    def replace_key(self, new: SigningKey, passphrase: str | None) -> Path:
+    def replace_key(self, new: SigningKey, named: NamedKey | None = None) -> Path:
         """Put a new signing key in the place of the old one, which is put away.
+
+        Args:
+            new: The key.
+            named: Where it lies, if in a token.
 
         Returns:
             Where the old private key lies now.
         """
-        held, public = self._keys / "signing.pem", self._keys / "signing.pub"
-        kept = self._keys / f"former-{short(self._public.key_id)}.pem"
-        fresh = self._keys / "signing.new"
-        new.save(fresh, passphrase)
-        paths.write_whole(kept, held.read_bytes(), mode=0o600)
-        fresh.replace(held)
-        paths.write_whole(public, new.public.to_pem())
+        kept = self.key_folder.replace_signing(new, self._public, named)
         for name in ("key", "_public"):
             self.__dict__.pop(name, None)
         return kept
@@ -223,7 +243,7 @@ class Workspace:
 
         It is encrypted to this device, so that a restart needs no envelope.
         """
-        sealed = self.device.public.encrypt(code.reveal().encode(), grant.encode())
+        sealed = self.device_public.encrypt(code.reveal().encode(), grant.encode())
         paths.write_whole(self._code(grant), sealed, mode=0o600)
 
     def code(self, grant: str) -> SecretText | None:
@@ -339,34 +359,51 @@ class Workspace:
 
 
 def create(
-    root: Path, name: str | None = None, clock: Clock | None = None
+    root: Path,
+    name: str | None = None,
+    clock: Clock | None = None,
+    orders: KeyOrders | None = None,
 ) -> Workspace:
     """Make a workspace: its file, its keys, its ledger.
+
+    Args:
+        root: Where.
+        name: Its name; default: the folder's.
+        clock: Tells the time of every act.
+        orders: Which keys shall lie in a token; default: none.
 
     Raises:
         WorkspaceExistsError: if there is one; it is left as it is.
         DocumentMalformedError: if the name is no plain name.
+        TokenAbsentError, TokenPinWrongError and their like: nothing was made then.
     """
+    orders = orders or KeyOrders()
     file = root / FILE
     if file.exists():
         msg = f"{root} is a workspace already."
         raise WorkspaceExistsError(msg)
     chosen = name or re.sub(r"[^A-Za-z0-9.-]+", "-", root.resolve().name).strip("-.")
     settled = _name_file(chosen or "plant")
+    made = keys.fresh(orders)
     inner = root / INNER
     for folder in ("keys", "trusted", "revocations", "runs", "packages"):
         (inner / folder).mkdir(parents=True, exist_ok=True)
     (inner / "keys").chmod(0o700)
-    _make_keys(inner / "keys")
+    made.save(inner / "keys")
     Ledger(inner / "ledger.db", clock or SystemClock()).close()
     text = f'format = "tundish.workspace"\nversion = 1\nname = "{settled.name}"\n'
     paths.write_whole(file, text.encode())
-    workspace = Workspace(root, clock)
-    workspace.record("workspace-made", detail={"name": settled.name})
+    workspace = Workspace(root, clock, orders.ask)
+    detail: dict[str, JsonValue] = {"name": settled.name}
+    in_tokens = (("signing_key", made.named), ("device_key", made.wrapped))
+    detail |= {name: "token" for name, kept in in_tokens if kept is not None}
+    workspace.record("workspace-made", detail=detail)
     return workspace
 
 
-def find(start: Path, clock: Clock | None = None) -> Workspace:
+def find(
+    start: Path, clock: Clock | None = None, ask_pin: AskPin = nobody_asks
+) -> Workspace:
     """Open the workspace of a folder or of the nearest folder above it.
 
     Raises:
@@ -375,7 +412,7 @@ def find(start: Path, clock: Clock | None = None) -> Workspace:
     here = start.resolve()
     for folder in (here, *here.parents):
         if (folder / FILE).is_file():
-            return Workspace(folder, clock)
+            return Workspace(folder, clock, ask_pin)
     msg = f"Neither {start} nor a folder above it is a workspace (no {FILE})."
     raise WorkspaceMissingError(msg)
 
@@ -388,16 +425,6 @@ def _name_file(name: str) -> WorkspaceFile:
             f"{name!r} is no name for a workspace: letters, digits, . _ - are expected."
         )
         raise DocumentMalformedError(msg) from error
-
-
-def _make_keys(folder: Path) -> None:
-    passphrase = settings.passphrase()
-    signing, checkpoint = SigningKey.generate(), CheckpointKey.generate()
-    DeviceKey.generate().save(folder / "device.pem", passphrase)
-    signing.save(folder / "signing.pem", passphrase)
-    checkpoint.save(folder / "checkpoint.pem", passphrase)
-    paths.write_whole(folder / "signing.pub", signing.public.to_pem())
-    paths.write_whole(folder / "checkpoint.pub", checkpoint.public.to_pem())
 
 
 def _read_file(path: Path) -> WorkspaceFile:

@@ -22,6 +22,7 @@ _EXTRAS = {
     "registry": {"oras", "requests"},
     "report": {"plotly", "jinja2"},
     "scale": {"ray"},
+    "token": {"pkcs11"},
 }
 
 

@@ -8,6 +8,7 @@ itself. Signatures of these curves are accepted in one form only (strict DER, lo
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -329,6 +330,22 @@ class DeviceKey:
     def save(self, path: Path, passphrase: str | None = None) -> None:
         """Write the key to a new file of mode 0600, encrypted if so asked."""
         keyfile.save(path, self._private, passphrase)
+
+    @classmethod
+    def from_raw(cls, data: bytes) -> DeviceKey:
+        """Return the key of 32 bytes that ``closed`` gave away.
+
+        Raises:
+            KeyUnreadableError: if it is not so long.
+        """
+        try:
+            return cls(x25519.X25519PrivateKey.from_private_bytes(data))
+        except ValueError as error:
+            raise _wrong_kind(expected="X25519") from error
+
+    def closed(self, close: Callable[[bytes], bytes]) -> bytes:
+        """Return the key as ``close`` encrypts it; its clear bytes go nowhere else."""
+        return close(self._private.private_bytes_raw())
 
     @property
     def public(self) -> DevicePublic:

@@ -168,7 +168,7 @@ class TokenMechanismError(MachineError):
 
     What happened: to sign, it must offer ECDSA; to keep a device's key, AES-GCM or
     RSA-OAEP with SHA-256, with a key that may decrypt; to make a key, the making of
-    that kind.
+    that kind. A key that wants its PIN for each single use is not used either.
 
     What to do: use another token, or make the key with the token's own tools.
     """
