@@ -214,6 +214,34 @@ def test_nothing_is_made_where_a_token_refuses(
     assert not root.exists()
 
 
+def test_a_person_is_asked_for_the_pin_once(
+    hsm: SoftHsm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TUNDISH_PIN")
+    asked: list[str] = []
+
+    def person(token: str) -> str:
+        asked.append(token)
+        return PIN
+
+    for number, orders in enumerate(
+        (
+            KeyOrders(device=at("box"), ask=person),
+            KeyOrders(signing=at("maker"), ask=person),
+        )
+    ):
+        hsm.again()
+        init_device(tmp_path / str(number), orders=orders)
+        assert asked == ["plant"] * (number + 1)
+    hsm.again()
+    box = Workspace(tmp_path / "0", ask_pin=person)
+    assert box.device.public.to_text() == box.device_text
+    owner = Workspace(tmp_path / "1", ask_pin=person)
+    owner.key.sign(b"one")
+    owner.key.sign(b"two")
+    assert asked == ["plant"] * 4
+
+
 def test_a_damaged_or_exposed_file_of_a_token_key_is_refused(site: Site) -> None:
     for place, name in ((site.owner, "signing"), (site.box, "device")):
         file = place.root / f".tundish/keys/{name}.token"

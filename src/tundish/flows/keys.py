@@ -121,8 +121,7 @@ def _keep(device: DeviceKey, order: TokenOrder, ask: AskPin) -> WrappedDevice:
     uri = TokenUri.parse(order.uri)
     from tundish.seal import token_wrap  # noqa: PLC0415  (loads a PKCS#11 library)
 
-    key = token_wrap.make(uri, ask) if order.new else token_wrap.use(uri, ask)
-    return token_wrap.wrap(device, key, ask)
+    return token_wrap.keep(device, uri, ask, new=order.new)
 
 
 class KeyFolder:

@@ -57,6 +57,25 @@ class WrappingKey:
     made_inside: bool
 
 
+def keep(
+    device: DeviceKey, uri: TokenUri, ask: AskPin = nobody_asks, *, new: bool
+) -> WrappedDevice:
+    """Have a token keep a device's key; the PIN is needed once.
+
+    Args:
+        device: The key.
+        uri: The key in the token that shall keep it.
+        ask: Asks a person for the PIN.
+        new: Have that key made.
+
+    Raises:
+        As ``make``, ``use`` and ``wrap``.
+    """
+    with tokens.opened(uri, ask):
+        key = make(uri, ask) if new else use(uri, ask)
+        return wrap(device, key, ask)
+
+
 def use(uri: TokenUri, ask: AskPin = nobody_asks) -> WrappingKey:
     """Return the key of an address, if it can keep a device's key.
 
