@@ -15,9 +15,11 @@ import pytest
 from tests.flows.conftest import START, build, graph
 from tests.softhsm import MODULE, PIN, SPY, SoftHsm, empty, uri, use
 
+import tundish
 from tundish.cli import main
 from tundish.flows import sign, trust, verify
 from tundish.flows import workspace as workspaces
+from tundish.flows.certify import CertifyOrder
 from tundish.flows.device import AskOrder, ask, init_device
 from tundish.flows.grant import Answer, GrantOrder, answer, grant
 from tundish.flows.keys import KeyOrders, TokenOrder
@@ -100,6 +102,12 @@ def test_all_that_a_workspace_signs_is_signed_by_its_token(
     second.trust(tmp_path / "owner.pub")
     signed = sign.sign(second, site.package, tmp_path / "twice.tar")
     assert len(signed.signers) == 2
+    data = tmp_path / "export.csv"
+    data.write_text("level\n" + "".join(f"{row % 7}.5\n" for row in range(60)))
+    order = CertifyOrder(valid_s=DAY_S, to=tmp_path / "export.cert.json")
+    file = Path(tundish.certify(site.owner, str(data), order=order).file)
+    found = tundish.verify_certificate(file, str(data), workspace=site.box)
+    assert found.proof == "verified"
     acts = [(entry.act, entry.detail) for _, entry in list_ledger(site.owner)]
     assert acts[0][1]["signing_key"] == "token"
 
