@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from tundish.kernel import paths
-from tundish.seal import base64s
+from tundish.seal import base64s, der
 from tundish.seal.errors import (
     KeyExistsError,
     KeyExposedError,
@@ -106,44 +106,24 @@ def _to_pem(key: PrivateKey, passphrase: str | None) -> bytes:
     if not passphrase:
         msg = "The passphrase for a new key is empty."
         raise KeyPassphraseError(msg, advice="Give a passphrase, or none at all.")
-    der = key.private_bytes(
+    clear = key.private_bytes(
         serialization.Encoding.DER,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    body = "\n".join(textwrap.wrap(base64s.encode(_encrypted(der, passphrase)), 64))
+    body = "\n".join(textwrap.wrap(base64s.encode(_encrypted(clear, passphrase)), 64))
     label = "ENCRYPTED PRIVATE KEY-----"
     return f"-----BEGIN {label}\n{body}\n-----END {label}\n".encode()
 
 
-def _encrypted(der: bytes, passphrase: str) -> bytes:
+def _encrypted(clear: bytes, passphrase: str) -> bytes:
     salt, iv = secrets.token_bytes(16), secrets.token_bytes(16)
     key = Scrypt(salt=salt, length=32, n=_N, r=_R, p=_P).derive(passphrase.encode())
     padder = padding.PKCS7(128).padder()
     cipher = Cipher(algorithms.AES(key), modes.CBC(iv)).encryptor()
-    body = cipher.update(padder.update(der) + padder.finalize()) + cipher.finalize()
-    numbers = b"".join(_integer(number) for number in (_N, _R, _P, 32))
-    derivation = _sequence(_SCRYPT, _sequence(_octets(salt), numbers))
-    encryption = _sequence(_AES256_CBC, _octets(iv))
-    scheme = _sequence(_PBES2, _sequence(derivation, encryption))
-    return _sequence(scheme, _octets(body))
-
-
-def _sequence(*parts: bytes) -> bytes:
-    return _der(0x30, b"".join(parts))
-
-
-def _octets(data: bytes) -> bytes:
-    return _der(0x04, data)
-
-
-def _integer(value: int) -> bytes:
-    return _der(0x02, value.to_bytes(value.bit_length() // 8 + 1, "big"))
-
-
-def _der(tag: int, body: bytes) -> bytes:
-    size = len(body)
-    if size < 128:
-        return bytes([tag, size]) + body
-    digits = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes([tag, 0x80 | len(digits)]) + digits + body
+    body = cipher.update(padder.update(clear) + padder.finalize()) + cipher.finalize()
+    numbers = b"".join(der.integer(number) for number in (_N, _R, _P, 32))
+    derivation = der.sequence(_SCRYPT, der.sequence(der.octets(salt), numbers))
+    encryption = der.sequence(_AES256_CBC, der.octets(iv))
+    scheme = der.sequence(_PBES2, der.sequence(derivation, encryption))
+    return der.sequence(scheme, der.octets(body))
