@@ -34,6 +34,8 @@ from tundish.model import delta, graphcheck, layout, package, tarball
 from tundish.seal import (
     base64s,
     certificate,
+    chain,
+    crl,
     dsse,
     envelope,
     foreign,
@@ -41,8 +43,10 @@ from tundish.seal import (
     model_signature,
     request,
 )
+from tundish.seal.chain import Authority
 from tundish.seal.freshness import MemoryFreshness
 from tundish.seal.keys import DeviceKey, SigningKey, VerifyKey
+from tundish.seal.signers import Signers
 
 HERE = Path(__file__).parent
 OLD = HERE / "golden/v0.1"
@@ -168,6 +172,14 @@ def targets() -> list[Target]:
     bundle = (OLD / "encrypted/model.sig").read_bytes()
     granted = (OLD / "grant.json").read_bytes()
     certified = (OLD / "certificate.json").read_bytes()
+    ca_pem, listed = ((OLD / f"plant-ca.{end}").read_bytes() for end in ("pem", "crl"))
+    authority = Authority(link=chain.read_authority(ca_pem))
+    under_ca = Signers(keys=(), authorities=(authority,))
+    signed = package.read(
+        OLD / "chain.tar", trusted=under_ca, now=NOW, seen=MemoryFreshness()
+    )
+    chained = signed.signature
+    links = signed.by[0].chain.ders if signed.by[0].chain else ()
     declared = HERE.parent / "src/tundish/catalog/declared/scenarios"
     scenario = min(declared.rglob("*.yaml"))
     wish = request.make_wish(product="p", purpose="q")
@@ -221,6 +233,20 @@ def targets() -> list[Target]:
             "bundle", bundle,
             lambda data: model_signature.verify(data, trusted), _bundle_anew(bundle),
         ),
+        Target(
+            "bundle under a chain", chained,
+            lambda data: model_signature.verify(data, under_ca),
+            lambda rng: changed(chained, rng),
+        ),
+        Target(
+            "X.509 certificate", links[0],
+            lambda data: chain.verify([data, *links[1:]], under_ca.authorities),
+        ),
+        Target(
+            "CA and chain (PEM)", ca_pem,
+            lambda data: [chain.read_pem(data), chain.read_authority(data)],
+        ),
+        Target("CRL", listed, lambda data: crl.read(data, under_ca.authorities)),
         Target(
             "foreign bundle", bundle,
             lambda data: foreign.verify(data, trusted), _bundle_anew(bundle),

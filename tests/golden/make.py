@@ -1,7 +1,8 @@
 """Make the golden files of a version: what every later version must open and verify.
 
-Run once per released form: ``python -m tests.golden.make v0.1``. A folder that is there
-is never written again. The keys in it are made for these files and open nothing else.
+Run once per released form: ``python -m tests.golden.make v0.1``. A file that is there is
+never written again: for a folder that is there, only what this script learned to make
+since is added. The keys in it are made for these files and open nothing else.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
+from tests import ca
 from tests.model.conftest import CHANNELS, NOW, ROWS, Desk, small_graph
 
 from tundish.kernel import canonical, clock, digest
@@ -79,6 +81,30 @@ def make(folder: Path) -> None:
     }
     (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
     (folder / "README.md").write_text(README)
+
+
+def add_chain(folder: Path) -> None:
+    """Write a package that is signed under a plant's own CA, its CA and its CRL."""
+    graph = small_graph()
+    window = np.linspace(-1, 1, ROWS * CHANNELS, dtype=np.float32)
+    golden = make_golden(graph, window.reshape(1, ROWS, CHANNELS))
+    signer, second = SigningKey.generate(), SigningKey.generate()
+    root = ca.root()
+    middle = root.below()
+    under = middle.chain(signer, root, days=3650)
+    desk = Desk(signer, envelope.new_identity(), golden, graph)
+    made = desk.build(3, encrypted=False, chain=under)
+    other = middle.chain(second, root, subject="CN=Wang Wei,O=Plant 7", days=3650)
+    made = package.sign_further(made, second, other)
+    package.write_tar(made, folder / "chain.tar")
+    (folder / "plant-ca.pem").write_bytes(root.pem)
+    serial = other.links[0].serial  # listed by a CA that did not issue it: idle
+    (folder / "plant-ca.crl").write_bytes(root.crl(1, [(serial, NOW)]))
+    expected = {
+        "digest": str(made.digest),
+        "subjects": {str(by.key.key_id): by.subject for by in made.by},
+    }
+    (folder / "expected-chain.json").write_text(json.dumps(expected, indent=1) + "\n")
 
 
 def _certificate(data: bytes, owner: SigningKey) -> CertificateBody:
@@ -150,4 +176,8 @@ def _ledger(folder: Path, sealed: digest.Digest) -> None:
 
 
 if __name__ == "__main__":
-    make(HERE / sys.argv[1])
+    place = HERE / sys.argv[1]
+    if not place.exists():
+        make(place)
+    if not (place / "chain.tar").exists():
+        add_chain(place)

@@ -17,9 +17,12 @@ from tundish.ledger.note import NoteVerifier
 from tundish.model import package
 from tundish.model.package import Package
 from tundish.model.session import Session
-from tundish.seal import certificate, grant
+from tundish.seal import certificate, chain, crl, grant
+from tundish.seal.chain import Authority
 from tundish.seal.freshness import MemoryFreshness
 from tundish.seal.keys import CheckpointPublic, DeviceKey, VerifyKey
+from tundish.seal.signers import Signers
+from tundish.seal.trust import Trust
 
 HERE = Path(__file__).parent
 NOW = datetime(2026, 5, 4, 7, 0, tzinfo=UTC)
@@ -64,6 +67,28 @@ def test_old_packages_verify_and_are_written_to_the_same_bytes(
     assert found.golden.outputs
     if name.endswith(".tar"):
         assert package.to_tar(found) == (old / name).read_bytes()
+
+
+def test_an_old_package_under_a_chain_verifies_and_is_written_to_the_same_bytes(
+    old: Path,
+) -> None:
+    said = json.loads((old / "expected-chain.json").read_text())
+    authority = Authority(
+        link=chain.read_authority((old / "plant-ca.pem").read_bytes())
+    )
+    found = package.read(
+        old / "chain.tar",
+        trusted=Signers(keys=(), authorities=(authority,)),
+        now=NOW,
+        seen=MemoryFreshness(),
+    )
+    assert found.digest == said["digest"]
+    assert {by.key.key_id: by.subject for by in found.by} == said["subjects"]
+    assert package.to_tar(found) == (old / "chain.tar").read_bytes()
+    listed = crl.read((old / "plant-ca.crl").read_bytes(), [authority])
+    own = digest.of_bytes(b"nobody")
+    trust = Trust(known=(), own=own, lists=(), now=NOW, crls=(listed,))
+    assert len(trust.counting(found.by, found.digest)) == 2
 
 
 @pytest.mark.parametrize("name", ["grant.json", "grant.txt"])

@@ -20,6 +20,7 @@ from tundish.model.golden import Golden
 from tundish.model.package import Package, PackageParts
 from tundish.model.session import make_golden
 from tundish.seal import envelope
+from tundish.seal.chain import Certified
 from tundish.seal.envelope import Identity
 from tundish.seal.keys import SigningKey
 from tundish.seal.statement import make_statement
@@ -138,6 +139,7 @@ class Desk:
         days: int = 365,
         encrypt: Sequence[str] = (),
         kept: marked.Kept = marked.nothing_kept,
+        chain: Certified | None = None,
     ) -> Package:
         statement = make_statement(
             product="C34.27.pump",
@@ -153,6 +155,7 @@ class Desk:
             encrypt_to=[self.identity.recipient] if encrypted else None,
             encrypt=encrypt,
             kept=kept,
+            chain=chain,
         )
 
     def with_graph(self, graph: bytes, golden: Golden) -> Desk:

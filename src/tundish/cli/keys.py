@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tundish.cli import show
+from tundish.cli import chains, show
 from tundish.cli.options import (
     AsJson,
     Curve,
@@ -47,6 +47,18 @@ def key(  # noqa: PLR0913  (a command's options)
     token: InToken = None,
     new: NewInToken = False,
     curve: Curve = "P-256",
+    csr: Annotated[
+        Path | None,
+        typer.Option(help="Write a request to the plant's CA for this key (PEM)."),
+    ] = None,
+    subject: Annotated[
+        str | None,
+        typer.Option(help="With --csr: whom to name, as 'CN=Li Na,O=Plant 7'."),
+    ] = None,
+    chain: Annotated[
+        Path | None,
+        typer.Option(help="Sign under this chain of X.509 certificates (PEM)."),
+    ] = None,
     only_id: Annotated[
         bool, typer.Option("--id", help="Print the key's id instead.")
     ] = False,
@@ -55,13 +67,20 @@ def key(  # noqa: PLR0913  (a command's options)
 ) -> None:
     """Print the public key that verifies what this workspace signs (PEM), or replace it.
 
-    After --rotate, carry the rotation to all who trust the old key; they give
-    'tundish trust --rotation FILE'. With --token, hand over to a key in a token.
+    With --csr and --chain it is certified by the plant's own CA. After --rotate, carry
+    the rotation to all who trust the old key; they give 'tundish trust --rotation
+    FILE'. With --token, hand over to a key in a token.
     """
     from tundish.flows.trust import rotate as hand_over
 
     here = open_workspace(workspace)
     order = token_order(token, new=new, curve=curve)
+    if csr is not None or chain is not None:
+        if rotate or order is not None or None not in (csr, chain):
+            msg = "Name one thing: --csr FILE, --chain FILE, --token or --rotate."
+            raise typer.BadParameter(msg)
+        chains.certify(here, csr, chain, subject=subject, json=json)
+        return
     if not rotate and order is None:
         typer.echo(here.key_id if only_id else here.public_pem.decode(), nl=only_id)
         return
@@ -96,6 +115,17 @@ def trust(  # noqa: PLR0913  (a command's options)
             help="Take the successor of a trusted key ('tundish key --rotate')."
         ),
     ] = None,
+    ca: Annotated[
+        Path | None,
+        typer.Option(help="Trust all that is signed under this CA (X.509, PEM)."),
+    ] = None,
+    subject: Annotated[
+        Several,
+        typer.Option(help="With --ca: only whose subject has these parts, as 'O=X'."),
+    ] = None,
+    crl: Annotated[
+        Path | None, typer.Option(help="Take the revocation list of a CA (CRL).")
+    ] = None,
     revocations: Annotated[
         Path | None, typer.Option(help="Take a revocation list ('tundish revoke').")
     ] = None,
@@ -106,9 +136,16 @@ def trust(  # noqa: PLR0913  (a command's options)
     from tundish.flows import trust as flow
 
     here = open_workspace(workspace)
-    if (file, rotation, revocations).count(None) != 2:
-        msg = "Name one thing: a public key, --rotation FILE or --revocations FILE."
+    if (file, rotation, revocations, ca, crl).count(None) != 4:
+        msg = "Name one thing: a public key, --ca, --crl, --rotation or --revocations FILE."
         raise typer.BadParameter(msg)
+    if ca is not None:
+        ends = (_utc(since), _utc(until))
+        chains.trust_authority(here, ca, subject or [], ends, json=json)
+        return
+    if crl is not None:
+        chains.take_crl(here, crl, json=json)
+        return
     if revocations is not None:
         data = existing_file(revocations).read_bytes()
         _show_list(flow.take_revocations(here, data), json=json)

@@ -15,6 +15,7 @@ from tundish.kernel.paths import existing_file
 if TYPE_CHECKING:
     from tundish.flows.registry import TransferReport
     from tundish.flows.seal import SealReport
+    from tundish.flows.verify import PackageReport
     from tundish.model.registry import Registry
 
 DAY_S = 86_400.0
@@ -252,11 +253,17 @@ def verify(package: Package, workspace: In = Path(), json: AsJson = False) -> No
     )
     kind = "encrypted" if report.encrypted else "in clear"
     show.line(
-        f"  signed by {report.signer[:19]}..., valid until {report.not_after}, graph {kind}"
+        f"  signed by {_who(report, report.signer)}, valid until {report.not_after}, graph {kind}"
     )
     for further in report.signers[1:]:
-        show.line(f"  and by {further[:19]}...")
+        show.line(f"  and by {_who(report, further)}")
     show.line(f"  digest {report.digest}")
+
+
+def _who(report: PackageReport, key: str) -> str:
+    """Return how a signer is called: by the X.509 certificate, if any, and by the key."""
+    cut = f"{key[:19]}..."
+    return f"{report.subjects[key]} ({cut})" if key in report.subjects else cut
 
 
 def score(
@@ -314,7 +321,9 @@ def show_package(
     show.line(f"{report.product} version {report.version}: {report.title}", show.GOOD)
     for name in ("purpose", "target", "licence", "contact"):
         show.line(f"  {name}: {report.card.get(name, '')}")
-    show.line(f"  valid until {report.not_after}, signed by {report.signer[:19]}...")
+    show.line(
+        f"  valid until {report.not_after}, signed by {_who(report, report.signer)}"
+    )
     show.table("Files", ["file"], [(name,) for name in report.files])
 
 
@@ -341,7 +350,7 @@ def sign(
         return
     show.line(f"Signed {report.product} version {report.version}", show.GOOD)
     for key in report.signers:
-        show.line(f"  by {key}")
+        show.line(f"  by {' '.join(filter(None, (report.subjects.get(key), key)))}")
     show.line(f"  file {report.file}")
 
 

@@ -14,6 +14,7 @@ from typing import Literal
 
 from pydantic import ValidationError, field_validator
 
+from tundish.flows.authorities import Authorities
 from tundish.kernel import canonical, clock, paths
 from tundish.kernel.digest import Digest, hex_part, short
 from tundish.kernel.errors import DocumentMalformedError
@@ -83,6 +84,7 @@ class Keyring:
             lists=tuple(self._lists()),
             now=now,
             witness=witness,
+            crls=Authorities(self._inner).crls(complete=complete),
         )
         if complete:
             self._check_lists(trust)

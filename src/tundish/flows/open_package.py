@@ -24,7 +24,9 @@ from tundish.model.session import Session
 from tundish.seal import grant as grants
 from tundish.seal.envelope import Identity
 from tundish.seal.grant import GrantBody, OpenedGrant
+from tundish.seal.keys import VerifyKey
 from tundish.seal.secret import SecretText
+from tundish.seal.signers import SignedBy
 
 WARN_DAYS = (7, 14, 30)
 DAY_S = 86_400.0
@@ -238,7 +240,7 @@ def activate(workspace: Workspace, path: Path, grant: Path, code: str) -> Opened
     data = paths.existing_file(grant).read_bytes()
     secret = SecretText(code)
     with workspace.refusals_kept("grant-opened", [package.digest]):
-        name = grants.read(data, workspace.keyring.known()).grant
+        name = grants.read(data, issuers(workspace, package)).grant
         workspace.record(
             "spare-code-used", inputs=[package.digest], detail={"grant": name}
         )
@@ -263,10 +265,10 @@ def open_bytes(
     Raises:
         RefusedError: one of the kinds of ``seal.grant.open_grant``.
     """
-    keys = workspace.keyring.known()
+    keys = issuers(workspace, package)
     body = grants.read(data, keys)
     name = body.grant
-    check_grant(workspace, body)
+    check_grant(workspace, package, body)
     return grants.open_grant(
         data,
         device=workspace.device,
@@ -278,7 +280,20 @@ def open_bytes(
     )
 
 
-def check_grant(workspace: Workspace, body: GrantBody) -> None:
+def issuers(workspace: Workspace, package: Package) -> tuple[VerifyKey, ...]:
+    """Return whose grants for a package may count here.
+
+    A grant carries no chain of X.509 certificates. Whoever has signed this very package
+    under a chain that may stand alone here may issue grants for it.
+    """
+    return (*workspace.keyring.known(), *(by.key for by in _certified(package)))
+
+
+def _certified(package: Package) -> list[SignedBy]:
+    return [by for by in package.by if by.chain is not None and by.alone]
+
+
+def check_grant(workspace: Workspace, package: Package, body: GrantBody) -> None:
     """Refuse a grant that was revoked, for a revoked device, or of an ended key.
 
     A grant of a key that has ended counts if the owner's or this machine's ledger saw
@@ -290,7 +305,14 @@ def check_grant(workspace: Workspace, body: GrantBody) -> None:
     trust = workspace.standing()
     trust.check_grant(body.grant, body.issuer)
     trust.check_device(body.device, body.issuer)
-    trust.check_key(body.issuer, digests.of_json(body.to_json()))
+    words = digests.of_json(body.to_json())
+    known = workspace.keyring.key(Digest(body.issuer)) is not None
+    certified = (by for by in _certified(package) if by.key.key_id == body.issuer)
+    by = None if known else next(certified, None)
+    if by is None:
+        trust.check_key(body.issuer, words)
+    else:
+        trust.check_signer(by, words)
 
 
 def _open_grant(
@@ -302,7 +324,7 @@ def _open_grant(
     data = paths.existing_file(grant).read_bytes()
     with workspace.refusals_kept("grant-opened", [package.digest]):
         opened = open_bytes(workspace, package, data)
-    body = grants.read(data, workspace.keyring.known())
+    body = grants.read(data, issuers(workspace, package))
     return opened, (digests.of_json(body.to_json()),)
 
 

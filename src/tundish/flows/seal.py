@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import Field
 
 from tundish.catalog.sectors import sector_name
-from tundish.flows import runs
+from tundish.flows import chain, runs
 from tundish.flows.errors import NotAcceptedError, ReuseRefusedError
 from tundish.flows.reuse import Reused
 from tundish.flows.reuse import allowed as reuse_of
@@ -30,6 +30,7 @@ from tundish.model.bom import Library, bill_of_materials
 from tundish.model.card import DataUse, Metric, ModelCard, TrainingFacts
 from tundish.model.package import Package
 from tundish.seal import envelope
+from tundish.seal.chain import Certified
 from tundish.seal.envelope import Identity
 from tundish.seal.statement import make_statement
 
@@ -105,6 +106,7 @@ def seal(
         NotAcceptedError: if there is no verdict, or it says refused.
         ParityBrokenError: if estimator and graph differ too much.
         ReuseRefusedError: if the ciphertext may not be used again.
+        RefusedError: what ``chain.held`` refuses.
     """
     found = runs.find(workspace, run)
     with workspace.refusals_kept("package-sealed", [found.digest]):
@@ -135,11 +137,14 @@ def finish(
         ReuseRefusedError: if it may not.
     """
     now, product = workspace.clock.now(), material.product
-    version = _next_version(workspace, product)
+    version, under = _next_version(workspace, product), chain.held(workspace)
     with workspace.refusals_kept("package-sealed", material.inputs):
         old = reuse_of(workspace, reuse, product, version) if reuse else None
-        package, identity = _sealed(workspace, material, order, (version, now), old)
-    carried = workspace.own_revocations()
+        package, identity = _sealed(
+            workspace, material, order, (version, now), old, under
+        )
+    # a list counts by its issuer's key alone, which whoever trusts the CA may not know
+    carried = None if under else workspace.own_revocations()
     if carried is not None:
         package = packages.carry(package, carried)
     if identity is not None:
@@ -171,6 +176,7 @@ def _sealed(
     order: SealOrder,
     counted: tuple[int, datetime],
     old: Reused | None,
+    under: Certified | None,
 ) -> tuple[Package, Identity | None]:
     version, now = counted
     if old is not None and not order.encrypt:
@@ -193,6 +199,7 @@ def _sealed(
         encrypt_to=[identity.recipient] if identity else None,
         encrypt=order.marked,
         kept=old.kept if old else marked.nothing_kept,
+        chain=under,
     )
     return package, identity
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tundish.flows import policy
+from pydantic import Field
+
+from tundish.flows import chain, policy
+from tundish.flows.verify import subjects
 from tundish.flows.workspace import Workspace
 from tundish.kernel.records import Record
 from tundish.model import package as packages
@@ -18,6 +21,7 @@ class SignReport(Record):
     Attributes:
         package: Its digest, which further signatures do not change.
         signers: Ids of all keys that have signed it.
+        subjects: Whom the X.509 certificate of a key names, for those that have one.
         file: Where it was written.
     """
 
@@ -27,6 +31,7 @@ class SignReport(Record):
     key: str
     signers: tuple[str, ...]
     file: str
+    subjects: dict[str, str] = Field(default_factory=dict)
 
 
 def sign(workspace: Workspace, path: Path, to: Path | None = None) -> SignReport:
@@ -56,7 +61,7 @@ def sign(workspace: Workspace, path: Path, to: Path | None = None) -> SignReport
             now=workspace.clock.now(),
             seen=MemoryFreshness(),
         )
-    signed = packages.sign_further(found, workspace.key)
+    signed = packages.sign_further(found, workspace.key, chain.held(workspace))
     place = to or path
     if place.suffix == ".tar":
         packages.write_tar(signed, place)
@@ -71,4 +76,5 @@ def sign(workspace: Workspace, path: Path, to: Path | None = None) -> SignReport
         key=key,
         signers=tuple(by.key.key_id for by in signed.by),
         file=str(place),
+        subjects=subjects(signed),
     )

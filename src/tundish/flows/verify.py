@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import Field, JsonValue
+
 from tundish.flows import policy
 from tundish.flows.workspace import Workspace
 from tundish.kernel.canonical import Json
@@ -18,6 +20,7 @@ class PackageReport(Record):
     Attributes:
         signer: Id of the key under ``model.sig``.
         signers: Ids of all keys that have signed it, that one first.
+        subjects: Whom the X.509 certificate of a key names, for those that have one.
     """
 
     product: str
@@ -31,6 +34,7 @@ class PackageReport(Record):
     files: tuple[str, ...]
     card: dict[str, Json]
     signers: tuple[str, ...] = ()
+    subjects: dict[str, str] = Field(default_factory=dict)
 
 
 def verify(workspace: Workspace, path: Path) -> PackageReport:
@@ -46,7 +50,11 @@ def verify(workspace: Workspace, path: Path) -> PackageReport:
     workspace.record(
         "package-verified",
         inputs=[found.digest],
-        detail={"signer": found.signer, "version": found.statement.version},
+        detail={
+            "signer": found.signer,
+            "version": found.statement.version,
+            **named(found),
+        },
     )
     return describe(found)
 
@@ -77,4 +85,16 @@ def describe(package: Package) -> PackageReport:
         files=tuple(sorted(package.files)),
         card=package.card.to_json(),
         signers=tuple(by.key.key_id for by in package.by),
+        subjects=subjects(package),
     )
+
+
+def named(package: Package) -> dict[str, JsonValue]:
+    """Return the same for the ledger; nothing if all signed by bare keys."""
+    found = subjects(package)
+    return {"subjects": {**found}} if found else {}
+
+
+def subjects(package: Package) -> dict[str, str]:
+    """Return whom the X.509 certificates of a package's signers name, by key."""
+    return {by.key.key_id: by.subject for by in package.by if by.chain is not None}

@@ -22,6 +22,7 @@ from pydantic import JsonValue, StringConstraints, ValidationError
 from tundish.catalog.documents import key_path
 from tundish.flows import keys
 from tundish.flows.anchored import AnchoredFreshness
+from tundish.flows.authorities import Authorities
 from tundish.flows.errors import (
     IdentityMissingError,
     WorkspaceExistsError,
@@ -153,6 +154,16 @@ class Workspace:
         return Keyring(self.inner, self._public)
 
     @property
+    def authorities(self) -> Authorities:
+        """The certificate authorities that are trusted here."""
+        return Authorities(self.inner)
+
+    @property
+    def chain_file(self) -> Path:
+        """Where the X.509 certificates of the signing key lie, if it has any (PEM)."""
+        return self._keys / "signing.chain.pem"
+
+    @property
     def key_id(self) -> Digest:
         """Id of the key that signs here."""
         return self._public.key_id
@@ -205,6 +216,8 @@ class Workspace:
             Where the old private key lies now.
         """
         kept = self.key_folder.replace_signing(new, self._public, named)
+        if self.chain_file.exists():  # it was issued for the old key
+            self.chain_file.replace(kept.with_suffix(".chain.pem"))
         for name in ("key", "_public"):
             self.__dict__.pop(name, None)
         return kept

@@ -7,8 +7,8 @@ model is not a package: it must be judged and sealed here before it can run.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from tundish.kernel.digest import Digest
@@ -20,7 +20,7 @@ from tundish.model.errors import (
     PackageUnsignedError,
 )
 from tundish.seal import foreign
-from tundish.seal.keys import VerifyKey
+from tundish.seal.signers import Trusted
 
 SIGNATURE = "model.sig"
 MAX_DEPTH = 4
@@ -36,13 +36,20 @@ class ForeignModel:
     signer: Digest
 
 
-def import_folder(path: Path, *, trusted: Sequence[VerifyKey]) -> ForeignModel:
+def import_folder(
+    path: Path, *, trusted: Trusted, now: datetime | None = None
+) -> ForeignModel:
     """Read a folder with an OpenSSF model-signing ``model.sig`` of another tool.
 
     Only signed files are given back. Files that its signer left out of the signature
     (git's, for instance) are refused unless they are ``model.sig`` or lie below a
     folder ``signatures``: what nobody signed does not come in. A signature makes no
     format harmless: each file must be of an allowed one (see ``formats``).
+
+    Args:
+        path: The untrusted folder.
+        trusted: Keys and CAs whose signatures count.
+        now: This machine's time; a signature under a chain is refused without it.
 
     Raises:
         PackageUnsignedError, PackageFileChangedError, PackageFileMissingError,
@@ -53,7 +60,7 @@ def import_folder(path: Path, *, trusted: Sequence[VerifyKey]) -> ForeignModel:
     if SIGNATURE not in found:
         msg = f"The folder {path} has no {SIGNATURE}, so nobody has signed it."
         raise PackageUnsignedError(msg)
-    manifest = foreign.verify(found[SIGNATURE], trusted)
+    manifest = foreign.verify(found[SIGNATURE], trusted, now)
     extra = [
         name
         for name in found

@@ -36,6 +36,7 @@ from tundish.model.errors import (
 )
 from tundish.model.golden import Golden
 from tundish.seal import envelope, model_signature, revocation
+from tundish.seal.chain import Certified
 from tundish.seal.envelope import Identity
 from tundish.seal.freshness import Freshness
 from tundish.seal.keys import SigningKey
@@ -204,7 +205,7 @@ def anybody(_package: Package) -> None:
     """Admit what any trusted key has signed."""
 
 
-def build(
+def build(  # noqa: PLR0913  (what is signed, by whom, for whom)
     parts: PackageParts,
     *,
     statement: PackageStatement,
@@ -212,6 +213,7 @@ def build(
     encrypt_to: Sequence[str] | None = None,
     encrypt: Sequence[str] = (),
     kept: marked.Kept = marked.nothing_kept,
+    chain: Certified | None = None,
 ) -> Package:
     """Make a signed package; encryption is random, so a version is built once.
 
@@ -222,6 +224,7 @@ def build(
         encrypt_to: Age recipients the graph is encrypted for; ``None``: in clear.
         encrypt: Files to be encrypted beside the graph (``marked.MARKABLE``).
         kept: Where a ciphertext may be taken from instead of encrypting anew.
+        chain: X.509 certificates for the key, to be named by them.
 
     Raises:
         What ``graphcheck`` refuses; PackageMalformedError if the card speaks of
@@ -244,8 +247,12 @@ def build(
             closed = kept(name, clear) or envelope.encrypt(clear, encrypt_to)
             files[name + marked.AGE] = closed
     facts = {name: facts_of(data) for name, data in files.items()}
-    signature = model_signature.sign(facts, statement, key)
-    return _verified({**files, SIGNATURE: signature}, [key.public])
+    signature = model_signature.sign(facts, statement, key, chain)
+    signed = Signers(
+        keys=() if chain else (key.public,),
+        authorities=(chain.authority,) if chain else (),
+    )
+    return _verified({**files, SIGNATURE: signature}, signed)
 
 
 def _clear_files(parts: PackageParts) -> dict[str, bytes]:
@@ -263,7 +270,9 @@ def _clear_files(parts: PackageParts) -> dict[str, bytes]:
     return files
 
 
-def sign_further(package: Package, key: SigningKey) -> Package:
+def sign_further(
+    package: Package, key: SigningKey, chain: Certified | None = None
+) -> Package:
     """Return the package with one more signature, by another key.
 
     Its digest stays: grants for it stay valid, and only the small signature travels.
@@ -276,8 +285,8 @@ def sign_further(package: Package, key: SigningKey) -> Package:
         msg = f"The key {short(key.public.key_id)} has signed this package already."
         raise SignedAlreadyError(msg)
     name = model_signature.further_name(key.public)
-    bundle = model_signature.sign_further(package.signature, key)
-    known = Signers(keys=tuple(by.key for by in package.by), seconds=(key.public,))
+    bundle = model_signature.sign_further(package.signature, key, chain)
+    known = Signers.of_package(package.by, key, chain)
     return _verified({**package.everything, name: bundle}, known)
 
 
@@ -287,7 +296,7 @@ def carry(package: Package, revocations: bytes) -> Package:
     Raises:
         RevocationsInvalidError, SignerUntrustedError: if it is no list of a signer.
     """
-    known = Signers(keys=tuple(by.key for by in package.by))
+    known = Signers.of_package(package.by)
     return _verified({**package.everything, REVOCATIONS: revocations}, known)
 
 

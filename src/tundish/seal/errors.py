@@ -128,6 +128,69 @@ class SignatureOtherPackageError(RefusedError):
     default_advice = "Ask the second signer to sign this very package."
 
 
+class ChainMalformedError(RefusedError):
+    """X.509 certificates are not in the only form that Tundish accepts.
+
+    What happened: one of them is no X.509 certificate in DER, is encoded otherwise than
+    DER demands, names its holder with signs that no name has, or there are too many; or
+    a file of them (PEM) holds something else too.
+
+    Why: if two chains meant the same, one could be swapped for the other unseen.
+
+    What to do: fetch the document again from its signer; a file of certificates holds
+    nothing but the blocks from BEGIN to END.
+    """
+
+    code = "chain-malformed"
+    default_advice = "Fetch it again from its signer or from the plant's CA."
+
+
+class ChainUnfitError(RefusedError):
+    """An X.509 certificate may not be used as it is used here.
+
+    What happened: the message says what is wrong: the signer's certificate is a CA's,
+    is signed by itself, or lacks the key usage ``digitalSignature`` or the extended key
+    usage ``codeSigning``; one above it is no CA's, or allows fewer CAs below it; a key
+    is not of P-256 or P-384; or a critical extension or name constraints are there that
+    Tundish does not understand.
+
+    Why: the CA that issued it has not said that its holder may sign models.
+
+    What to do: ask the plant's CA for a certificate for code signing
+    (``tundish key --csr FILE`` writes the request).
+    """
+
+    code = "chain-unfit"
+    default_advice = "Ask the plant's CA for a certificate for code signing."
+
+
+class ChainBrokenError(RefusedError):
+    """An X.509 certificate was not signed by the one above it.
+
+    What happened: the chain is out of order, was changed, or ends under another CA of
+    the same name.
+
+    What to do: compare the CA's certificate that is trusted here with the plant's; ask
+    the signer to attach the right chain (``tundish key --chain FILE``).
+    """
+
+    code = "chain-broken"
+    default_advice = "Compare the CA that is trusted here with the signer's."
+
+
+class ChainOtherKeyError(UsageError):
+    """A chain was issued for another key than this workspace's.
+
+    What happened: the first certificate in it names another public key.
+
+    What to do: write a request with ``tundish key --csr FILE``, have it signed, and put
+    the certificate that comes back first in the file.
+    """
+
+    code = "chain-other-key"
+    default_advice = "Put this workspace's own certificate first in the file."
+
+
 class PolicyUnmetError(RefusedError):
     """A package lacks a signature that the policy of this workspace demands.
 

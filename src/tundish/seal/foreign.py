@@ -8,14 +8,14 @@ imported gets a Tundish signature of its own before it may run.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from tundish.kernel import canonical, digest, paths
 from tundish.kernel.canonical import Json
 from tundish.kernel.digest import Digest
 from tundish.kernel.errors import DocumentMalformedError
-from tundish.seal import base64s, dsse
+from tundish.seal import base64s, chain, dsse
 from tundish.seal.errors import SignatureMalformedError, SignerUntrustedError
 from tundish.seal.keys import VerifyKey
 from tundish.seal.model_signature import (
@@ -24,7 +24,9 @@ from tundish.seal.model_signature import (
     PAYLOAD_TYPE,
     PREDICATE_TYPE,
     STATEMENT_TYPE,
+    read_chain,
 )
+from tundish.seal.signers import Signers, Trusted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,20 +48,30 @@ class ForeignManifest:
     signer: Digest
 
 
-def verify(bundle: bytes, trusted: Sequence[VerifyKey]) -> ForeignManifest:
+def verify(
+    bundle: bytes, trusted: Trusted, now: datetime | None = None
+) -> ForeignManifest:
     """Return what an OpenSSF model-signing bundle of another tool says.
 
-    Accepted: bundle v0.3, signing with a P-256 key, predicate v1.0, method ``files``
-    with SHA-256 and without symbolic links.
+    Accepted: bundle v0.3, signing with a P-256 or P-384 key or under a chain of X.509
+    certificates, predicate v1.0, method ``files`` with SHA-256 and without symbolic
+    links.
+
+    Args:
+        bundle: Untrusted bytes.
+        trusted: Keys and CAs whose signatures count.
+        now: This machine's time; a chain is refused without it.
 
     Raises:
         SignatureMalformedError: if the bundle is of another kind, or inconsistent.
-        SignerUntrustedError: if no trusted key fits the bundle's hint.
+        SignerUntrustedError: if no trusted key or CA fits the bundle.
+        ChainMalformedError, ChainUnfitError, ChainBrokenError, KeyExpiredError,
+        KeyNotYetError: if its chain does not hold now.
         SignatureInvalidError: if the signature does not fit.
     """
     outer = _object(_parse(bundle))
     envelope = _object(outer.get("dsseEnvelope"))
-    public = _object(_object(outer.get("verificationMaterial")).get("publicKey"))
+    material = _object(outer.get("verificationMaterial"))
     if outer.get("mediaType") != BUNDLE_TYPE:
         msg = f"A foreign signature is no bundle of the type {BUNDLE_TYPE}."
         raise SignatureMalformedError(msg)
@@ -69,12 +81,35 @@ def verify(bundle: bytes, trusted: Sequence[VerifyKey]) -> ForeignManifest:
     payload = base64s.decode(envelope.get("payload"), what="foreign payload")
     line = _object(dsse.only_item(envelope.get("signatures")))
     signature = base64s.decode(line.get("sig"), what="foreign signature")
-    key = next((key for key in trusted if key.hint == public.get("hint")), None)
+    key = _signer(material, Signers.of(trusted), now)
+    key.verify_foreign(dsse.encode_for_signing(PAYLOAD_TYPE, payload), signature)
+    return _read_statement(payload, key.key_id)
+
+
+def _signer(
+    material: dict[str, Json], signers: Signers, now: datetime | None
+) -> VerifyKey:
+    if "x509CertificateChain" in material:
+        return _certified(material["x509CertificateChain"], signers, now)
+    hint = _object(material.get("publicKey")).get("hint")
+    key = next((key for key in signers.keys if key.hint == hint), None)
     if key is None:
         msg = "A foreign model is signed by a key that is not trusted here."
         raise SignerUntrustedError(msg)
-    key.verify_foreign(dsse.encode_for_signing(PAYLOAD_TYPE, payload), signature)
-    return _read_statement(payload, key.key_id)
+    return key
+
+
+def _certified(value: Json, signers: Signers, now: datetime | None) -> VerifyKey:
+    """Return the key of a chain that holds now; upstream may put the root into it."""
+    ders = chain.without_root(read_chain(value))
+    found = chain.verify(ders, signers.authorities, exact=False)
+    if now is None:
+        msg = "A foreign model is signed under a chain, and no time was given to judge it."
+        raise SignerUntrustedError(msg)
+    fault = found.fault(now)
+    if fault is not None:
+        raise fault[0]
+    return found.key
 
 
 def _read_statement(payload: bytes, signer: Digest) -> ForeignManifest:

@@ -118,15 +118,27 @@ class VerifyKey:
             SignatureMalformedError: if it is not strict DER with low s.
             SignatureInvalidError: if it does not fit the data.
         """
+        if self.only_form(signature) != signature:
+            msg = "A signature is not in its only form (strict DER, low s)."
+            raise SignatureMalformedError(msg)
+        self.verify_foreign(data, signature)
+
+    def only_form(self, signature: bytes) -> bytes:
+        """Return a signature of this key in strict DER with low s.
+
+        Raises:
+            SignatureMalformedError: if it is no DER sequence of two such numbers.
+        """
         try:
             r, s = decode_dss_signature(signature)
         except ValueError as error:
             msg = "A signature is no DER sequence of two numbers."
             raise SignatureMalformedError(msg) from error
-        if encode_dss_signature(r, s) != signature or s > _ORDERS[self._curve] // 2:
-            msg = "A signature is not in its only form (strict DER, low s)."
+        order = _ORDERS[self._curve]
+        if not (0 < r < order and 0 < s < order):
+            msg = "A signature holds a number that its curve does not have."
             raise SignatureMalformedError(msg)
-        self.verify_foreign(data, signature)
+        return encode_dss_signature(r, min(s, order - s))
 
     def verify_foreign(self, data: bytes, signature: bytes) -> None:
         """Check a signature in whatever form another tool wrote it (import only).

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from pydantic import ValidationError
 
@@ -20,7 +21,12 @@ from tundish.kernel import canonical, digest, paths
 from tundish.kernel.canonical import Json
 from tundish.kernel.digest import Digest, is_digest
 from tundish.seal import base64s, dsse
-from tundish.seal.errors import SignatureMalformedError, SignatureOtherPackageError
+from tundish.seal.chain import Certified
+from tundish.seal.errors import (
+    ChainOtherKeyError,
+    SignatureMalformedError,
+    SignatureOtherPackageError,
+)
 from tundish.seal.keys import SigningKey, VerifyKey
 from tundish.seal.signers import SignedBy, Signers, Trusted
 from tundish.seal.statement import PackageStatement, first_fault
@@ -33,6 +39,9 @@ IGNORED = ("model.sig", "signatures")
 FURTHER = "signatures/"
 MAX_FURTHER = 16
 MAX_FILES = 1000
+
+Material: TypeAlias = str | tuple[bytes, ...]
+"""How a bundle names its signer: a key's hint, or a chain of X.509 certificates."""
 
 _SERIALIZATION: dict[str, Json] = {
     "method": "files",
@@ -76,28 +85,47 @@ def facts_of(data: bytes) -> FileFacts:
 
 
 def sign(
-    files: Mapping[str, FileFacts], statement: PackageStatement, key: SigningKey
+    files: Mapping[str, FileFacts],
+    statement: PackageStatement,
+    key: SigningKey,
+    chain: Certified | None = None,
 ) -> bytes:
     """Return ``model.sig`` for these files.
 
+    Args:
+        files: What is signed.
+        statement: What the package says of itself.
+        key: The signer's.
+        chain: X.509 certificates for this key, to be named by them.
+
     Raises:
+        ChainOtherKeyError: if the chain is for another key.
         SignatureMalformedError: if there is no file, too many, or a reserved name.
         UnsafePathError: if a name could lead outside the package.
     """
     payload = _payload(files, statement.product, statement.to_json())
-    signature = key.sign(dsse.encode_for_signing(PAYLOAD_TYPE, payload))
-    return _bundle(payload, signature, key.public.hint)
+    return _signed(payload, key, chain)
 
 
-def sign_further(bundle: bytes, key: SigningKey) -> bytes:
+def sign_further(
+    bundle: bytes, key: SigningKey, chain: Certified | None = None
+) -> bytes:
     """Return a further signature over the statement of a verified ``model.sig``.
 
     It is a whole bundle of its own, which upstream verifies as well; the statement,
     and with it the package's digest, stays as it is.
     """
     payload, _, _ = _open_bundle(bundle)
+    return _signed(payload, key, chain)
+
+
+def _signed(payload: bytes, key: SigningKey, chain: Certified | None) -> bytes:
+    if chain is not None and chain.key != key.public:
+        msg = f"The chain of {chain.subject!r} is for another key than the one that signs."
+        raise ChainOtherKeyError(msg)
     signature = key.sign(dsse.encode_for_signing(PAYLOAD_TYPE, payload))
-    return _bundle(payload, signature, key.public.hint)
+    material = key.public.hint if chain is None else chain.ders
+    return _bundle(payload, signature, material)
 
 
 def further_name(key: VerifyKey) -> str:
@@ -141,7 +169,9 @@ def verify(bundle: bytes, trusted: Trusted) -> SignedManifest:
 
     Raises:
         SignatureMalformedError: if any byte is not as ``sign`` would write it.
-        SignerUntrustedError: if no trusted key fits the bundle's hint.
+        SignerUntrustedError: if no trusted key or CA fits the bundle.
+        ChainMalformedError, ChainUnfitError, ChainBrokenError: if its chain of X.509
+            certificates does not hold. Whether it counts now is for ``trust`` to say.
         SignatureInvalidError: if the signature does not fit.
     """
     payload, by = _verified_payload(bundle, Signers.of(trusted), further=False)
@@ -161,11 +191,14 @@ def verify(bundle: bytes, trusted: Trusted) -> SignedManifest:
 def _verified_payload(
     bundle: bytes, signers: Signers, *, further: bool
 ) -> tuple[bytes, SignedBy]:
-    payload, signature, hint = _open_bundle(bundle)
-    if _bundle(payload, signature, hint) != bundle:
+    payload, signature, material = _open_bundle(bundle)
+    if _bundle(payload, signature, material) != bundle:
         msg = "A package's signature file is not in canonical form."
         raise SignatureMalformedError(msg)
-    by = signers.find(hint, further=further)
+    if isinstance(material, str):
+        by = signers.find(material, further=further)
+    else:
+        by = signers.certified(material, further=further)
     by.key.verify(dsse.encode_for_signing(PAYLOAD_TYPE, payload), signature)
     return payload, by
 
@@ -196,11 +229,20 @@ def _payload(
     )
 
 
-def _bundle(payload: bytes, signature: bytes, hint: str) -> bytes:
+def _bundle(payload: bytes, signature: bytes, material: Material) -> bytes:
+    named: dict[str, Json] = (
+        {"publicKey": {"hint": material}}
+        if isinstance(material, str)
+        else {
+            "x509CertificateChain": {
+                "certificates": [{"rawBytes": base64s.encode(one)} for one in material]
+            }
+        }
+    )
     return canonical.dumps(
         {
             "mediaType": BUNDLE_TYPE,
-            "verificationMaterial": {"publicKey": {"hint": hint}, "tlogEntries": []},
+            "verificationMaterial": {**named, "tlogEntries": []},
             "dsseEnvelope": {
                 "payload": base64s.encode(payload),
                 "payloadType": PAYLOAD_TYPE,
@@ -210,16 +252,12 @@ def _bundle(payload: bytes, signature: bytes, hint: str) -> bytes:
     )
 
 
-def _open_bundle(bundle: bytes) -> tuple[bytes, bytes, str]:
+def _open_bundle(bundle: bytes) -> tuple[bytes, bytes, Material]:
     outer = dsse.exact_object(
         dsse.read_canonical(bundle, what="package's signature file"),
         ("mediaType", "verificationMaterial", "dsseEnvelope"),
         "bundle",
     )
-    material = dsse.exact_object(
-        outer["verificationMaterial"], ("publicKey", "tlogEntries"), "material"
-    )
-    public = dsse.exact_object(material["publicKey"], ("hint",), "public key")
     envelope = dsse.exact_object(
         outer["dsseEnvelope"], ("payload", "payloadType", "signatures"), "envelope"
     )
@@ -228,8 +266,32 @@ def _open_bundle(bundle: bytes) -> tuple[bytes, bytes, str]:
     )
     payload = base64s.decode(envelope["payload"], what="payload of a package")
     signature = base64s.decode(line["sig"], what="signature of a package")
-    hint = public["hint"]
-    return payload, signature, hint if isinstance(hint, str) else ""
+    return payload, signature, _read_material(outer["verificationMaterial"])
+
+
+def _read_material(value: Json) -> Material:
+    if not isinstance(value, dict) or "x509CertificateChain" not in value:
+        material = dsse.exact_object(value, ("publicKey", "tlogEntries"), "material")
+        public = dsse.exact_object(material["publicKey"], ("hint",), "public key")
+        hint = public["hint"]
+        return hint if isinstance(hint, str) else ""
+    dsse.exact_object(value, ("x509CertificateChain", "tlogEntries"), "material")
+    return read_chain(value["x509CertificateChain"])
+
+
+def read_chain(value: Json) -> tuple[bytes, ...]:
+    """Return the certificates of a bundle's field ``x509CertificateChain``.
+
+    Raises:
+        SignatureMalformedError: if it is no list of certificates.
+    """
+    listed = dsse.exact_object(value, ("certificates",), "chain")["certificates"]
+    if not isinstance(listed, list):
+        msg = "A package's signature file has no list of X.509 certificates."
+        raise SignatureMalformedError(msg)
+    lines = [dsse.exact_object(one, ("rawBytes",), "certificate") for one in listed]
+    what = "X.509 certificate in a signature"
+    return tuple(base64s.decode(one["rawBytes"], what=what) for one in lines)
 
 
 def _read_payload(

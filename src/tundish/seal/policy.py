@@ -7,7 +7,7 @@ plays one role only, so one person cannot sign for two.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -15,7 +15,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, StringConstraints, model_validator
 
-from tundish.kernel.digest import Digest
+from tundish.kernel.digest import Digest, is_digest
 from tundish.kernel.records import Record
 from tundish.seal.errors import PolicyInvalidError, PolicyUnmetError
 
@@ -62,18 +62,48 @@ class Rule(Record):
         return self
 
 
+class UnderCa(Record):
+    """A person or a key under a certificate authority.
+
+    Attributes:
+        ca: The file of the CA's X.509 certificate (PEM), relative to the policy.
+        subject: The whole subject of the person's certificate; or
+        key: the id of the key (``sha256:...``).
+    """
+
+    ca: Annotated[str, StringConstraints(min_length=1, max_length=240)]
+    subject: Annotated[str, StringConstraints(min_length=1, max_length=400)] | None = (
+        None
+    )
+    key: str | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> UnderCa:
+        if (self.subject is None) == (self.key is None):
+            msg = "a key under a CA is named by its subject or by its id"
+            raise ValueError(msg)
+        if self.key is not None and not is_digest(self.key):
+            msg = f"{self.key[:80]!r} is no id of a key"
+            raise ValueError(msg)
+        return self
+
+
 class PolicyFile(Record):
     """The form of ``policy.yaml``.
 
     Attributes:
         keys: A name for each key: a file with its public half (PEM) relative to the
-            policy, or its id (``sha256:...``) if it is trusted here already.
+            policy, its id (``sha256:...``) if it is trusted here already, or a person
+            or key under a CA.
         rules: All rules that fit a product must be met.
     """
 
     format: Literal["tundish.policy"]
     version: Literal[1]
-    keys: dict[Name, Annotated[str, StringConstraints(min_length=1, max_length=240)]]
+    keys: dict[
+        Name,
+        Annotated[str, StringConstraints(min_length=1, max_length=240)] | UnderCa,
+    ]
     rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -93,7 +123,8 @@ class Policy:
 
     Attributes:
         rules: From the policy file.
-        ids: Id of the key behind each name.
+        ids: Id of the key behind each name, or of the person under a CA
+            (``chain.person``).
     """
 
     rules: tuple[Rule, ...]
@@ -117,6 +148,7 @@ class Policy:
         product: str,
         signers: AbstractSet[Digest],
         origin: Callable[[Digest], Digest] = lambda key: key,
+        persons: Mapping[Digest, Digest] | None = None,
     ) -> None:
         """Refuse a product whose signatures are not enough.
 
@@ -125,15 +157,20 @@ class Policy:
             signers: Ids of the keys that have signed and count.
             origin: First key of the line of rotated keys to which a key belongs; a key
                 and its successor are one pair of eyes.
+            persons: Who holds a key by its X.509 certificate.
 
         Raises:
             PolicyUnmetError: naming the role that is missing.
+            PolicyInvalidError: if one signer is named twice, by key and by subject.
         """
-        have = {origin(key) for key in signers}
+        held = persons or {}
+        eyes = [{origin(key), held.get(key, origin(key))} for key in signers]
+        have = set().union(*eyes)
         for rule in self.rules:
             if not fnmatchcase(product, rule.products):
                 continue
             players = self._players(rule, origin)
+            _check_one_name_each(eyes, players)
             for name, role in rule.roles.items():
                 signed = {player for player in players[name] if player in have}
                 if len(signed) < role.at_least:
@@ -157,3 +194,14 @@ class Policy:
                     raise PolicyInvalidError(msg)
                 found.setdefault(name, set()).add(first)
         return found
+
+
+def _check_one_name_each(
+    eyes: Sequence[AbstractSet[Digest]], players: Mapping[str, AbstractSet[Digest]]
+) -> None:
+    named = set().union(*players.values())
+    if any(len(names & named) > 1 for names in eyes):
+        msg = (
+            "The policy names one signer twice: by the key, and as a person under a CA."
+        )
+        raise PolicyInvalidError(msg)

@@ -3,7 +3,8 @@
 A signature holds no time that anybody but its maker vouches for. So once a key has
 ended (its validity ran out, or it was revoked), what it signed counts only if this
 machine's own ledger, under a signed checkpoint, shows that it saw the document before
-the key ended. Everything else might have been signed later by a thief.
+the key ended. Everything else might have been signed later by a thief. The same holds
+for a signature under a chain of X.509 certificates, once one of them has ended.
 
 Who may revoke: this workspace everything; a key marked ``all`` everything; any other
 trusted key only what its own line of keys signed.
@@ -19,6 +20,8 @@ from typing import Literal, TypeAlias
 from tundish.kernel import clock
 from tundish.kernel.digest import Digest, short
 from tundish.kernel.errors import RefusedError
+from tundish.seal.chain import Certified, Fault
+from tundish.seal.crl import Crl
 from tundish.seal.errors import (
     DeviceRevokedError,
     GrantRevokedError,
@@ -69,6 +72,7 @@ class Trust:
         lists: The newest list of each issuer.
         now: This machine's time.
         witness: See ``Witness``.
+        crls: The newest list of each CA that is trusted here.
     """
 
     known: tuple[Known, ...]
@@ -76,6 +80,7 @@ class Trust:
     lists: tuple[RevocationList, ...]
     now: datetime
     witness: Witness = nobody_saw
+    crls: tuple[Crl, ...] = ()
 
     def origin(self, key: Digest) -> Digest:
         """Return the first key of the line of rotated keys to which a key belongs."""
@@ -108,14 +113,29 @@ class Trust:
             KeyNotYetError, KeyExpiredError, KeyRevokedError: as their names say.
         """
         fault = self._fault(key)
-        if fault is None:
-            return
-        refusal, end = fault
-        if end is not None:
-            saw = self.witness(document)
-            if saw is not None and saw < end:
-                return
-        raise refusal
+        self._witnessed([] if fault is None else [fault], document)
+
+    def check_signer(self, by: SignedBy, document: Digest) -> None:
+        """Refuse a signature whose key or chain did not count when it was there.
+
+        Args:
+            by: Who signed, and under which chain.
+            document: Digest of what was signed.
+
+        Raises:
+            KeyNotYetError, KeyExpiredError, KeyRevokedError: as their names say.
+        """
+        fault = self._fault(by.key.key_id, by.subject)
+        faults = [] if fault is None else [fault]
+        if by.chain is not None:
+            faults += self._chain_faults(by.chain)
+        self._witnessed(faults, document)
+
+    def _witnessed(self, faults: Sequence[Fault], document: Digest) -> None:
+        for refusal, end in faults:
+            saw = None if end is None else self.witness(document)
+            if end is None or saw is None or saw >= end:
+                raise refusal
 
     def check_package(self, package: Digest, signers: Iterable[Digest]) -> None:
         """Refuse a package that one of its signers, or this workspace, revoked.
@@ -163,7 +183,7 @@ class Trust:
         alone = False
         for by in signed:
             try:
-                self.check_key(by.key.key_id, document)
+                self.check_signer(by, document)
             except (KeyNotYetError, KeyExpiredError, KeyRevokedError) as error:
                 first = first or error
                 continue
@@ -194,21 +214,36 @@ class Trust:
         moments = [item.moment() for item in found if item is not None]
         return min(moments, default=None)
 
-    def _fault(self, key: Digest) -> tuple[RefusedError, datetime | None] | None:
+    def _chain_faults(self, chain: Certified) -> Iterator[Fault]:
+        fault = chain.fault(self.now)
+        if fault is not None:
+            yield fault
+        for one, issuer in zip(chain.links, chain.above, strict=True):
+            key = issuer.key.key_id
+            revoked = self._revoked("key", key, [key])
+            if revoked is not None:
+                said = _said("key", f"of the CA {issuer.subject!r}", revoked)
+                yield KeyRevokedError(said), revoked.moment()
+            for listed in self.crls:
+                since = listed.since(one) if listed.issuer == key else None
+                if since is not None:
+                    msg = f"The CA revoked the X.509 certificate of {one.subject!r} since {clock.to_text(since)}."
+                    yield KeyRevokedError(msg), since
+
+    def _fault(self, key: Digest, subject: str = "") -> Fault | None:
+        called = f"{short(key)} of {subject!r}" if subject else short(key)
         revoked = self._revoked("key", key, [key])
         if revoked is not None:
-            msg = _said("key", short(key), revoked)
+            msg = _said("key", called, revoked)
             return KeyRevokedError(msg), revoked.moment()
         item = next((item for item in self.known if item.key.key_id == key), None)
         if item is None:
             return None
         if item.not_before is not None and self.now < item.not_before:
-            msg = (
-                f"The key {short(key)} counts from {clock.to_text(item.not_before)} on."
-            )
+            msg = f"The key {called} counts from {clock.to_text(item.not_before)} on."
             return KeyNotYetError(msg), None
         if item.not_after is not None and self.now >= item.not_after:
-            msg = f"The key {short(key)} counted until {clock.to_text(item.not_after)}."
+            msg = f"The key {called} counted until {clock.to_text(item.not_after)}."
             return KeyExpiredError(msg), item.not_after
         return None
 
