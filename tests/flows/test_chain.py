@@ -37,6 +37,7 @@ from tundish.seal.errors import (
     KeyExpiredError,
     KeyNotYetError,
     KeyRevokedError,
+    PackageRevokedError,
     PolicyInvalidError,
     PolicyUnmetError,
     RevocationsMissingError,
@@ -321,12 +322,11 @@ def test_a_list_of_an_office_revokes_a_leaf_and_a_ca_in_between(plant: Plant) ->
     verify.verify(plant.box, package)
     fresh = plant.trusting("fresh")
     plant.days(2)
+    between = write(plant.box.root / "middle.pem", ca.pem(plant.middle.certificate))
     office = workspaces.create(plant.box.root.parent / "office", clock=plant.clock)
     (plant.box.root / "office.pub").write_bytes(office.public_pem)
     since = plant.clock.now() - timedelta(days=1)
-    middle = verify.read(plant.box, package).by[0].chain
-    assert middle is not None
-    for key in (plant.wang.key_id, middle.links[1].key.key_id):
+    for key in (plant.wang.key_id, trust.name_of(office, "key", str(between))):
         listed = trust.revoke(office, [revocation.entry("key", key, since, "stolen")])
         for place in (fresh, plant.box):
             trust.trust_key(place, plant.box.root / "office.pub", revokes="all")
@@ -334,6 +334,15 @@ def test_a_list_of_an_office_revokes_a_leaf_and_a_ca_in_between(plant: Plant) ->
         with pytest.raises(KeyRevokedError, match="stolen"):
             verify.verify(fresh, package)
         verify.verify(plant.box, package)  # its ledger saw it before
+
+
+def test_a_package_under_a_chain_is_revoked_by_its_file(plant: Plant) -> None:
+    package = plant.sealed()
+    digest = trust.name_of(plant.box, "package", str(package))
+    assert digest == verify.verify(plant.box, package).digest
+    trust.revoke(plant.box, [revocation.entry("package", digest, START, "wrong")])
+    with pytest.raises(PackageRevokedError, match="wrong"):
+        verify.verify(plant.box, package)
 
 
 def test_a_crl_counts_by_its_number_and_is_missed_when_it_is_gone(plant: Plant) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests import ca
 
-from tundish.flows import runs
+from tundish.flows import chain, runs, trust
 from tundish.flows import workspace as workspaces
 from tundish.flows.delta import apply_delta, make_delta
 from tundish.flows.errors import (
@@ -31,10 +32,12 @@ from tundish.flows.train import Order, TrainReport, train
 from tundish.flows.verify import verify
 from tundish.flows.workspace import Workspace
 from tundish.kernel.clock import ManualClock
+from tundish.kernel.digest import of_bytes
 from tundish.kernel.errors import RefusedError
 from tundish.learn.verdict import Verdict
 from tundish.ledger.errors import LedgerTamperedError
 from tundish.model.registry import Registry
+from tundish.seal import revocation
 
 pytestmark = pytest.mark.e2e
 GLUCOSE = "C25.21.fermentation-glucose"
@@ -288,6 +291,30 @@ def test_a_clear_package_opens_without_a_grant(shop: Shop, edge: Workspace) -> N
     model = open_package(edge, Path(clear.file))
     assert model.grant is None
     assert model.warning == ""
+
+
+def test_what_is_sealed_under_a_chain_opens_where_only_the_ca_is_trusted(
+    shop: Shop, tmp_path: Path
+) -> None:
+    shutil.copytree(shop.plant.root, tmp_path / "plant")
+    plant = Workspace(tmp_path / "plant", ManualClock(shop.clock.now()))
+    box = workspaces.create(tmp_path / "box", clock=ManualClock(shop.clock.now()))
+    root = ca.root(start=START)
+    (tmp_path / "ca.pem").write_bytes(root.pem)
+    for place in (plant, box):
+        chain.trust_authority(place, tmp_path / "ca.pem")
+    (tmp_path / "li.pem").write_bytes(
+        ca.pem(root.issue(ca.public(plant.key), start=START))
+    )
+    chain.attach(plant, tmp_path / "li.pem")
+    lost = revocation.entry("device", of_bytes(b"lost"), START, "lost")
+    trust.revoke(plant, [lost])
+    run = shop.trained["second-derivative"].run
+    sealed = Path(seal(plant, run, SealOrder(valid_s=9 * DAY_S)).file)
+    order = GrantOrder(device=box.device_text, purpose="test", valid_s=DAY_S)
+    model = open_package(box, sealed, Path(grant(plant, sealed, order).file))
+    assert model.package.by[0].subject == "CN=Li Na,OU=Quality,O=Plant 7"
+    assert model.package.revocations is None  # the box could not check its issuer
 
 
 def test_a_package_travels_through_a_registry(

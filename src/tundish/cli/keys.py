@@ -166,7 +166,10 @@ def trust(  # noqa: PLR0913  (a command's options)
 
 def revoke(  # noqa: PLR0913  (a command's options)
     key: Annotated[
-        Several, typer.Option(help="A key: its id, or the file of its public half.")
+        Several,
+        typer.Option(
+            help="A key: its id, or the file of its public half or X.509 certificate."
+        ),
     ] = None,
     package: Annotated[
         Several, typer.Option(help="A package: its digest, or its file.")

@@ -14,8 +14,8 @@ from tundish.kernel import clock, paths
 from tundish.kernel.digest import Digest, is_digest, short
 from tundish.kernel.records import Record
 from tundish.model import package as packages
+from tundish.seal import chain, link, revocation, rotation
 from tundish.seal import grant as grants
-from tundish.seal import revocation, rotation
 from tundish.seal.errors import (
     PackageForkedError,
     PackageOlderError,
@@ -25,6 +25,7 @@ from tundish.seal.errors import (
 from tundish.seal.freshness import MemoryFreshness
 from tundish.seal.keys import DevicePublic, SigningKey, VerifyKey
 from tundish.seal.revocation import Kind, RevocationList, Revoked
+from tundish.seal.signers import Signers
 from tundish.seal.trust import Trust
 
 
@@ -215,16 +216,26 @@ def name_of(workspace: Workspace, kind: Kind, text: str) -> str:
     if is_digest(text) or not path.exists():
         return text
     if kind == "key":
-        return VerifyKey.load(path).key_id
+        return _key_of(path).key_id
     if kind == "grant":
         return grants.read(path.read_bytes(), workspace.keyring.known()).grant
     found = packages.read(
         path,
-        trusted=workspace.keyring.known(),
+        trusted=Signers(
+            keys=workspace.keyring.known(), authorities=workspace.authorities.known()
+        ),
         now=workspace.clock.now(),
         seen=MemoryFreshness(),
     )
     return found.digest
+
+
+def _key_of(path: Path) -> VerifyKey:
+    """Return the key in a file: its public half, or an X.509 certificate for it."""
+    data = path.read_bytes()
+    if b"BEGIN CERTIFICATE" not in data:
+        return VerifyKey.load(path)
+    return link.read(chain.read_pem(data)[0]).key
 
 
 def revoke(
