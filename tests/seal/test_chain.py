@@ -171,6 +171,9 @@ def test_a_chain_has_one_form_only() -> None:
     for chained, refusal in wrong:
         with pytest.raises(refusal):
             chain.verify(chained, trusted)
+    odd_algorithm = wrong[-2][0]
+    with pytest.raises(ChainMalformedError):  # nor is it when models are brought in
+        chain.verify(odd_algorithm, trusted, exact=False)
 
 
 def test_the_material_of_a_bundle_has_exactly_its_fields() -> None:
