@@ -130,7 +130,7 @@ class Desk:
             envelope={"mean": [0.0]},
         )
 
-    def build(
+    def build(  # noqa: PLR0913  (what a desk may vary)
         self,
         version: int = 1,
         *,
