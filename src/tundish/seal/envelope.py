@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import pyrage  # type: ignore[import-untyped]  # ships no types
 import pyrage.x25519  # type: ignore[import-untyped]
 
-from tundish.seal.errors import EnvelopeClosedError, RecipientInvalidError
+from tundish.seal import agefile
+from tundish.seal.errors import RecipientInvalidError
 from tundish.seal.secret import SecretText
 
 MAGIC = b"age-encryption.org/v1\n"
@@ -68,13 +69,32 @@ def decrypt(data: bytes, identity: Identity) -> bytes:
     Raises:
         EnvelopeClosedError: if it is for somebody else, or was changed.
     """
-    key = pyrage.x25519.Identity.from_str(identity.secret.reveal())
-    try:
-        opened: bytes = pyrage.decrypt(data, [key])
-    except pyrage.DecryptError as error:
-        msg = "An encrypted file does not open with the identity that was given."
-        raise EnvelopeClosedError(msg) from error
-    return opened
+    clear = bytearray(clear_size(data))
+    decrypt_into(data, identity, memoryview(clear))
+    return bytes(clear)
+
+
+def clear_size(data: bytes) -> int:
+    """Return how many clear bytes an envelope holds.
+
+    Raises:
+        EnvelopeClosedError: if it is none.
+    """
+    return agefile.clear_size(data)
+
+
+def decrypt_into(data: bytes, identity: Identity, out: memoryview) -> None:
+    """Open an envelope into memory of the caller's; zeros stand there if it fails.
+
+    Args:
+        data: The envelope.
+        identity: Who opens it.
+        out: As many writable bytes as ``clear_size`` says.
+
+    Raises:
+        EnvelopeClosedError: if it is for somebody else, or was changed.
+    """
+    agefile.open_into(data, identity.secret, out)
 
 
 def recipients(data: bytes) -> int:

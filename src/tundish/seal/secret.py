@@ -6,21 +6,46 @@ import hmac
 from typing import NoReturn
 
 
+def wipe(data: bytearray | memoryview) -> None:
+    """Write zeros over bytes that were a key, or that a key has opened."""
+    data[:] = bytes(len(data))
+
+
 class SecretText:
     """Holds a secret; only ``reveal`` gives it out.
 
     Printing shows ``<secret>``, comparing takes constant time, and it can be
-    neither pickled nor copied.
+    neither pickled nor copied. ``forget`` wipes the bytes that are held here; texts
+    that ``reveal`` gave out are Python's, and nobody can wipe those.
     """
 
-    __slots__ = ("_text",)
+    __slots__ = ("_held",)
 
     def __init__(self, text: str) -> None:
-        self._text = text
+        self._held = bytearray(text, "utf-8")
 
     def reveal(self) -> str:
-        """Return the secret itself."""
-        return self._text
+        """Return the secret itself.
+
+        Raises:
+            ValueError: if it was forgotten.
+        """
+        return str(self.view(), "utf-8")
+
+    def view(self) -> memoryview:
+        """Return the bytes that are held, without a copy.
+
+        Raises:
+            ValueError: if it was forgotten.
+        """
+        if self._held and not any(self._held):
+            msg = "a secret was used after it was forgotten"
+            raise ValueError(msg)
+        return memoryview(self._held)
+
+    def forget(self) -> None:
+        """Write zeros over the secret; it cannot be used any more."""
+        wipe(self._held)
 
     def __repr__(self) -> str:
         """Return a text without the secret."""
@@ -30,7 +55,7 @@ class SecretText:
         """Tell whether two secrets are equal."""
         if not isinstance(other, SecretText):
             return NotImplemented
-        return hmac.compare_digest(self._text.encode(), other._text.encode())
+        return hmac.compare_digest(self._held, other._held)
 
     __hash__ = None  # type: ignore[assignment]
 
