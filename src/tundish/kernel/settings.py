@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 TELEMETRY_OFF = "ORT_DISABLE_TELEMETRY"
+SETTINGS_IN_GRAPHS = "ORT_LOAD_CONFIG_FROM_MODEL"
 
 
 def debug() -> bool:
@@ -60,3 +61,11 @@ def silence_onnxruntime() -> bool:
         return False
     os.environ[TELEMETRY_OFF] = "1"
     return True
+
+
+def deny_settings_in_graphs() -> None:
+    """Keep onnxruntime from taking its settings (profiling, say) out of a graph.
+
+    It looks for this variable at each session.
+    """
+    os.environ.pop(SETTINGS_IN_GRAPHS, None)

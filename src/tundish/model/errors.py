@@ -269,7 +269,8 @@ class GraphConventionError(RefusedError):
     """A graph has other inputs, outputs or versions than Tundish's convention.
 
     What happened: a graph must have one input ``window`` (float32, three axes:
-    windows, rows, channels), float32 outputs, and opset 17 to 21.
+    windows, rows, channels), float32 outputs, opset 17 to 21, and no settings for
+    the runtime (``ort_config``) in its metadata.
 
     What to do: see the page on recipes; wrap the model so that it takes the raw
     window.

@@ -32,6 +32,7 @@ OPSETS = range(17, 22)
 DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 
 _FLOAT, _INT64 = 1, 7
+_SETTINGS = "ort_config"  # with it onnxruntime may be told to write profiles
 # element type -> (bytes per element, field of typed data)
 _TYPES: dict[int, tuple[int, str]] = {
     1: (4, "float_data"),
@@ -130,6 +131,11 @@ def check_graph(data: bytes) -> GraphFacts:
         msg = "A file has no graph in it, so it is no ONNX model."
         raise GraphMalformedError(msg)
     opsets = _check_opsets(model)
+    if any(item.text("key") == _SETTINGS for item in model.all("metadata_props")):
+        msg = (
+            f"A graph brings settings for the runtime ({_SETTINGS!r} in its metadata)."
+        )
+        raise GraphConventionError(msg)
     constants = {item.text("name"): item for item in graph.all("initializer")}
     if len(constants) != len(graph.all("initializer")):
         msg = "A graph has two constants of one name."

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from pydantic import ValidationError
@@ -186,6 +186,7 @@ def _open(graph: bytes, options: SessionOptions) -> InferenceSession:
         msg = f"The session option {what!r} is not allowed."
         raise SessionOptionError(msg)
     runtime = _runtime()
+    settings.deny_settings_in_graphs()
     chosen = runtime.SessionOptions()
     chosen.intra_op_num_threads = options.threads
     chosen.inter_op_num_threads = 1
@@ -196,12 +197,20 @@ def _open(graph: bytes, options: SessionOptions) -> InferenceSession:
         chosen.add_session_config_entry(name, value)
     try:
         # `graph` is a name of this frame: it lives until the session stands
-        return runtime.InferenceSession(
-            graph, sess_options=chosen, providers=["CPUExecutionProvider"]
+        opened = runtime.InferenceSession(
+            graph,
+            sess_options=chosen,
+            providers=["CPUExecutionProvider"],
+            read_config_from_model=0,
+            # falling back prints what the runtime says of the graph, and tries again
+            enable_fallback=0,
         )
+        # the wrapper would keep the file as long as the session, beside its weights
+        vars(opened)["_model_bytes"] = b""
     except Exception as error:
         msg = f"The inference runtime cannot load a graph: {type(error).__name__}."
         raise SessionFailedError(msg) from error
+    return cast("InferenceSession", opened)
 
 
 @cache
