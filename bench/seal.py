@@ -145,7 +145,8 @@ def pairs(graph: bytes) -> list[Pair]:
     closed = made.files[package.GRAPH_AGE]
 
     def opened() -> Session:
-        return Session(package.graph_bytes(made, identity), made.golden)
+        with package.clear_graph(made, identity) as clear:
+            return Session(clear.data, made.golden)
 
     return [
         Pair("signing", "SHA-256 of hashlib", sign, hashed, True, 0.8),
@@ -162,7 +163,7 @@ def pairs(graph: bytes) -> list[Pair]:
         ),
         Pair(
             "opening", "pyrage.decrypt and a plain session from bytes",
-            opened, lambda: plain_session(pyrage.decrypt(closed, [secret])), False, 1.2,
+            opened, lambda: plain_session(pyrage.decrypt(closed, [secret])), False, 1.1,
         ),
     ]  # fmt: skip
 
@@ -224,7 +225,9 @@ def page(rows: Sequence[str], size: int, rounds: int) -> str:
         "",
         "Signing and verifying include reading each byte once for its digest. Opening",
         "includes decryption, the digest that the card names, the check of the graph, the",
-        "runtime's load and the golden answer; the raw work has none of the checks.",
+        "runtime's load, the golden answer and wiping the clear bytes; the raw work has none",
+        "of the checks. It takes less time than the raw work because Tundish opens age files",
+        "itself, with the ciphers of cryptography, into memory of its own.",
     ]
     return "\n".join([*head, *rows, *tail]) + "\n"
 

@@ -200,7 +200,8 @@ OPEN = """
         seen=MemoryFreshness(),
     )
     identity = identity_from_secret(SecretText(sys.stdin.readline().strip()))
-    session = Session(package.graph_bytes(found, identity), found.golden)
+    with package.clear_graph(found, identity) as graph:
+        session = Session(graph.data, found.golden)
     session.run(found.golden.window.array())
     assert not written, written
     heavy = {"onnx", "polars", "pandas", "sklearn", "torch"} & set(sys.modules)
@@ -244,8 +245,9 @@ def test_opening_an_encrypted_graph_hardens_the_process(tmp_path: Path) -> None:
     program = """
         import ctypes, resource
         from tundish.model.hardening import harden
-        print(harden(), ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))
+        done = harden()
+        print(done.dumpable_off, done.core_off, ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))
         print(resource.getrlimit(resource.RLIMIT_CORE))
         """
     found = run(program, tmp_path).splitlines()
-    assert found == ["Hardening(dumpable_off=True, core_off=True) 0", "(0, 0)"]
+    assert found == ["True True 0", "(0, 0)"]

@@ -19,6 +19,7 @@ from tundish.kernel import digest as digests
 from tundish.kernel.digest import Digest
 from tundish.kernel.records import Record
 from tundish.model import package as packages
+from tundish.model.hardening import Hardening
 from tundish.model.package import Package
 from tundish.model.session import Session
 from tundish.seal import grant as grants
@@ -40,13 +41,16 @@ class OpenModel:
         package: The verified package.
         scenario: Its contract.
         session: Scores windows, float32 [N, T, C].
-        grant: What the grant allows; None if the package is not encrypted.
+        grant: What the grant allows, its identity forgotten; None if the package is
+            not encrypted.
+        hardening: What keeps its clear bytes in memory here; None as above.
     """
 
     package: Package
     scenario: Scenario
     session: Session
     grant: OpenedGrant | None
+    hardening: Hardening | None = None
 
     @property
     def warning(self) -> str:
@@ -80,12 +84,20 @@ class Score(Record):
 
 
 class ScoreReport(Record):
-    """Answers to the windows of a file, in order."""
+    """Answers to the windows of a file, in order.
+
+    Attributes:
+        product, version, package: What answered.
+        scores: The answers.
+        hardening: What keeps the clear model in memory here; None if the package is
+            not encrypted.
+    """
 
     product: str
     version: int
     package: str
     scores: tuple[Score, ...]
+    hardening: Hardening | None = None
 
 
 def open_package(
@@ -111,21 +123,32 @@ def open_package(
     if package.encrypted:
         opened, words = _open_grant(workspace, package, grant)
     identity = opened.identity if opened else None
-    with workspace.refusals_kept("package-opened", [package.digest]):
-        package = packages.unlocked(package, identity)
-        session = _load(package, identity)
+    try:
+        with workspace.refusals_kept("package-opened", [package.digest]):
+            package = packages.unlocked(package, identity)
+            session, hardening = _load(package, identity)
+    finally:
+        if identity is not None:
+            identity.secret.forget()
     workspace.record(
         "package-opened",
         inputs=[package.digest, *words],
         detail={
             "grant": opened.grant if opened else None,
             "uses_left": opened.uses_left if opened else None,
+            "hardening": hardening.model_dump() if hardening else None,
         },
     )
     scenario = parse_document(
         package.scenario_yaml.encode(), Scenario, "the package's scenario"
     )
-    return OpenModel(package=package, scenario=scenario, session=session, grant=opened)
+    return OpenModel(
+        package=package,
+        scenario=scenario,
+        session=session,
+        grant=opened,
+        hardening=hardening,
+    )
 
 
 def score(model: OpenModel, windows: NDArray[np.float32]) -> ScoreReport:
@@ -156,6 +179,7 @@ def score(model: OpenModel, windows: NDArray[np.float32]) -> ScoreReport:
         version=model.package.statement.version,
         package=model.package.digest,
         scores=tuple(found),
+        hardening=model.hardening,
     )
 
 
@@ -328,5 +352,8 @@ def _open_grant(
     return opened, (digests.of_json(body.to_json()),)
 
 
-def _load(package: Package, identity: Identity | None) -> Session:
-    return Session(packages.graph_bytes(package, identity), package.golden)
+def _load(
+    package: Package, identity: Identity | None
+) -> tuple[Session, Hardening | None]:
+    with packages.clear_graph(package, identity) as graph:
+        return Session(graph.data, package.golden), graph.hardening

@@ -7,10 +7,11 @@ put it on a disk; ``read`` gives it back only after every byte of it was verifie
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -22,6 +23,7 @@ from tundish.kernel.digest import Digest, short
 from tundish.kernel.errors import DocumentMalformedError, NotCanonicalError
 from tundish.model import folder, graphcheck, hardening, layout, marked, tarball
 from tundish.model.card import ModelCard
+from tundish.model.cleargraph import ClearGraph, decrypted
 from tundish.model.errors import (
     MarkInvalidError,
     PackageExpiredError,
@@ -421,25 +423,41 @@ def verify(
     return _fresh(package, now, seen)
 
 
-def graph_bytes(package: Package, identity: Identity | None = None) -> bytes:
-    """Return the graph in clear, in memory only.
+@contextmanager
+def clear_graph(
+    package: Package, identity: Identity | None = None
+) -> Iterator[ClearGraph]:
+    """Hold the graph in clear, in memory only, until a session stands.
 
     Opening an encrypted graph first hardens the process (see ``hardening``), for as
-    long as it lives.
+    long as it lives. The clear bytes are wiped at the end, whatever happens.
 
     Raises:
         PackageNeedsGrantError: if it is encrypted and no identity was given.
         EnvelopeClosedError: if the identity does not open it.
     """
     if not package.encrypted:
-        return package.files[GRAPH]  # its digest was compared by ``_verified``
+        # its digest was compared by ``_verified``
+        yield ClearGraph(data=package.files[GRAPH])
+        return
     if identity is None:
         msg = f"The graph of {package.statement.product} is encrypted."
         raise PackageNeedsGrantError(msg)
-    hardening.harden()
-    graph = envelope.decrypt(package.files[GRAPH_AGE], identity)
-    _check_graph_digest(package, graph)
-    return graph
+    sealed = package.files[GRAPH_AGE]
+    check = partial(_check_graph_digest, package)
+    with decrypted(sealed, identity, check) as graph:
+        yield graph
+
+
+def graph_bytes(package: Package, identity: Identity | None = None) -> bytes:
+    """Return a copy of the graph in clear, for who has to keep it; nobody wipes it.
+
+    Raises:
+        What ``clear_graph`` raises.
+    """
+    with clear_graph(package, identity) as graph:
+        # a slice of all of ``bytes`` would be the same object, and be wiped
+        return bytes(memoryview(graph.data)) if package.encrypted else graph.data
 
 
 def unlocked(package: Package, identity: Identity | None = None) -> Package:
@@ -456,6 +474,7 @@ def unlocked(package: Package, identity: Identity | None = None) -> Package:
     if identity is None:
         msg = f"The file {names[0]} of {package.statement.product} is encrypted."
         raise PackageNeedsGrantError(msg)
+    hardening.harden()
     whole = replace(package, opened=marked.opened(package.files, identity))
     _read_once(whole, names)
     return whole
