@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import gc
 import hashlib
+import os
 import platform
 import statistics
 import sys
@@ -208,7 +209,8 @@ def page(rows: Sequence[str], size: int, rounds: int) -> str:
     versions = ", ".join(
         f"{name} {version(name)}" for name in ("cryptography", "pyrage", "onnxruntime")
     )
-    machine = f"Python {platform.python_version()}, {platform.machine()}"
+    busy = f"{os.getloadavg()[0]:.0f} processes ran on {os.cpu_count()} cores"
+    machine = f"Python {platform.python_version()}, {platform.machine()}; {busy}"
     head = [
         "# Speed of sealing",
         "",
