@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 WHEELHOUSE := $(VENV)/wheelhouse
 
-.PHONY: demo test check docs bench-grade bench-seal truth fuzz clean
+.PHONY: demo test check docs bench-grade bench-seal bench-fingerprint truth fuzz clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.ready-all
@@ -39,6 +39,12 @@ bench-grade: $(VENV)/.ready-dev
 # Measures sealing and opening beside the raw work (half a minute), and writes docs/reference/seal-speed.md.
 bench-seal: $(VENV)/.ready-dev
 	$(BIN)/python bench/seal.py --page docs/reference/seal-speed.md $(ARGS)
+
+# Holds fingerprints of models against copies, extracted and independent models on real sets
+# (TUNDISH_DATA; ten minutes), and writes docs/reference/fingerprint.md.
+bench-fingerprint: $(VENV)/.ready-dev
+	@$(BIN)/tundish data fetch fermentation --json > /dev/null
+	$(BIN)/python bench/fingerprint.py --page docs/reference/fingerprint.md $(ARGS)
 
 # Damages files of every kind and grades them, then packages, grants, certificates and documents,
 # ten minutes each, or `make fuzz SECONDS=60`.

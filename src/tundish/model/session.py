@@ -20,6 +20,7 @@ from tundish.kernel import settings
 from tundish.model import graphcheck
 from tundish.model.errors import (
     GoldenMismatchError,
+    GraphConventionError,
     SessionFailedError,
     SessionOptionError,
     TelemetryNotSilencedError,
@@ -40,6 +41,7 @@ ALLOWED_OPTIONS = frozenset(
     }
 )
 MAX_THREADS = 64
+_NUMBERS, _DOUBLE, _ROW = frozenset({1, 7, 11}), 11, 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +152,41 @@ def make_golden(
         raise GoldenMismatchError(
             first_fault("golden check", error), advice=advice
         ) from error
+
+
+def run_foreign(graph: bytes, window: Floats) -> dict[str, Floats]:
+    """Answer windows with a graph of somebody else, once.
+
+    The graph is checked like any other; only names are free: its one input may have
+    any name and may take a window as one long row, and outputs that are no numbers of
+    float32, float64 or int64 are left out.
+
+    Args:
+        graph: Untrusted bytes.
+        window: float32 [N, T, C].
+
+    Raises:
+        GraphConventionError: if it has not one input, or none of its outputs is a number.
+        Exception: what ``graphcheck.check_graph`` refuses, and ``SessionFailedError``.
+    """
+    facts = graphcheck.check_graph(graph)
+    names = [item.name for item in facts.outputs if item.element in _NUMBERS]
+    if len(facts.inputs) != 1 or not names:
+        msg = f"A graph has {len(facts.inputs)} inputs and {len(names)} outputs that are numbers; one input and an output are needed."
+        raise GraphConventionError(msg)
+    entry = facts.inputs[0]
+    kind = np.float64 if entry.element == _DOUBLE else np.float32
+    asked = window.astype(kind)
+    if len(entry.shape) == _ROW:
+        asked = asked.reshape(len(asked), -1)
+    session = _open(graph, SessionOptions())
+    try:
+        values = session.run(names, {entry.name: asked})
+    except Exception as error:
+        msg = f"The graph cannot answer windows of shape {window.shape[1:]}: {type(error).__name__}."
+        raise SessionFailedError(msg) from error
+    found = zip(names, values, strict=True)
+    return {name: np.asarray(value, np.float32) for name, value in found}
 
 
 class _Loaded:
