@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 from datetime import UTC, datetime
@@ -105,6 +106,13 @@ def test_an_old_grant_opens_its_package_and_the_graph_gives_its_answer(
         seen=MemoryFreshness(),
     )
     assert opened.uses_left == 2
+    assert opened.terms.answers_per_day is None
+    body = grant.read((old / name).read_bytes(), trusted(old))
+    signed = json.loads(
+        base64.b64decode(json.loads((old / "grant.json").read_text())["payload"])
+    )
+    del signed["key"]
+    assert body.to_json() == signed, "what was not there then is not there now"
     graph = package.graph_bytes(found, opened.identity)
     assert digest.of_bytes(graph) == expected(old, "graph")
     Session(graph, found.golden)

@@ -257,3 +257,37 @@ def test_every_refusal_is_one_line_with_code_and_advice() -> None:
     assert line.startswith("[grant-expired] ")
     assert "Advice: " in line
     assert "\n" not in line
+
+
+def test_a_limit_of_answers_is_signed_and_absent_where_there_is_none() -> None:
+    limited = grant.make_terms(
+        purpose="trial",
+        not_before=NOW,
+        not_after=NOW + timedelta(days=30),
+        answers_per_day=500,
+    )
+    assert "answers_per_day" not in terms().to_json()
+    assert limited.to_json()["answers_per_day"] == 500
+    data = grant.issue(
+        package=PACKAGE,
+        identity=IDENTITY,
+        device=DEVICE.public,
+        terms=limited,
+        key=KEY,
+        now=NOW,
+    )
+    assert opened(data).terms.answers_per_day == 500
+    said = words(data)
+    loose = {**said, "terms": {**limited.to_json(), "answers_per_day": 5000}}
+    without = {**said, "terms": terms().to_json() | {"purpose": "trial"}}
+    for edited in (loose, without):
+        again = dsse.sign(grant.PAYLOAD_TYPE, canonical.dumps(edited), KEY)
+        with pytest.raises(GrantTamperedError):
+            opened(again)
+    with pytest.raises(TermsInvalidError):
+        grant.make_terms(
+            purpose="trial",
+            not_before=NOW,
+            not_after=NOW + timedelta(days=1),
+            answers_per_day=0,
+        )

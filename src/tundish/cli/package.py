@@ -81,6 +81,9 @@ def seal(  # noqa: PLR0913  (a command's options)
     contact: Contact = "",
     encrypt: Encrypt = None,
     reuse: Reuse = None,
+    fingerprint: Annotated[
+        bool, typer.Option("--fingerprint", help="Make and commit a fingerprint first.")
+    ] = False,
     workspace: In = Path(),
     json: AsJson = False,
 ) -> None:
@@ -94,6 +97,7 @@ def seal(  # noqa: PLR0913  (a command's options)
         licence=licence,
         contact=contact,
         marked=tuple(encrypt or ()),
+        fingerprint=fingerprint,
     )
     _show_sealed(seal_run(open_workspace(workspace), run, order, reuse), json=json)
 
@@ -132,7 +136,10 @@ def build(  # noqa: PLR0913  (a command's options)
     from tundish.flows.seal import SealOrder
 
     if folder is None:
-        seal(run, days, clear, licence, contact, encrypt, reuse, workspace, json)
+        seal(
+            run, days, clear, licence, contact, encrypt, reuse,
+            workspace=workspace, json=json,
+        )  # fmt: skip
         return
     if run:
         msg = "Either a run or --folder is named, and not both."
@@ -154,6 +161,8 @@ def _show_sealed(report: SealReport, *, json: bool) -> None:
     show.line(f"  digest  {report.digest}")
     if report.reused:
         show.line(f"  carries the ciphertext of {short(Digest(report.reused))}")
+    if report.fingerprint:
+        show.line(f"  fingerprint committed before: {report.fingerprint}")
     if report.encrypted:
         show.line("Next: tundish grant PACKAGE --device TEXT", "dim")
 
@@ -189,6 +198,9 @@ def grant(  # noqa: PLR0913  (a command's options)
             help="For a spare: opens with a code, for so many days from then."
         ),
     ] = None,
+    answers_per_day: Annotated[
+        int | None, typer.Option(help="Answers a day that the model gives the device.")
+    ] = None,
     to: Annotated[Path | None, typer.Option(help="Where to write the grant.")] = None,
     workspace: In = Path(),
     json: AsJson = False,
@@ -204,7 +216,10 @@ def grant(  # noqa: PLR0913  (a command's options)
         raise typer.BadParameter(msg)
     if request is not None:
         valid_s = days * DAY_S if days else None
-        said = Answer(purpose=purpose, valid_s=valid_s, uses=uses, grace_s=grace_s)
+        said = Answer(
+            purpose=purpose, valid_s=valid_s, uses=uses, grace_s=grace_s,
+            answers_per_day=answers_per_day,
+        )  # fmt: skip
         report = answer(owner, package, request, said, to)
     else:
         order = GrantOrder(
@@ -215,6 +230,7 @@ def grant(  # noqa: PLR0913  (a command's options)
             version=renewal,
             grace_s=grace_s,
             spare_s=round(spare_days * DAY_S) if spare_days else None,
+            answers_per_day=answers_per_day,
         )
         if order.spare_s is not None:
             made = grant_spare(owner, package, order, to)
@@ -229,6 +245,10 @@ def grant(  # noqa: PLR0913  (a command's options)
         show.GOOD,
     )
     show.line(f"  for   {report.purpose} (number {report.version})")
+    if report.answers_per_day is not None:
+        show.line(f"  limit {report.answers_per_day:,} answers a day, signed")
+    if report.gives_away:
+        show.line(f"  a day's {report.gives_away}")
     if code:
         show.line(f"  code  {code}  (for the envelope: shown once, kept nowhere)")
     show.line(f"  grant {report.file}")

@@ -12,6 +12,8 @@ from tundish.cli.exits import NOT_GOOD_ENOUGH
 from tundish.cli.options import AsJson, In, Mirror, open_workspace
 
 if TYPE_CHECKING:
+    from tundish.flows.workspace import Workspace
+    from tundish.learn.copying_report import CopyingReport
     from tundish.learn.verdict import LimitResult, Verdict
 
 Run = Annotated[
@@ -92,18 +94,72 @@ def repeat(run: Run = "", workspace: In = Path(), json: AsJson = False) -> None:
         raise typer.Exit(NOT_GOOD_ENOUGH)
 
 
-def judge(run: Run = "", workspace: In = Path(), json: AsJson = False) -> None:
-    """Judge a run's graph in plant terms: accept or refuse against the scenario."""
+def judge(
+    run: Run = "",
+    no_copying: Annotated[
+        bool,
+        typer.Option("--no-copying", help="Do not measure how far copies agree."),
+    ] = False,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page of verdict and copies.")
+    ] = None,
+    workspace: In = Path(),
+    json: AsJson = False,
+) -> None:
+    """Judge a run's graph in plant terms: accept or refuse against the scenario.
+
+    Then second models are trained on its answers, to say how far a stolen copy agrees
+    after so many questions; that takes most of the time, and --no-copying leaves it out.
+    """
     from tundish.flows.judge import judge as judge_run
 
+    owner = open_workspace(workspace)
     with show.working("Judging"):
-        verdict = judge_run(open_workspace(workspace), run)
+        verdict = judge_run(owner, run)
+    copies = None if no_copying else _copying(owner, run)
     if json:
-        show.as_json(verdict)
+        held = copies.to_json() if copies else None
+        show.as_json({**verdict.to_json(), "copying": held})
     else:
         show_verdict(verdict)
+        if copies:
+            show_copying(copies)
+    if html is not None:
+        from tundish.flows.report.run_page import write_page
+
+        write_page(owner, run, html)
     if not verdict.accepted:
         raise typer.Exit(NOT_GOOD_ENOUGH)
+
+
+def _copying(owner: Workspace, run: str) -> CopyingReport | None:
+    """Measure copies; a part too small for it is said and ends nothing."""
+    from tundish.flows.copying import copying
+    from tundish.learn.errors import MaterialUnfitError
+
+    try:
+        with show.progressing("Training copies") as tell:
+            return copying(owner, run, tell)
+    except MaterialUnfitError as error:
+        show.err.print(f"Copies were not measured: {error.message}", markup=False)
+        return None
+
+
+def show_copying(report: CopyingReport) -> None:
+    """Print how far copies agree, and what a day of the line gives away."""
+    rows = [
+        (
+            f"{trial.answers:,}",
+            trial.questions,
+            f"{report.step:g} {report.unit}".strip() if trial.rounded else "no",
+            f"{trial.agrees:.0%}",
+            trial.by,
+        )
+        for trial in report.trials
+    ]
+    columns = ["answers", "questions", "rounded to", "a copy agrees", "best copy"]
+    show.table(f"Copies ({report.measure})", columns, rows)
+    show.line(f"A day's {report.said(report.answers_per_day)}")
 
 
 def show_verdict(verdict: Verdict) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import Progress
 from rich.table import Table
 
 from tundish.kernel import canonical
@@ -86,6 +87,23 @@ def working(text: str) -> Iterator[Callable[[str], None]]:
         return
     with err.status(escape(text)) as status:
         yield lambda detail: status.update(f"{escape(text)}: {escape(detail)}")
+
+
+@contextmanager
+def progressing(text: str) -> Iterator[Callable[[str, float], None]]:
+    """Show a bar on standard error while a block runs: what is done, share behind."""
+    if not err.is_terminal:
+        yield _say_nothing_of
+        return
+    with Progress(console=err, transient=True) as bar:
+        task = bar.add_task(escape(text), total=1.0)
+        yield lambda detail, share: bar.update(
+            task, completed=share, description=escape(f"{text}: {detail}")
+        )
+
+
+def _say_nothing_of(_detail: str, _share: float) -> None:
+    return
 
 
 def _say_nothing(_detail: str) -> None:

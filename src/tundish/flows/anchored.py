@@ -20,7 +20,7 @@ from tundish.ledger.record import Entry
 from tundish.seal.errors import FreshnessRolledBackError
 from tundish.seal.freshness import FileFreshness
 
-USED, CORRECTED = "grant-used", "time-corrected"
+USED, CORRECTED, ANSWERED = "grant-used", "time-corrected", "answers-taken"
 
 Newest = Callable[[Sequence[str], Mapping[str, JsonValue]], Entry | None]
 """Gives the newest entry of some acts whose detail has these items."""
@@ -78,6 +78,23 @@ class AnchoredFreshness:
         self._check_grant(grant)
         return self._file.begin_grant(grant, now)
 
+    def take_answers(
+        self, series: str, *, wanted: int, per_day: int, now: datetime
+    ) -> int:
+        """Count answers in the file, then in the ledger; see ``Freshness``.
+
+        Raises:
+            FreshnessRolledBackError: if the ledger knows of more than the record.
+        """
+        self._check_answers(series)
+        given = self._file.take_answers(series, wanted=wanted, per_day=per_day, now=now)
+        if given:
+            held = self._file.seen().answers[series]
+            self._keep(
+                ANSWERED, {"series": series, "day": held.day, "taken": held.taken}
+            )
+        return given
+
     def use_grant(
         self, grant: str, *, series: str, version: int, uses: int | None
     ) -> int | None:
@@ -103,6 +120,16 @@ class AnchoredFreshness:
         kept, seen = newest.detail.get("time"), self._file.seen().time
         if isinstance(kept, str) and _earlier(seen, kept):
             raise _behind(self._path, f"the time {kept}")
+
+    def _check_answers(self, series: str) -> None:
+        entry = self._newest([ANSWERED], {"series": series})
+        if entry is None:
+            return
+        day, taken = entry.detail.get("day"), entry.detail.get("taken")
+        held = self._file.seen().answers.get(series)
+        known = (held.day, held.taken) if held else ("", 0)
+        if isinstance(day, str) and isinstance(taken, int) and known < (day, taken):
+            raise _behind(self._path, f"{taken} answers on {day}")
 
     def _check_grant(self, grant: str) -> None:
         entry = self._newest([USED], {"grant": grant})

@@ -221,3 +221,69 @@ class ReuseRefusedError(RefusedError):
 
     code = "reuse-refused"
     default_advice = "Seal without --reuse; the package is then encrypted anew."
+
+
+class FingerprintUnreadableError(RefusedError):
+    """A fingerprint does not open here.
+
+    What happened: the file is no fingerprint, was changed, or was made in another
+    workspace: it is encrypted to its owner.
+
+    What to do: name a file below ``.tundish/fingerprints`` of the workspace that made
+    it.
+    """
+
+    code = "fingerprint-unreadable"
+    default_advice = "Name a fingerprint that was made in this workspace."
+
+
+class FingerprintUncommittedError(RefusedError):
+    """The ledger knows nothing of a fingerprint.
+
+    What happened: no entry commits to this fingerprint.
+
+    Why: questions chosen after a suspect was seen can be made to fit any suspect. Only a
+    commitment from before is a proof.
+
+    What to do: use the fingerprint whose commitment the ledger holds (``tundish ledger
+    log``).
+    """
+
+    code = "fingerprint-uncommitted"
+    default_advice = "Use the fingerprint whose commitment stands in the ledger."
+
+
+class FingerprintLateError(RefusedError):
+    """A package of the model was sealed before its fingerprint was committed.
+
+    What happened: the ledger has the seal first and the commitment second, or has the
+    seal and no commitment yet.
+
+    Why: once a model is out, questions can be made from a suspect's own answers, and
+    such a fingerprint proves nothing.
+
+    What to do: make the fingerprint before the first seal (``tundish seal
+    --fingerprint`` does both in order). For a model that is out, train a new one.
+    """
+
+    code = "fingerprint-late"
+    default_advice = (
+        "Make the fingerprint before the first seal: 'tundish seal --fingerprint'."
+    )
+
+
+class AnswersFileError(UsageError):
+    """A file of answers, or of windows, does not fit.
+
+    What happened: the number of lines is not the number of windows asked, a line is no
+    number, the suspect has no output of that name, or an array has another shape.
+
+    What to do: give the windows of ``tundish fingerprint questions`` to the suspect in
+    their order, and write one line for each: a number, a class, or one number for each
+    class.
+    """
+
+    code = "answers-file"
+    default_advice = (
+        "One line for each window of 'tundish fingerprint questions', in their order."
+    )

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tundish.flows import policy
+from tundish.flows import policy, runs
 from tundish.flows.workspace import Workspace
 from tundish.kernel import digest as digests
 from tundish.kernel import paths
@@ -44,6 +44,7 @@ class GrantOrder(Record):
             stopped; it stops at its next safe point before that.
         spare_s: For a spare device: it opens with a code only, and for so many
             seconds from then on.
+        answers_per_day: Answers that the model gives the device in a day.
     """
 
     device: str
@@ -53,6 +54,7 @@ class GrantOrder(Record):
     version: int | None = None
     grace_s: int = 0
     spare_s: int | None = None
+    answers_per_day: int | None = None
 
 
 class Answer(Record):
@@ -60,17 +62,22 @@ class Answer(Record):
 
     Attributes:
         purpose, valid_s, uses: In place of what was asked for.
-        grace_s: See ``GrantOrder``.
+        grace_s, answers_per_day: See ``GrantOrder``.
     """
 
     purpose: str | None = None
     valid_s: Annotated[float, Field(gt=0)] | None = None
     uses: int | None = None
     grace_s: int = 0
+    answers_per_day: int | None = None
 
 
 class GrantReport(Record):
-    """A grant that was issued."""
+    """A grant that was issued.
+
+    Attributes:
+        gives_away: What a day's answers give away, if it was measured ('tundish judge').
+    """
 
     file: str
     digest: str
@@ -80,6 +87,8 @@ class GrantReport(Record):
     uses: int | None
     version: int
     purpose: str
+    answers_per_day: int | None = None
+    gives_away: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +183,7 @@ def answer(
         valid_s=said.valid_s or days * DAY_S,
         uses=said.uses if said.uses is not None else asked.wish.uses,
         grace_s=said.grace_s,
+        answers_per_day=said.answers_per_day,
     )
     return _issue(workspace, found, order, to, asked)
 
@@ -252,6 +262,7 @@ def _issue(
         version=version,
         grace_s=order.grace_s,
         spare_s=order.spare_s,
+        answers_per_day=order.answers_per_day,
     )
     data = grants.to_text(
         grants.issue(
@@ -280,6 +291,7 @@ def _issue(
             "version": version,
             "grace_s": order.grace_s,
             "spare_s": order.spare_s,
+            "answers_per_day": order.answers_per_day,
             "request": asked.name if asked else None,
             "asked_by": asked.signer.key_id if asked else None,
             "package": found.digest,
@@ -295,7 +307,14 @@ def _issue(
         uses=order.uses,
         version=version,
         purpose=order.purpose,
+        answers_per_day=order.answers_per_day,
+        gives_away=_gives_away(workspace, found, order.answers_per_day),
     )
+
+
+def _gives_away(workspace: Workspace, found: Package, answers: int | None) -> str:
+    report = runs.copying_of(workspace, found.card.graph)
+    return report.said(answers or report.answers_per_day) if report else ""
 
 
 def _next_version(workspace: Workspace, package: Digest, device: DevicePublic) -> int:

@@ -156,7 +156,7 @@ def _budget(line: LineFile, model: OpenModel) -> Budget:
         low, high = (np.asarray(end, np.float64) for end in ends)
     period_s = min(signal.period_s for signal in scenario.signals)
     step_us = int(1.5e6 * period_s * scenario.window.stride)
-    return Budget(line.budget, low, high, step_us)
+    return Budget(line.budget, low, high, step_us, model.meter)
 
 
 def _budget_numbers(report: LineReport) -> dict[str, float]:

@@ -12,6 +12,7 @@ from tundish.catalog.contract import check_window
 from tundish.catalog.documents import parse_document
 from tundish.catalog.scenario import Scenario
 from tundish.flows.errors import GrantMissingError, WindowFileError
+from tundish.flows.meter import GrantMeter
 from tundish.flows.verify import read
 from tundish.flows.workspace import Workspace
 from tundish.kernel import clock, paths
@@ -44,12 +45,14 @@ class OpenModel:
         grant: What the grant allows, its identity forgotten; None if the package is
             not encrypted.
         hardening: What keeps its clear bytes in memory here; None as above.
+        meter: Counts the answers against the grant's signed budget.
     """
 
     package: Package
     scenario: Scenario
     session: Session
     grant: OpenedGrant | None
+    meter: GrantMeter
     hardening: Hardening | None = None
 
     @property
@@ -148,11 +151,14 @@ def open_package(
         session=session,
         grant=opened,
         hardening=hardening,
+        meter=GrantMeter(workspace, opened),
     )
 
 
 def score(model: OpenModel, windows: NDArray[np.float32]) -> ScoreReport:
     """Score windows; one that breaks the contract is not shown to the model.
+
+    A window beyond the answers that the grant allows in a day is not shown to it either.
 
     Args:
         model: An open model.
@@ -166,6 +172,9 @@ def score(model: OpenModel, windows: NDArray[np.float32]) -> ScoreReport:
                 f"{item.signal} {item.reason}: {item.detail}" for item in broken
             )
             found.append(Score(outputs={}, abstained=reason))
+            continue
+        if not model.meter.take(1):
+            found.append(Score(outputs={}, abstained=_spent(model)))
             continue
         answers = model.session.run(window[None])
         numbers = {
@@ -181,6 +190,10 @@ def score(model: OpenModel, windows: NDArray[np.float32]) -> ScoreReport:
         scores=tuple(found),
         hardening=model.hardening,
     )
+
+
+def _spent(model: OpenModel) -> str:
+    return f"the grant's budget of {model.meter.per_day} answers a day is spent"
 
 
 def _answer(numbers: dict[str, float]) -> Score:

@@ -114,6 +114,7 @@ class GrantPermit:
         with self._workspace.refusals_kept("grant-renewed", [digest]):
             opened = open_bytes(self._workspace, self._model.package, data)
         self._grant, self._data, self._level = opened, data, None
+        self._model.meter.renewed(opened)
         self._workspace.record(
             "grant-renewed",
             inputs=[digest],

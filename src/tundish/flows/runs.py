@@ -16,6 +16,7 @@ from tundish.kernel import canonical, paths
 from tundish.kernel import digest as digests
 from tundish.kernel.digest import Digest
 from tundish.kernel.records import Record
+from tundish.learn.copying_report import CopyingReport
 from tundish.learn.parity import ParityReport
 from tundish.learn.recipe import Claim, Envelope
 from tundish.learn.record import RunRecord
@@ -24,6 +25,7 @@ from tundish.model.golden import Golden
 
 GRAPH, GOLDEN, RECORD, PARITY = "graph.onnx", "golden.json", "run.json", "parity.json"
 ENVELOPE, VERDICT, PLACE = "envelope.json", "verdict.json", "place.json"
+COPYING = "copying.json"
 SCENARIO, SITE = "scenario.yaml", "site.yaml"
 
 
@@ -66,6 +68,7 @@ class Run:
     envelope: Envelope
     parity: ParityReport
     verdict: Verdict | None
+    copying: CopyingReport | None = None
 
     @property
     def digest(self) -> Digest:
@@ -95,7 +98,7 @@ def write(folder: Path, files: dict[str, Record | bytes]) -> None:
 
 def list_runs(workspace: Workspace) -> list[RunLine]:
     """Return the runs of a workspace, oldest first."""
-    return [_line(find(workspace, name)) for name in _names(workspace)]
+    return [_line(find(workspace, name)) for name in names(workspace)]
 
 
 def find(workspace: Workspace, name: str) -> Run:
@@ -105,7 +108,7 @@ def find(workspace: Workspace, name: str) -> Run:
         RunMissingError: if no run, or more than one, is meant.
         RunDamagedError: if its files are not what its record says.
     """
-    known = _names(workspace)
+    known = names(workspace)
     found = [run for run in known if run.startswith(name)] if name else known[-1:]
     if len(found) != 1:
         have = ", ".join(known[-5:]) or "none"
@@ -114,7 +117,17 @@ def find(workspace: Workspace, name: str) -> Run:
     return _read(workspace.runs / found[0])
 
 
-def _names(workspace: Workspace) -> list[str]:
+def copying_of(workspace: Workspace, graph: str) -> CopyingReport | None:
+    """Return the report on copies of a graph that was trained and measured here."""
+    for item in workspace.runs.glob(f"*/{COPYING}"):
+        found = _read(item.parent)
+        if found.record.graph == graph:
+            return found.copying
+    return None
+
+
+def names(workspace: Workspace) -> list[str]:
+    """Return the names of the runs of a workspace, oldest first."""
     return sorted(item.parent.name for item in workspace.runs.glob(f"*/{RECORD}"))
 
 
@@ -132,7 +145,7 @@ def _line(run: Run) -> RunLine:
 
 def _read(folder: Path) -> Run:
     try:
-        verdict = folder / VERDICT
+        verdict, copying = folder / VERDICT, folder / COPYING
         scenario_yaml = (folder / SCENARIO).read_bytes()
         run = Run(
             name=folder.name,
@@ -151,6 +164,9 @@ def _read(folder: Path) -> Run:
             verdict=Verdict.model_validate_json(verdict.read_bytes())
             if verdict.exists()
             else None,
+            copying=CopyingReport.model_validate_json(copying.read_bytes())
+            if copying.exists()
+            else None,
         )
     except (OSError, ValidationError, UnicodeDecodeError) as error:
         msg = f"The run {folder.name} cannot be read: {type(error).__name__}."
@@ -168,4 +184,7 @@ def _check(run: Run) -> None:
         raise RunDamagedError(msg)
     if run.verdict is not None and run.verdict.graph != run.record.graph:
         msg = f"The verdict of the run {run.name} speaks of another graph."
+        raise RunDamagedError(msg)
+    if run.copying is not None and run.copying.graph != run.record.graph:
+        msg = f"The report on copies of the run {run.name} speaks of another graph."
         raise RunDamagedError(msg)

@@ -12,8 +12,9 @@ from typing import Annotated
 from pydantic import Field
 
 from tundish.catalog.sectors import sector_name
-from tundish.flows import chain, runs
+from tundish.flows import chain, fingerprint_proof, runs
 from tundish.flows.errors import NotAcceptedError, ReuseRefusedError
+from tundish.flows.ledger import list_ledger
 from tundish.flows.reuse import Reused
 from tundish.flows.reuse import allowed as reuse_of
 from tundish.flows.runs import Run
@@ -46,6 +47,7 @@ class SealOrder(Record):
         licence: The model's own licence.
         contact: Whom users can ask.
         marked: Files to be encrypted beside the graph, such as ``golden.json``.
+        fingerprint: Make a fingerprint first, if the model has none.
     """
 
     valid_s: Annotated[float, Field(gt=0)]
@@ -53,6 +55,7 @@ class SealOrder(Record):
     licence: str = "proprietary"
     contact: str = ""
     marked: tuple[str, ...] = ()
+    fingerprint: bool = False
 
 
 class SealReport(Record):
@@ -70,6 +73,7 @@ class SealReport(Record):
     encrypted: bool
     size: int
     reused: str | None = None
+    fingerprint: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,12 +85,14 @@ class Material:
         parts: Gives the parts for a version and a moment.
         parents: Digests for the signed statement.
         inputs: Digests that went in, for the ledger.
+        fingerprint: Commitment of the model's fingerprint, if it has one.
     """
 
     product: str
     parts: Callable[[int, datetime], packages.PackageParts]
     parents: tuple[Digest, ...]
     inputs: tuple[Digest, ...]
+    fingerprint: Digest | None = None
 
 
 def seal(
@@ -121,6 +127,7 @@ def seal(
         parts=parts,
         parents=(Digest(found.record.graph), found.digest, Digest(found.record.data)),
         inputs=(found.digest, digests.of_json(verdict.to_json())),
+        fingerprint=_fingerprint(workspace, found, make=order.fingerprint),
     )
     return finish(workspace, material, order, reuse)
 
@@ -138,6 +145,7 @@ def finish(
     """
     now, product = workspace.clock.now(), material.product
     version, under = _next_version(workspace, product), chain.held(workspace)
+    fingerprint = material.fingerprint
     with workspace.refusals_kept("package-sealed", material.inputs):
         old = reuse_of(workspace, reuse, product, version) if reuse else None
         package, identity = _sealed(
@@ -153,10 +161,19 @@ def finish(
     packages.write_tar(package, path)
     workspace.record(
         "package-sealed",
-        inputs=[*material.inputs, *([old.package.digest] if old else [])],
+        inputs=[
+            *material.inputs,
+            *([old.package.digest] if old else []),
+            *([fingerprint] if fingerprint else []),
+        ],
         outputs=[package.digest],
         names={package.digest: path.name},
-        detail={"product": product, "version": version, "encrypted": order.encrypt},
+        detail={
+            "product": product,
+            "version": version,
+            "encrypted": order.encrypt,
+            **({"fingerprint": fingerprint} if fingerprint else {}),
+        },
     )
     return SealReport(
         product=product,
@@ -167,6 +184,7 @@ def finish(
         encrypted=package.encrypted,
         size=path.stat().st_size,
         reused=old.package.digest if old else None,
+        fingerprint=fingerprint,
     )
 
 
@@ -202,6 +220,16 @@ def _sealed(
         chain=under,
     )
     return package, identity
+
+
+def _fingerprint(workspace: Workspace, found: Run, *, make: bool) -> Digest | None:
+    """Return the commitment that the ledger holds for the model; make one if asked."""
+    known = fingerprint_proof.committed(list_ledger(workspace), found.record.graph)
+    if known is not None or not make:
+        return known
+    from tundish.flows.fingerprint import make as make_one  # noqa: PLC0415  (heavy)
+
+    return Digest(make_one(workspace, found.name).commitment)
 
 
 def _accepted(found: Run) -> Verdict:

@@ -40,7 +40,7 @@ from tundish.kernel.records import Record
 from tundish.ledger.log import Ledger, NewAct
 from tundish.ledger.note import NoteSigner, NoteVerifier
 from tundish.ledger.record import Entry
-from tundish.seal.envelope import Identity, identity_from_secret
+from tundish.seal.envelope import Identity, identity_from_secret, new_identity
 from tundish.seal.keys import (
     CheckpointKey,
     CheckpointPublic,
@@ -247,6 +247,17 @@ class Workspace:
             for path in (self._keys / "identities").glob("*.age")
             if path.read_text(encoding="ascii") == secret
         )
+
+    def own_identity(self) -> Identity:
+        """Return the identity of this workspace for what only its owner may open.
+
+        It is made when it is first asked for, and never leaves the workspace.
+        """
+        path = self._keys / "own.age"
+        if not path.is_file():
+            made = new_identity()
+            paths.write_whole(path, made.secret.reveal().encode(), mode=0o600)
+        return identity_from_secret(SecretText(path.read_text(encoding="ascii")))
 
     def _identity(self, package: Digest) -> Path:
         return self._keys / "identities" / f"{hex_part(package)}.age"

@@ -4,7 +4,9 @@ A model can be copied by asking it often and everywhere. A plant asks at its own
 stays in the part of the range where it runs, and moves steadily; whoever copies asks
 more, covers the range and jumps. So the answers of a day are counted and may be
 limited, and coverage and jumps stand in the report. Days are those of source time,
-which only goes forward here. Who asks is the line: it has no other users.
+which only goes forward here. Who asks is the line: it has no other users. Whoever owns the line
+can edit its file and send false source times; so a grant may carry a limit of its own,
+signed and counted by the box's clock (``Meter``), and the smaller of the two holds.
 
 Numbers may be rounded outwards (the interval grows, its promise holds). In a trial,
 rounding did not keep a copy from agreeing: it is an option, not a protection.
@@ -15,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +28,19 @@ from tundish.line.estimates import Estimate
 
 BINS = 20
 DAY_US = 86_400_000_000
+
+
+class Meter(Protocol):
+    """Hands out the answers of a signed budget."""
+
+    @property
+    def per_day(self) -> int | None:
+        """The limit; None: not limited."""
+        ...
+
+    def take(self, wanted: int) -> int:
+        """Return how many of the wanted answers may be given now, and count them."""
+        ...
 
 
 class BudgetSpec(Record):
@@ -50,9 +65,11 @@ class BudgetReport:
 
     Attributes:
         asked, refused: Windows that it answered, and that were over the budget.
-        most_per_day: On the busiest day; ``per_day`` is the limit, if there is one.
+        most_per_day: On the busiest day; ``per_day`` is the line file's limit, if there
+            is one, and ``signed_per_day`` that of the grant.
         coverage, most_coverage: Share of 20 equal parts of the training range that the
             newest rows touched, mean of the channels: on the last day, on the widest.
+        outside: Windows whose newest row left the training range.
         jumps: Windows that moved further from the one before than ``max_jump``.
     """
 
@@ -63,6 +80,8 @@ class BudgetReport:
     coverage: float
     most_coverage: float
     jumps: int
+    outside: int = 0
+    signed_per_day: int | None = None
 
 
 class Budget:
@@ -72,6 +91,7 @@ class Budget:
         spec: The limits.
         low, high: The training range of each channel, shape [C].
         step_us: Time between two windows; a longer one is no jump.
+        meter: Of the grant; None: nothing is signed.
     """
 
     def __init__(
@@ -80,8 +100,10 @@ class Budget:
         low: NDArray[np.float64],
         high: NDArray[np.float64],
         step_us: int,
+        meter: Meter | None = None,
     ) -> None:
         self._spec = spec
+        self._meter = meter
         self._low = low
         self._width = np.where(high > low, high - low, np.inf)
         self._step_us = step_us
@@ -89,7 +111,7 @@ class Budget:
         self._today = 0
         self._seen = np.zeros((len(low), BINS), np.bool_)
         self._before: tuple[int, NDArray[np.float64]] | None = None
-        self._asked = self._refused = self._most = self._jumps = 0
+        self._asked = self._refused = self._most = self._jumps = self._outside = 0
         self._most_coverage = 0.0
 
     def restore(self, answers: Iterable[Estimate]) -> None:
@@ -107,6 +129,10 @@ class Budget:
         if limit is not None and self._today >= limit:
             self._refused += 1
             return f"the budget of {limit} answers a day is spent"
+        if self._meter is not None and not self._meter.take(1):
+            self._refused += 1
+            signed = self._meter.per_day
+            return f"the grant's budget of {signed} answers a day is spent"
         self._today += 1
         self._asked += 1
         self._most = max(self._most, self._today)
@@ -116,6 +142,7 @@ class Budget:
         """Take the newest row, shape [C], of a window that is asked about."""
         places = (row.astype(np.float64) - self._low) / self._width
         inside = (places >= 0) & (places <= 1)
+        self._outside += bool(not inside.all())
         bins = np.minimum((places[inside] * BINS).astype(np.int64), BINS - 1)
         self._seen[np.flatnonzero(inside), bins] = True
         if self._before is not None:
@@ -149,6 +176,8 @@ class Budget:
             coverage=coverage,
             most_coverage=max(self._most_coverage, coverage),
             jumps=self._jumps,
+            outside=self._outside,
+            signed_per_day=self._meter.per_day if self._meter else None,
         )
 
     def _go_to(self, at_us: int) -> None:

@@ -52,6 +52,12 @@ class Freshness(Protocol):
         """Return when a spare's grant was first opened here; now, if never."""
         ...
 
+    def take_answers(
+        self, series: str, *, wanted: int, per_day: int, now: datetime
+    ) -> int:
+        """Count answers of a day and return how many are given: ``wanted`` or fewer."""
+        ...
+
     def use_grant(
         self, grant: str, *, series: str, version: int, uses: int | None
     ) -> int | None:
@@ -70,6 +76,13 @@ class SeenPackage(Record):
     package: Digest
 
 
+class AnswersTaken(Record):
+    """Answers that a model was asked for on the latest day seen (ISO date, UTC)."""
+
+    day: str
+    taken: int
+
+
 class Seen(Record):
     """All that was seen; the form of the file."""
 
@@ -81,6 +94,7 @@ class Seen(Record):
     uses: dict[str, int] = Field(default_factory=dict)
     began: dict[str, str] = Field(default_factory=dict)
     corrections: tuple[str, ...] = ()
+    answers: dict[str, AnswersTaken] = Field(default_factory=dict)
 
 
 def after_time(seen: Seen, now: datetime) -> Seen:
@@ -183,6 +197,31 @@ def after_grant(
     return after, None if uses is None else uses - spent - 1
 
 
+def after_answers(
+    seen: Seen, series: str, *, wanted: int, per_day: int, now: datetime
+) -> tuple[Seen, int]:
+    """Return what is seen after answers were asked for, and how many are given.
+
+    The day is that of the latest time seen: a clock set back brings no day again, and
+    one set forward stays forward, so all days of a grant together give no more than its
+    days times ``per_day``.
+    """
+    latest = clock.from_text(seen.time) if seen.time is not None else now
+    moment = max(now, latest)
+    day = moment.date().isoformat()
+    held = seen.answers.get(series)
+    taken = held.taken if held is not None and held.day >= day else 0
+    given = max(0, min(wanted, per_day - taken))
+    entry = AnswersTaken(day=max(day, held.day if held else day), taken=taken + given)
+    after = seen.model_copy(
+        update={
+            "time": clock.to_text(moment),
+            "answers": {**seen.answers, series: entry},
+        }
+    )
+    return after, given
+
+
 class MemoryFreshness:
     """Remembers within this process only: for inspection and tests.
 
@@ -205,6 +244,15 @@ class MemoryFreshness:
         """Remember a beginning; see ``after_beginning``."""
         self._seen, began = after_beginning(self._seen, grant, now)
         return began
+
+    def take_answers(
+        self, series: str, *, wanted: int, per_day: int, now: datetime
+    ) -> int:
+        """Count answers; see ``after_answers``."""
+        self._seen, given = after_answers(
+            self._seen, series, wanted=wanted, per_day=per_day, now=now
+        )
+        return given
 
     def see_package(self, product: str, version: int, package: Digest) -> None:
         """Remember a package; see ``after_package``."""
@@ -259,6 +307,17 @@ class FileFreshness:
             after, began = after_beginning(self._read(), grant, now)
             self._write(after)
             return began
+
+    def take_answers(
+        self, series: str, *, wanted: int, per_day: int, now: datetime
+    ) -> int:
+        """Count answers; see ``after_answers``."""
+        with self._locked():
+            after, given = after_answers(
+                self._read(), series, wanted=wanted, per_day=per_day, now=now
+            )
+            self._write(after)
+            return given
 
     def see_package(self, product: str, version: int, package: Digest) -> None:
         """Remember a package; see ``after_package``."""

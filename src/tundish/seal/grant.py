@@ -15,9 +15,11 @@ from typing import Annotated, Literal
 
 from pydantic import (
     Field,
+    SerializerFunctionWrapHandler,
     StringConstraints,
     ValidationError,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
@@ -75,6 +77,9 @@ class GrantTerms(SignedRecord):
         grace_s: Seconds after ``not_after`` by which a line that runs already has
             stopped. Nothing is opened in them.
         spare: For a device that waits; None: the grant opens without a code.
+        answers_per_day: Answers that the model gives this device in a day of its clock,
+            over all its grants for the package; ``None``: not limited. Left out of the
+            signed words if it is not there, as in grants of earlier versions.
     """
 
     purpose: Annotated[str, StringConstraints(min_length=1, max_length=500)]
@@ -84,6 +89,14 @@ class GrantTerms(SignedRecord):
     version: Annotated[int, Field(ge=1, le=MAX_VERSION)] = 1
     grace_s: Annotated[int, Field(ge=0, le=MAX_GRACE_S)] = 0
     spare: SpareTerms | None = None
+    answers_per_day: Annotated[int, Field(ge=1, le=MAX_VERSION)] | None = None
+
+    @model_serializer(mode="wrap")
+    def _words(self, plain: SerializerFunctionWrapHandler) -> dict[str, object]:
+        words: dict[str, object] = plain(self)
+        if self.answers_per_day is None:
+            words.pop("answers_per_day", None)
+        return words
 
     @field_validator("not_before", "not_after")
     @classmethod
@@ -120,13 +133,17 @@ class GrantBody(SignedRecord):
 
 @dataclass(frozen=True, kw_only=True)
 class OpenedGrant:
-    """What a grant gives after all checks: the package's identity, and the terms."""
+    """What a grant gives after all checks: the package's identity, and the terms.
+
+    ``series`` names package and device: what is counted over all grants of the two.
+    """
 
     identity: Identity
     terms: GrantTerms
     grant: str
     package: Digest
     issuer: Digest
+    series: str
     uses_left: int | None
     seconds_left: float
     ends_at: datetime
@@ -141,6 +158,7 @@ def make_terms(  # noqa: PLR0913  (keyword-only, one per field)
     version: int = 1,
     grace_s: int = 0,
     spare_s: int | None = None,
+    answers_per_day: int | None = None,
 ) -> GrantTerms:
     """Build terms from a caller's values.
 
@@ -156,6 +174,7 @@ def make_terms(  # noqa: PLR0913  (keyword-only, one per field)
             version=version,
             grace_s=grace_s,
             spare=None if spare_s is None else SpareTerms(run_s=spare_s),
+            answers_per_day=answers_per_day,
         )
     except ValidationError as error:
         raise TermsInvalidError(first_fault("grant", error)) from error
@@ -265,9 +284,10 @@ def open_grant(  # noqa: PLR0913  (keyword-only, one per check)
     seen.see_time(now)
     _check_dates(body, now)
     ends_at = _end(body, now, seen)
+    series = f"{body.package}/{body.device}"
     left = seen.use_grant(
         body.grant,
-        series=f"{body.package}/{body.device}",
+        series=series,
         version=body.terms.version,
         uses=body.terms.uses,
     )
@@ -277,6 +297,7 @@ def open_grant(  # noqa: PLR0913  (keyword-only, one per check)
         grant=body.grant,
         package=body.package,
         issuer=body.issuer,
+        series=series,
         uses_left=left,
         seconds_left=(ends_at - now).total_seconds(),
         ends_at=ends_at,

@@ -14,7 +14,8 @@ from tundish.data.samples import full_run
 from tundish.flows.demo.plant import PACE
 from tundish.flows.demo.state import Story
 from tundish.flows.demo.told import Refusal
-from tundish.flows.report.page import Block, Cell, Page, Part, Tile, Tone, cells
+from tundish.flows.report.judged import copying_block, limits_block
+from tundish.flows.report.page import Block, Cell, Page, Part, Tile, cells
 from tundish.flows.report.pictures import (
     Band,
     Curve,
@@ -28,7 +29,6 @@ from tundish.flows.report.pictures import (
 from tundish.flows.runs import Run
 from tundish.kernel import clock
 from tundish.kernel.digest import short
-from tundish.learn.verdict import Verdict
 from tundish.line.samples import from_us
 from tundish.model.session import Session
 
@@ -134,8 +134,8 @@ def _judge_part(story: Story) -> Part:
                 refused, accepted, points, names=(PLAIN, CHOSEN), unit="glucose, g/l"
             ),
         ),
-        _limits_block(PLAIN, story.verdicts[PLAIN]),
-        _limits_block(CHOSEN, story.verdicts[CHOSEN]),
+        limits_block(PLAIN, story.verdicts[PLAIN]),
+        limits_block(CHOSEN, story.verdicts[CHOSEN]),
         Block(
             title="The accepted model with its interval",
             text=story.runs[CHOSEN].record.promise.note,
@@ -155,38 +155,6 @@ def _judge_part(story: Story) -> Part:
     return Part(title="2. The model, judged", lead=lead, blocks=blocks)
 
 
-def _limits_block(name: str, verdict: Verdict) -> Block:
-    rows = []
-    for limit in verdict.limits:
-        side = (
-            f"at least {limit.at_least:g}"
-            if limit.at_least is not None
-            else f"at most {limit.at_most:g}"
-        )
-        spread = (
-            ""
-            if limit.low is None or limit.high is None
-            else f" ({limit.low:.3g} to {limit.high:.3g})"
-        )
-        tone: Tone = "good" if limit.holds else "bad"
-        rows.append(
-            [
-                Cell(text=limit.metric),
-                Cell(text=f"{_number(limit.value)}{spread}"),
-                Cell(text=side),
-                Cell(text="holds" if limit.holds else "missed", tone=tone),
-                Cell(text=limit.why),
-            ]
-        )
-    word = "accepted" if verdict.accepted else "refused"
-    return Block(
-        title=f"Candidate {name}: {word}",
-        text=" · ".join(verdict.notes),
-        columns=("metric", "measured (90 % interval)", "limit", "", "why this limit"),
-        rows=rows,
-    )
-
-
 def _seal_part(story: Story) -> Part:
     sealed = story.sealed
     facts = [
@@ -198,11 +166,16 @@ def _seal_part(story: Story) -> Part:
         ],
         [Cell(text="digest"), Cell(text=sealed.digest, code=True)],
         [Cell(text="refused after"), Cell(text=sealed.not_after)],
+        [
+            Cell(text="fingerprint committed before"),
+            Cell(text=sealed.fingerprint or "none", code=True),
+        ],
         [Cell(text="granted to"), Cell(text=story.granted.device, code=True)],
         [Cell(text="grant runs out"), Cell(text=story.granted.not_after)],
     ]
     blocks = [
         Block(columns=("", ""), rows=facts),
+        copying_block(story.copying),
         Block(
             title="What was refused",
             columns=("tried", "code", "answer", "advice"),
@@ -307,7 +280,7 @@ def _water_part(story: Story) -> Part:
     text = f"{len(found)} of {len(verdict.events)} marked events found. The events were marked by hand from the maker's prose."
     lead = "A second task through the same rooms: unusual flow in a water main, hourly, by dynamic PCA with conformal limits."
     word = "accepted" if verdict.accepted else "refused"
-    blocks = [Block(text=text, figure=figure), _limits_block(ANOMALY, verdict)]
+    blocks = [Block(text=text, figure=figure), limits_block(ANOMALY, verdict)]
     return Part(title=f"5. The second task: {word}", lead=lead, blocks=blocks)
 
 

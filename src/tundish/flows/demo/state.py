@@ -15,6 +15,7 @@ from tundish.flows.runs import Run
 from tundish.flows.seal import SealReport
 from tundish.flows.workspace import Workspace
 from tundish.kernel.clock import Clock, SystemClock
+from tundish.learn.copying_report import CopyingReport
 from tundish.learn.material import Material
 from tundish.learn.verdict import Verdict
 from tundish.ledger.lineage import Reach
@@ -42,6 +43,7 @@ class Story:
     site: SiteProfile = field(init=False)
     prepared: Prepared = field(init=False)
     water: Material = field(init=False)
+    copying: CopyingReport = field(init=False)
     sealed: SealReport = field(init=False)
     granted: GrantReport = field(init=False)
     line: LineReport = field(init=False)

@@ -11,6 +11,7 @@ from time import sleep
 from tundish.catalog import library
 from tundish.flows import runs
 from tundish.flows import workspace as workspaces
+from tundish.flows.copying import copying
 from tundish.flows.demo import plant
 from tundish.flows.demo.state import Story
 from tundish.flows.demo.told import Audience, DemoReport, Refusal, Said, Stage, Tone
@@ -116,7 +117,15 @@ def _tell_seal(story: Story) -> Iterator[Said]:
     with _refusal(story, "seal a model that the judge refused"):
         seal(story.plant, refused.name, SealOrder(valid_s=90 * DAY_S))
     yield _last_refusal(story)
-    story.sealed = seal(story.plant, accepted.name, SealOrder(valid_s=90 * DAY_S))
+    story.audience.doing("training copies on the graph's answers")
+    story.copying = copying(story.plant, accepted.name)
+    yield Said(text=f"A day's {story.copying.said(story.copying.answers_per_day)}")
+    story.audience.doing("making a fingerprint")
+    order = SealOrder(valid_s=90 * DAY_S, fingerprint=True)
+    story.sealed = seal(story.plant, accepted.name, order)
+    yield Said(
+        text=f"A fingerprint of the model was committed to the ledger first: {short(story.sealed.fingerprint or '')}"
+    )
     package = Path(story.sealed.file)
     yield Said(
         text=f"Sealed {story.sealed.product} version {story.sealed.version}: signed, encrypted, {story.sealed.size / 1e6:.1f} MB",
