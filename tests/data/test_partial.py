@@ -175,5 +175,6 @@ def test_a_large_file_is_streamed_and_says_so(
     path = tmp_path / "plant.parquet"
     _plant(path, rows=20_100)
     monkeypatch.setattr(stream, "STREAM_FROM_CELLS", 1_000)
+    monkeypatch.setattr(stream, "STREAM_FROM_BYTES", 1_000)
     report = grade_file(path, now=NOW)
     assert "is graded in a stream" in report.assumptions[0].what

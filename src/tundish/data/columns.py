@@ -64,19 +64,20 @@ def side_by_side(
         return list(pool.map(work, items))
 
 
-def read_parquet(path: Path) -> pl.DataFrame:
-    """Read a Parquet file; its columns of doubles keep NaN in their empty cells.
+def read_parquet(path: Path, names: Sequence[str]) -> pl.DataFrame:
+    """Read columns of a Parquet file; those of doubles keep NaN in their empty cells.
+
+    Call it in a child process only: the bytes are foreign, the decoder is native code.
 
     Raises:
         polars.exceptions.PolarsError, OSError: if it is no whole Parquet file.
     """
-    names = list(pl.scan_parquet(path, glob=False).collect_schema())
     try:
         found = _doubles(path, names)
     except pa.ArrowException:
         found = {}  # Polars reads it, or says what is wrong
     if not found:
-        return pl.read_parquet(path, glob=False)
+        return pl.read_parquet(path, columns=list(names), glob=False)
     rest = [name for name in names if name not in found]
     frame = pl.read_parquet(path, columns=rest, glob=False) if rest else pl.DataFrame()
     return pl.DataFrame(

@@ -137,8 +137,9 @@ def graded_file(
     spread: Spread | None = None,
 ) -> Graded:
     """Grade one file and keep its values beside the report; see ``grade_file``."""
-    cells = stream.cells_of(path) if path.suffix == ".parquet" else 0
-    streamed = cells > stream.STREAM_FROM_CELLS or (cells > 0 and spread is not None)
+    streamed = path.suffix == ".parquet" and _is_streamed(
+        path, wished=spread is not None
+    )
     table = stream.head_of(path) if streamed else read_table(path, sheet=sheet)
     if asked.known is None:
         known, said = beside(path)
@@ -148,6 +149,15 @@ def graded_file(
         brief = replace(asked, deep=False).brief(table.name, named.task or "unsaid")
         return _graded_stream(path, table, (named, dict(asked.units)), brief, spread)
     return graded_table(table, named, asked)
+
+
+def _is_streamed(path: Path, *, wished: bool) -> bool:
+    """Tell whether a Parquet file is too large for memory, or shall be spread."""
+    large = path.is_file() and path.stat().st_size >= stream.STREAM_FROM_BYTES
+    if not (wished or large):
+        return False
+    cells = stream.cells_of(path)
+    return cells > (0 if wished else stream.STREAM_FROM_CELLS)
 
 
 def _graded_stream(

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from tundish.data.aside import Aside
 from tundish.data.columns import floats
 from tundish.data.errors import TableUnreadableError
 from tundish.data.grade.kernels import Floats, Ints
@@ -27,8 +27,10 @@ from tundish.data.readers.values import from_frame
 from tundish.data.roles import Roles
 from tundish.data.table import Assumption, Table
 from tundish.data.times import NO_TIME, parse_times
+from tundish.kernel.errors import TundishError
 
 STREAM_FROM_CELLS = 250_000_000
+STREAM_FROM_BYTES = 16 * 1024**2
 HEAD_ROWS = 100_000
 PIECE_CELLS = 8_000_000
 _SEED = 11
@@ -70,9 +72,8 @@ Spread = Callable[[Plan], Sequence[Partial]]
 def cells_of(path: Path) -> int:
     """Return the number of cells of a Parquet file; 0 if it is none."""
     try:
-        with pq.ParquetFile(path) as file:
-            return int(file.metadata.num_rows) * int(file.metadata.num_columns)
-    except (pa.ArrowException, OSError):
+        return Aside(path).facts().cells
+    except (TundishError, OSError):
         return 0
 
 
@@ -82,26 +83,28 @@ def head_of(path: Path) -> Table:
     Raises:
         TableUnreadableError: if it is no whole Parquet file, or has no record.
     """
-    try:
-        frame = pl.scan_parquet(path, glob=False).head(HEAD_ROWS).collect()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        msg = f"{path.name} is no whole Parquet file."
-        raise TableUnreadableError(msg) from error
-    if not frame.height or not frame.width:
+    file = Aside(path)
+    facts = file.facts()
+    groups = _first(facts.groups, HEAD_ROWS)
+    found = list(file.batches(facts.schema.names, groups, HEAD_ROWS, HEAD_ROWS))
+    frame = pl.from_arrow(pa.Table.from_batches(found, facts.schema))
+    if not isinstance(frame, pl.DataFrame) or not frame.height or not frame.width:
         msg = f"{path.name} has no record."
         raise TableUnreadableError(msg)
     return from_frame(path.name, frame)
 
 
+def _first(groups: Sequence[int], rows: int) -> list[int]:
+    """Return the numbers of the first row groups that hold so many rows."""
+    before = np.cumsum([0, *groups[:-1]])
+    return [i for i, at in enumerate(before) if at < rows]
+
+
 def plan_of(path: Path, head: Table, roles: Roles) -> tuple[Plan, Assumption]:
     """Say what is to be streamed, and what a stream takes for granted."""
-    with pq.ParquetFile(path) as file:
-        schema = file.schema_arrow
-        metadata = file.metadata
-        groups = tuple(
-            metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)
-        )
-    stored = {field.name: field.type for field in schema}
+    facts = Aside(path).facts()
+    groups = facts.groups
+    stored = {field.name: field.type for field in facts.schema}
     numbers = tuple(name for name in roles.numbers if _is_number(stored[name]))
     time = roles.times.column if roles.times else None
     followed = time is not None and roles.unit is None and _follows(stored[time], roles)
@@ -133,13 +136,9 @@ def state_of(plan: Plan, share: Share | None = None) -> Partial:
         TableUnreadableError: if a row group cannot be read.
     """
     first, last = share or (0, len(plan.groups))
-    try:
-        return reduce(
-            Partial.merge, (Partial.of(piece) for piece in pieces(plan, first, last))
-        )
-    except (pa.ArrowException, OSError) as error:
-        msg = f"{Path(plan.path).name} is no whole Parquet file."
-        raise TableUnreadableError(msg) from error
+    return reduce(
+        Partial.merge, (Partial.of(piece) for piece in pieces(plan, first, last))
+    )
 
 
 def pieces(plan: Plan, first: int, last: int) -> Iterator[Piece]:
@@ -147,14 +146,12 @@ def pieces(plan: Plan, first: int, last: int) -> Iterator[Piece]:
     columns = [*plan.numbers, *plan.texts, *([plan.time] if plan.time else [])]
     size = max(1024, PIECE_CELLS // max(1, len(columns)))
     at = sum(plan.groups[:first])
-    with pq.ParquetFile(plan.path, pre_buffer=False) as file:
-        for groups in _together(plan, (first, last), size):
-            for batch in file.iter_batches(
-                batch_size=size, row_groups=groups, columns=columns
-            ):
-                if batch.num_rows:
-                    yield _piece(plan, batch, at)
-                    at += batch.num_rows
+    file = Aside(Path(plan.path))
+    for groups in _together(plan, (first, last), size):
+        for batch in file.batches(columns, groups, size):
+            if batch.num_rows:
+                yield _piece(plan, batch, at)
+                at += batch.num_rows
 
 
 def _together(plan: Plan, share: Share, size: int) -> Iterator[list[int]]:
@@ -172,11 +169,14 @@ def _together(plan: Plan, share: Share, size: int) -> Iterator[list[int]]:
 def where_of(plan: Plan, sheet: Sheet) -> Where:
     """Return what says the place of a row: its time, read from its row group."""
     ends = np.cumsum(plan.groups)
+    file = Aside(Path(plan.path))
 
     @lru_cache(maxsize=8)
     def times(group: int) -> Ints:
-        with pq.ParquetFile(plan.path) as file:
-            column = pl.from_arrow(file.read_row_group(group, columns=[plan.time]))
+        if plan.time is None:
+            return np.zeros(0, dtype=np.int64)
+        read = file.batches([plan.time], [group], max(1, plan.groups[group]))
+        column = pl.from_arrow(pa.Table.from_batches(list(read)))
         series = column.to_series() if isinstance(column, pl.DataFrame) else column
         return _stamps(series, plan.zone)
 

@@ -7,9 +7,6 @@ last line of what Python then says.
 
 from __future__ import annotations
 
-import ctypes
-import os
-import resource
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint
@@ -20,45 +17,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tundish.data.bounds import leave_network, take_limits
 from tundish.data.readers.confine import NOTES, Answer, TableNote
 from tundish.data.readers.reader import ENTRY_POINTS, Reader
 from tundish.data.table import Table
 from tundish.kernel import canonical
 from tundish.kernel.errors import TundishError
-
-_NEW_USER = 0x10000000
-_NEW_NETWORK = 0x40000000
-
-
-def take_limits(memory_bytes: int, cpu_s: int, files: int) -> None:
-    """Bound this process for good."""
-    for what, most, grace in (
-        (resource.RLIMIT_AS, memory_bytes, 0),
-        (
-            resource.RLIMIT_CPU,
-            cpu_s,
-            5,
-        ),  # the soft one sends SIGXCPU, the hard one kills
-        (resource.RLIMIT_NOFILE, files, 0),
-        (resource.RLIMIT_FSIZE, memory_bytes, 0),
-        (resource.RLIMIT_CORE, 0, 0),
-    ):
-        hard = resource.getrlimit(what)[1]
-        top = (
-            most + grace if hard == resource.RLIM_INFINITY else min(most + grace, hard)
-        )
-        resource.setrlimit(what, (min(most, top), top))
-
-
-def leave_network() -> bool:
-    """Move this process into an empty network, where the kernel allows it.
-
-    The super-user does not enter a user namespace, since it would lose the right to
-    read other people's files.
-    """
-    flags = _NEW_NETWORK if os.geteuid() == 0 else _NEW_NETWORK | _NEW_USER
-    unshare = getattr(ctypes.CDLL(None), "unshare", None)
-    return unshare is not None and unshare(flags) == 0
 
 
 def write(tables: Sequence[Table], out: Path) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
@@ -150,38 +151,52 @@ def _run(reader: Reader, path: Path, name: str, limits: Limits, out: Path) -> No
                 check=False,
             ).returncode
         except subprocess.TimeoutExpired as error:
-            raise _too_slow(reader, name, limits) from error
+            raise _too_slow(reader.name, name, limits) from error
     if code:
-        raise _ended(reader, name, limits, code, _last_words(said))
+        raise ended(reader.name, name, limits, code, last_words(said.read_bytes()))
 
 
-def _too_slow(reader: Reader, name: str, limits: Limits) -> TableUnreadableError:
+def _too_slow(kind: str, name: str, limits: Limits) -> TableUnreadableError:
     msg = (
-        f"{name} was not read as {reader.name} within {limits.cpu_s} s of processor "
+        f"{name} was not read as {kind} within {limits.cpu_s} s of processor "
         "time; it is damaged, or made to hang its readers."
     )
     return TableUnreadableError(msg)
 
 
-def _ended(
-    reader: Reader, name: str, limits: Limits, code: int, words: str
-) -> TundishError:
+def ended(kind: str, name: str, limits: Limits, code: int, words: str) -> TundishError:
+    """Say why a parser's child ended.
+
+    Args:
+        kind: What the file was read as.
+        name: What people call the file.
+        limits: What the child was bound by.
+        code: How it ended; negative is a signal.
+        words: The end of what it said, from ``last_words``.
+    """
     if -code in {signal.SIGXCPU, signal.SIGALRM}:
-        return _too_slow(reader, name, limits)
+        return _too_slow(kind, name, limits)
     if -code == signal.SIGKILL or any(word in words for word in _MEMORY_WORDS):
         msg = (
             f"{name} needs more than {limits.memory_bytes // _MEBIBYTE} MiB of memory "
-            f"to be read as {reader.name}."
+            f"to be read as {kind}."
         )
         return TableTooLargeError(msg)
-    reason = words.rpartition("\n")[2].strip()[:160] or f"it ended with {code}"
-    msg = f"{name} cannot be read as {reader.name}: its parser stopped ({reason})."
+    reason = _reason(words) or f"it ended with {code}"
+    msg = f"{name} cannot be read as {kind}: its parser stopped ({reason})."
     return TableUnreadableError(msg)
 
 
-def _last_words(said: Path) -> str:
-    data = said.read_bytes()[-_SAID_BYTES:]
-    return data.decode(errors="replace").strip()
+def _reason(words: str) -> str:
+    """Return the last line that says something; Rust adds hints to a panic."""
+    lines = [line.strip() for line in words.splitlines()]
+    said = [line for line in lines if line and not line.startswith("note:")]
+    return said[-1][:160] if said else ""
+
+
+def last_words(said: bytes) -> str:
+    """Return the end of what a child wrote to its standard error."""
+    return said[-_SAID_BYTES:].decode(errors="replace").strip()
 
 
 def _answer(reader: Reader, name: str, out: Path) -> Answer:
@@ -198,9 +213,9 @@ def _answer(reader: Reader, name: str, out: Path) -> Answer:
 
 def _table(note: TableNote, stem: Path, name: str) -> Table:
     try:
-        frame = pl.read_ipc(stem.with_suffix(".arrow"))
+        frame = _mapped(stem.with_suffix(".arrow"))
         places = _places(pl.read_ipc(stem.with_suffix(".places.arrow")))
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:
         msg = f"{name} came back damaged from its parser."
         raise TableUnreadableError(msg) from error
     limit_cells(name, frame.height, frame.width)
@@ -218,6 +233,16 @@ def _table(note: TableNote, stem: Path, name: str) -> Table:
         assumptions=note.assumptions,
         places=places,
     )
+
+
+def _mapped(path: Path) -> pl.DataFrame:
+    """Return a frame whose columns lie in the file; it lives on when its name is gone."""
+    with pa.memory_map(str(path)) as mapped:
+        frame = pl.from_arrow(pa.ipc.open_file(mapped).read_all())
+    if not isinstance(frame, pl.DataFrame):
+        msg = "no columns"
+        raise OSError(msg)
+    return frame
 
 
 def _places(flat: pl.DataFrame) -> dict[str, dict[str, NDArray[np.int64]]]:

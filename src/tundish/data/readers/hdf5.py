@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _MARK = b"\x89HDF\r\n\x1a\n"
 _MOST_NODES = 20_000
 _MOST_CELLS_OF_LIST = 10_000
+_BYTES_OF_TEXT = 64  # what Python takes for each text beside its letters
 
 
 class Hdf5Reader:
@@ -94,7 +95,7 @@ class _Walk:
             return None
         if item.dtype.kind == "O":
             return self._objects(item, depth)
-        limit_cells(f"{self.name} ({item.name})", int(item.size or 0), 1)
+        limit_cells(f"{self.name} ({item.name})", _cells(item), 1)
         if not item.size or item.attrs.get("MATLAB_empty", 0):
             return None
         if _class(item) == "char":
@@ -125,6 +126,13 @@ class _Walk:
         texts = [n[0] for n in made if isinstance(n, list) and len(n) == 1]
         flat = [text for text in texts if isinstance(text, str)]
         return flat if flat and len(flat) == len(made) else made
+
+
+def _cells(item: h5py.Dataset) -> int:
+    """Return how many numbers of eight bytes an array is worth once it is read."""
+    width = max(8, int(item.dtype.itemsize))
+    each = width if item.dtype.kind in "biufc" else width + _BYTES_OF_TEXT
+    return int(item.size or 0) * each // 8
 
 
 def _has_matlab(opened: h5py.File) -> bool:
