@@ -63,6 +63,11 @@ Authority = Annotated[
     typer.Option("--ca", help="Certificate authority of the plant (PEM)."),
 ]
 
+Also = Annotated[
+    list[str] | None,
+    typer.Option(help="A further host that the registry may lead to; repeatable."),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
@@ -375,11 +380,12 @@ def sign(
 
 
 @group.command()
-def push(
+def push(  # noqa: PLR0913  (what one may say of a registry)
     package: Package,
     reference: Reference,
     plain_http: PlainHttp = False,
     ca: Authority = None,
+    also: Also = None,
     workspace: In = Path(),
     json: AsJson = False,
 ) -> None:
@@ -387,19 +393,20 @@ def push(
     from tundish.flows.registry import push as push_package
 
     report = push_package(
-        open_workspace(workspace), package, _registry(reference, plain_http, ca)
+        open_workspace(workspace), package, _registry(reference, plain_http, ca, also)
     )
     _show_transfer(report, "Pushed", json=json)
 
 
 @group.command()
-def pull(
+def pull(  # noqa: PLR0913  (as above)
     reference: Reference,
     to: Annotated[
         Path | None, typer.Option(help="The file to write; default: .tundish/packages.")
     ] = None,
     plain_http: PlainHttp = False,
     ca: Authority = None,
+    also: Also = None,
     workspace: In = Path(),
     json: AsJson = False,
 ) -> None:
@@ -407,16 +414,23 @@ def pull(
     from tundish.flows.registry import pull as pull_package
 
     report = pull_package(
-        open_workspace(workspace), _registry(reference, plain_http, ca), to
+        open_workspace(workspace), _registry(reference, plain_http, ca, also), to
     )
     _show_transfer(report, "Pulled", json=json)
 
 
-def _registry(reference: str, plain_http: bool, ca: Path | None) -> Registry:
+def _registry(
+    reference: str, plain_http: bool, ca: Path | None, also: list[str] | None
+) -> Registry:
     from tundish.model.registry import Registry
 
     authority = str(existing_file(ca)) if ca else None
-    return Registry(reference=reference, plain_http=plain_http, ca_file=authority)
+    return Registry(
+        reference=reference,
+        plain_http=plain_http,
+        ca_file=authority,
+        also=tuple(also or ()),
+    )
 
 
 def _show_transfer(report: TransferReport, act: str, *, json: bool) -> None:

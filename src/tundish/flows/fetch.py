@@ -12,7 +12,8 @@ from tundish.catalog import library
 from tundish.catalog.datasets import DatasetEntry
 from tundish.data import fetch as fetching
 from tundish.data.version import DataVersion, version_of
-from tundish.flows.workspace import Workspace
+from tundish.flows.errors import WorkspaceMissingError
+from tundish.flows.workspace import Workspace, find
 from tundish.kernel import settings
 from tundish.kernel.digest import Digest
 from tundish.kernel.errors import PathMissingError
@@ -98,7 +99,11 @@ def fetch(
     """
     entry = library.dataset(key)
     fetched = fetching.fetch(
-        entry, cache=settings.cache_dir(), mirror=mirror, progress=progress
+        entry,
+        cache=settings.cache_dir(),
+        mirror=mirror,
+        progress=progress,
+        offline=_cut_off(workspace),
     )
     if workspace is not None:
         workspace.record(
@@ -120,6 +125,16 @@ def fetch(
     )
 
 
+def _cut_off(workspace: Workspace | None) -> bool:
+    """Tell whether the workspace, or else the one around this folder, is air-gapped."""
+    if workspace is None:
+        try:
+            workspace = find(Path())
+        except WorkspaceMissingError:
+            return settings.air_gapped()
+    return workspace.air_gap is not None
+
+
 def locate(
     data: str, *, mirror: Path | None = None, progress: Progress | None = None
 ) -> Located:
@@ -132,7 +147,11 @@ def locate(
     if data in library.names(DatasetEntry) and not path.exists():
         entry = library.dataset(data)
         got = fetching.fetch(
-            entry, cache=settings.cache_dir(), mirror=mirror, progress=progress
+            entry,
+            cache=settings.cache_dir(),
+            mirror=mirror,
+            progress=progress,
+            offline=_cut_off(None),
         )
         return Located(
             root=got.folder,

@@ -94,6 +94,10 @@ def run_line(
     """
     chosen = options or LineOptions()
     line = read_line_file(path)
+    for endpoint in [spec.endpoint for spec in line.sources] + [
+        spec.endpoint for spec in line.sinks
+    ]:
+        workspace.may_connect(endpoint, "A server of the line")
     grant = path.parent / line.grant if line.grant else None
     model = open_package(workspace, path.parent / line.package, grant)
     with open_buffer(line, model.scenario, path.parent) as buffer:

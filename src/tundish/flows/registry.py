@@ -43,6 +43,7 @@ def push(workspace: Workspace, path: Path, registry: Registry) -> TransferReport
             refuses.
         RegistryNameError, RegistryUnreachableError: as their names say.
     """
+    registry.each(workspace.may_connect)
     package = read(workspace, path)
     moved = registry.push(packages.to_layout(package))
     workspace.record(
@@ -69,6 +70,7 @@ def pull(
         RefusedError: one of its kinds, naming what does not fit.
     """
     with workspace.refusals_kept("package-pulled"):
+        registry.each(workspace.may_connect)
         entries, moved = registry.pull(_known_blobs(workspace).get)
         package = packages.read_layout(
             entries,

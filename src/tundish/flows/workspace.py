@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import JsonValue, StringConstraints, ValidationError
+from pydantic import Field, JsonValue, StringConstraints, ValidationError
 
 from tundish.catalog.documents import key_path
 from tundish.flows import keys
@@ -33,6 +33,7 @@ from tundish.flows.keys import KeyFolder, KeyOrders
 from tundish.flows.witness import first_seen
 from tundish.kernel import digest as digests
 from tundish.kernel import paths, settings
+from tundish.kernel.addresses import AirGap, host_of
 from tundish.kernel.clock import Clock, SystemClock
 from tundish.kernel.digest import Digest, hex_part, short
 from tundish.kernel.errors import DocumentMalformedError, RefusedError
@@ -59,13 +60,20 @@ INNER = ".tundish"
 
 
 class WorkspaceFile(Record):
-    """What ``tundish.toml`` holds."""
+    """What ``tundish.toml`` holds.
+
+    Attributes:
+        air_gapped: No name is resolved, and only listed addresses are connected to.
+        addresses: Addresses and networks of the plant that may be connected to then.
+    """
 
     format: Literal["tundish.workspace"]
     version: Literal[1]
     name: Annotated[
         str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,60}$")
     ]
+    air_gapped: bool = False
+    addresses: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
 
 class Workspace:
@@ -86,7 +94,23 @@ class Workspace:
         self.root = root
         self.ask_pin = ask_pin
         self.clock = clock or SystemClock()
-        self.name = _read_file(root / FILE).name
+        said = _read_file(root / FILE)
+        self.name = said.name
+        cut_off = said.air_gapped or settings.air_gapped()
+        self.air_gap = AirGap.of(said.addresses) if cut_off else None
+
+    def may_connect(self, address: str, what: str) -> None:
+        """Refuse to connect to an address that an air-gapped workspace does not list.
+
+        Args:
+            address: ``scheme://host:port/path`` or ``host:port/path``.
+            what: What it is the address of, for the message.
+
+        Raises:
+            AirGappedError: if this workspace is air-gapped and it may not be.
+        """
+        if self.air_gap is not None:
+            self.air_gap.check(host_of(address), what)
 
     @property
     def inner(self) -> Path:

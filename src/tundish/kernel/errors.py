@@ -82,6 +82,36 @@ class UnsafePathError(RefusedError):
     default_advice = "Do not use this file; ask its maker for a clean one."
 
 
+class AirGappedError(RefusedError):
+    """A connection was asked for that an air-gapped workspace does not make.
+
+    What happened: the workspace says ``air_gapped = true`` in ``tundish.toml``, or
+    ``TUNDISH_AIR_GAPPED`` is set. Then no name is resolved, and only addresses that
+    ``addresses`` lists there are connected to, and this machine itself. Nothing was
+    asked and nothing was sent.
+
+    What to do: write the plant's address instead of its name and list it, carry the
+    file by hand, or fetch on a machine that has a network.
+    """
+
+    code = "air-gapped"
+    default_advice = (
+        "Write an address that 'addresses' in tundish.toml lists, or carry the file."
+    )
+
+
+class SettingInvalidError(UsageError):
+    """A setting of the workspace cannot be understood.
+
+    What happened: a value in ``tundish.toml`` is not of the form that it must have.
+
+    What to do: correct it; the message names the value.
+    """
+
+    code = "setting-invalid"
+    default_advice = "Correct the value in tundish.toml."
+
+
 class NotCanonicalError(RefusedError):
     """A signed document is not written in canonical form.
 

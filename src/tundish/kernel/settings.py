@@ -30,6 +30,11 @@ def data_dir() -> Path | None:
     return Path(named) if named else None
 
 
+def air_gapped() -> bool:
+    """Tell whether every workspace here is cut off (``TUNDISH_AIR_GAPPED=1``)."""
+    return os.environ.get("TUNDISH_AIR_GAPPED", "") not in {"", "0"}
+
+
 def passphrase() -> str | None:
     """Return the passphrase of the workspace keys (``TUNDISH_PASSPHRASE``)."""
     return os.environ.get("TUNDISH_PASSPHRASE")

@@ -375,6 +375,22 @@ class RegistryUnreachableError(MachineError):
     default_advice = "Look at the address; name a plant's own authority with --ca FILE."
 
 
+class RegistryElsewhereError(RefusedError):
+    """A registry led to a host that nobody named, and nothing was sent there.
+
+    What happened: a redirect, a place for an upload or a place that gives tokens lies
+    on another host or speaks another scheme than the registry that was named; or the
+    registry's name leads to this machine or to a link-local address. A login, or what
+    a neighbour trusts this machine with, could be stolen in that way.
+
+    What to do: if you trust that host, name it with ``--also HOST``; else have the
+    registry give its blobs itself, and ask whoever runs it.
+    """
+
+    code = "registry-elsewhere"
+    default_advice = "If you trust that host, name it with --also HOST."
+
+
 class RegistryRefusedError(RefusedError):
     """The registry refused, or gave other bytes than it was asked for.
 

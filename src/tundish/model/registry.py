@@ -1,5 +1,6 @@
 """Push packages to an OCI registry, and pull them.
 
+No host is asked that a person did not name (``registrydoor``).
 The registry is not trusted: what comes back is checked blob by blob against its digest,
 and the whole against the signature by whoever reads the package. Layers that are there
 already travel in neither direction. Source: OCI distribution-spec v1.1; ``oras`` speaks
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from types import MethodType
 from typing import TYPE_CHECKING
@@ -62,11 +64,19 @@ class Registry:
         reference: ``host[:port]/repository[:tag|@digest]``.
         plain_http: Speak HTTP without TLS; for a registry on this machine only.
         ca_file: The plant's own certificate authority, or ``None`` for the system's.
+        also: Further hosts that it may lead to (a place of tokens or blobs), asked by
+            HTTPS only; a login goes there too.
     """
 
     reference: str
     plain_http: bool = False
     ca_file: str | None = None
+    also: tuple[str, ...] = ()
+
+    def each(self, told: Callable[[str, str], None]) -> None:
+        """Tell each host that may be asked, with a word for it."""
+        for host in (self.reference.partition("/")[0], *self.also):
+            told(host, "The registry")
 
     def push(self, entries: Mapping[str, bytes]) -> Transfer:
         """Push the entries of a layout; blobs that the registry has are not sent.
@@ -78,6 +88,12 @@ class Registry:
             RegistryNameError, RegistryUnreachableError, RegistryRefusedError.
         """
         client, place = self._client()
+        with closing(client.session):
+            return self._push(client, place, entries)
+
+    def _push(
+        self, client: OrasRegistry, place: Container, entries: Mapping[str, bytes]
+    ) -> Transfer:
         body = layout.manifest_of(entries)
         name = digest.of_bytes(body)
         sent = spared = 0
@@ -118,6 +134,15 @@ class Registry:
             PackageMalformedError, PackageTooLargeError.
         """
         client, place = self._client()
+        with closing(client.session):
+            return self._pull(client, place, have)
+
+    def _pull(
+        self,
+        client: OrasRegistry,
+        place: Container,
+        have: Callable[[Digest], bytes | None],
+    ) -> tuple[dict[str, bytes], Transfer]:
         body = self._body(
             self._ask(
                 lambda: client.do_request(
@@ -152,6 +177,8 @@ class Registry:
         from oras.container import Container as Place  # noqa: PLC0415
         from oras.provider import Registry as Client  # noqa: PLC0415
 
+        from tundish.model.registrydoor import guard  # noqa: PLC0415
+
         host, _, name = self.reference.partition("/")
         if not _REFERENCE.fullmatch(self.reference):
             msg = f"{self.reference[:80]!r} names no repository of a registry."
@@ -160,6 +187,7 @@ class Registry:
         # oras tries five times and waits two minutes in all: people want to know now
         once = getattr(Client.do_request, "__wrapped__", Client.do_request)
         client.do_request = MethodType(once, client)
+        guard(client.session, client.prefix, host, self.also)
         place = Place(name, registry=host)
         place.registry = host  # oras takes a host without a dot for a namespace
         client.auth.load_configs(place)
