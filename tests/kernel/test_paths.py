@@ -14,6 +14,10 @@ from tundish.kernel.errors import DiskFullError, PathMissingError, UnsafePathErr
 UNSAFE = [
     "", "/etc/passwd", "../x", "a/../x", "a//b", "./a", "a/.", "C:/x", "a\\b", "nul",
     "a/COM1.txt", "a.", "a ", "a\0b", "a\nb", "e\u0301", "x" * 241, "a/b/..", "~/../x/..",
+    # letters that turn the text around, that cannot be seen, that look like a step
+    "photo\u202egnp.exe", "a\u200bb", "a\ufeffb", "a\u2066b", "a\u00adb", "a\u2028b",
+    "\uff0e\uff0e/x", "\u2024\u2024/x", "\u2025/x", "a\u2215b", "a\uff0fb", "a\uff3cb", "a\u2044b",
+    "a\x7fb", "a\ue000b", "\ud800", "\u2026x", "a\u29f8b",
 ]  # fmt: skip
 
 

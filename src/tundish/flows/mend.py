@@ -17,6 +17,7 @@ from tundish.catalog.site import SiteProfile
 from tundish.data import mended as writing
 from tundish.data.card.beside import beside
 from tundish.data.errors import TableUnreadableError
+from tundish.data.formulas import formulas
 from tundish.data.grade.asked import Asked
 from tundish.data.grade.checks import Graded
 from tundish.data.grade.file import graded_table
@@ -198,7 +199,7 @@ def _one(terms: _Terms, work: Path | None, called: str | None) -> _Done:
         before=made.before,
         after=after,
         steps=made.steps,
-        unmended=made.unmended,
+        unmended=(*made.unmended, *formulas(table)),
         name=name,
     )
 

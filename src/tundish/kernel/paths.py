@@ -20,6 +20,10 @@ _RESERVED = {
     "nul",
     *(f"{d}{n}" for d in ("com", "lpt") for n in range(10)),
 }
+# control, format (zero width, bidi), surrogates, private use, line and paragraph ends
+_UNSEEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+_STEPS = {"/", "\\", "..", "..."}
+_LOOKALIKES = set("\uff0e\u2024\u2215\u2044\u29f8\u29f5\u2216\ufe68\uff3c\uff0f")
 _BAD_LETTERS = set('\\:*?"<>|')
 
 
@@ -28,8 +32,9 @@ def check_name(name: str) -> str:
 
     Raises:
         UnsafePathError: for absolute names, ``..``, empty parts, drive letters,
-            control characters, names reserved on Windows, trailing dots or
-            spaces, and text that is not in Unicode form NFC.
+            control characters, letters that cannot be seen or that look like a dot or
+            a slash, names reserved on Windows, trailing dots or spaces, and text
+            that is not in Unicode form NFC.
     """
     reason = _why_unsafe(name)
     if reason:
@@ -109,8 +114,17 @@ def _why_unsafe(name: str) -> str:
         return 'it holds a control character or one of \\ : * ? " < > |'
     if unicodedata.normalize("NFC", name) != name:
         return "it is not in Unicode normal form C"
+    if any(unicodedata.category(letter) in _UNSEEN for letter in name):
+        return "it holds a letter that cannot be seen, or that turns the text around"
+    if any(_looks_like_a_step(letter) for letter in name):
+        return "it holds a letter that looks like a dot or a slash"
     reasons = (_why_part_unsafe(part) for part in name.split("/"))
     return next((reason for reason in reasons if reason), "")
+
+
+def _looks_like_a_step(letter: str) -> bool:
+    plain = unicodedata.normalize("NFKC", letter)
+    return letter in _LOOKALIKES or (plain != letter and plain in _STEPS)
 
 
 def _why_part_unsafe(part: str) -> str:

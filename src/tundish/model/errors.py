@@ -320,6 +320,21 @@ class SessionFailedError(MachineError):
     default_advice = "Check that the runtime's version supports the graph."
 
 
+class SessionMemoryError(SessionFailedError):
+    """A graph takes more memory than it may.
+
+    What happened: while the graph was loaded or run the process grew by more than 1 GiB
+    plus some copies of the graph and of its windows. Tensors that grow step by step do
+    that: a damaged graph, or one made to bring its host down. It was stopped.
+
+    What to do: score fewer windows at a time; if that does not help, do not use the
+    graph, and ask its maker.
+    """
+
+    code = "session-memory"
+    default_advice = "Score fewer windows at a time, or ask the graph's maker."
+
+
 class TelemetryNotSilencedError(RefusedError):
     """The inference runtime was loaded before its telemetry could be turned off.
 

@@ -4,7 +4,7 @@ It runs on an edge box, without the ``onnx`` package. It refuses: operators of o
 domains, control flow and functions, weights in other files, unknown or doubled parts,
 tensors whose bytes do not fit their shape, and sizes beyond the limits below. It does
 not infer shapes: a graph that grows a tensor step by step passes here and meets the
-memory limit of the process that runs it.
+bound on memory when it is loaded and run (``model.memory``).
 """
 
 from __future__ import annotations

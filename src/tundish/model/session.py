@@ -17,11 +17,12 @@ import numpy as np
 from pydantic import ValidationError
 
 from tundish.kernel import settings
-from tundish.model import graphcheck
+from tundish.model import graphcheck, memory
 from tundish.model.errors import (
     GoldenMismatchError,
     GraphConventionError,
     SessionFailedError,
+    SessionMemoryError,
     SessionOptionError,
     TelemetryNotSilencedError,
     WindowShapeError,
@@ -198,7 +199,10 @@ class _Loaded:
         _, rows, channels = facts.inputs[0].shape
         self.rows, self.channels = int(str(rows)), int(str(channels))
         self.outputs = tuple(item.name for item in facts.outputs)
-        self._session = _open(graph, options)
+        self._size = len(graph)
+        _runtime()  # its libraries do not count against the graph
+        with memory.bounded(memory.for_graph(self._size)):
+            self._session = _open(graph, options)
 
     def run(self, window: Floats) -> dict[str, Floats]:
         expected = (self.rows, self.channels)
@@ -208,11 +212,12 @@ class _Loaded:
                 f"of shape (windows, {self.rows}, {self.channels})."
             )
             raise WindowShapeError(msg)
+        budget = memory.for_window(window.nbytes, self._size)
         try:
-            values = self._session.run(list(self.outputs), {"window": window})
+            with memory.bounded(budget):
+                values = self._session.run(list(self.outputs), {"window": window})
         except Exception as error:
-            msg = f"The inference runtime failed: {type(error).__name__}."
-            raise SessionFailedError(msg) from error
+            raise _failed(budget, error) from error
         return dict(zip(self.outputs, values, strict=True))
 
 
@@ -245,9 +250,31 @@ def _open(graph: bytes, options: SessionOptions) -> InferenceSession:
         # the wrapper would keep the file as long as the session, beside its weights
         vars(opened)["_model_bytes"] = b""
     except Exception as error:
-        msg = f"The inference runtime cannot load a graph: {type(error).__name__}."
-        raise SessionFailedError(msg) from error
+        budget = memory.for_graph(len(graph))
+        raise _failed(budget, error, loading=True) from error
     return cast("InferenceSession", opened)
+
+
+_NO_MEMORY = (
+    "Failed to allocate memory",
+    "bad_alloc",
+    "MemoryError",
+    "output tensor would require more than",  # what the runtime itself bounds
+)
+
+
+def _failed(
+    budget: int, error: Exception, *, loading: bool = False
+) -> SessionFailedError:
+    said = f"{type(error).__name__}: {error}"
+    if any(words in said for words in _NO_MEMORY):
+        msg = (
+            f"A graph takes more than {budget // 1024**2} MiB of memory when it is run."
+        )
+        return SessionMemoryError(msg)
+    what = "cannot load a graph" if loading else "failed"
+    msg = f"The inference runtime {what}: {type(error).__name__}."
+    return SessionFailedError(msg)
 
 
 @cache

@@ -380,7 +380,9 @@ def _bullets(lines: Sequence[str]) -> str:
 
 def _line(text: str) -> str:
     """Return a text on one line that starts no Markdown of its own."""
-    return " ".join(text.split()).replace("<", "&lt;")
+    """Return a foreign text on one line: no HTML, no link or picture behind words."""
+    flat = " ".join(text.split()).replace("<", "&lt;")
+    return flat.replace("](", "]\\(").replace("]:", "]\\:")
 
 
 def _cell(text: str) -> str:

@@ -1,0 +1,93 @@
+"""A bound on the memory that a graph may take while it is loaded and while it runs.
+
+The graph check sees constants and single operators; it cannot see a tensor that grows
+step by step inside allowed ones (joined to itself thirty times, spread against its own
+transpose, as long as a value of the window says). So the process may not grow by more
+than a budget during a load or a run: the runtime then fails with an error, and the
+process lives. On Linux; elsewhere there is no bound.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+
+WORKING_BYTES = 1024**3
+GRAPH_COPIES = 8
+WINDOW_COPIES = 256
+
+_lock = threading.Lock()
+_inside = 0
+_before = (-1, -1)
+
+
+def for_graph(size: int) -> int:
+    """Return what loading a graph of so many bytes may take, in bytes."""
+    return _working() + GRAPH_COPIES * size
+
+
+def for_window(size: int, graph: int) -> int:
+    """Return what running a graph on windows of so many bytes may take, in bytes."""
+    return _working() + GRAPH_COPIES * graph + WINDOW_COPIES * size
+
+
+@contextmanager
+def bounded(budget: int) -> Iterator[None]:
+    """Let this process grow by at most ``budget`` bytes of address space meanwhile.
+
+    The bound is the process's own, so other threads share it; a bound that was tighter
+    before stays. What goes beyond gets no memory: an error in Python or in the runtime.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    _enter(budget)
+    try:
+        yield
+    finally:
+        _leave()
+
+
+def _enter(budget: int) -> None:
+    import resource  # noqa: PLC0415 -- POSIX only
+
+    global _inside, _before  # noqa: PLW0603 -- the limit is the process's, and so is this
+    with _lock:
+        _inside += 1
+        if _inside > 1:
+            return
+        soft, hard = _before = resource.getrlimit(resource.RLIMIT_AS)
+        wanted = _address_space() + budget
+        ends = [wanted, *(end for end in (soft, hard) if end != resource.RLIM_INFINITY)]
+        resource.setrlimit(resource.RLIMIT_AS, (min(ends), hard))
+
+
+def _leave() -> None:
+    import resource  # noqa: PLC0415 -- POSIX only
+
+    global _inside  # noqa: PLW0603 -- as above
+    with _lock:
+        _inside -= 1
+        if not _inside:
+            resource.setrlimit(resource.RLIMIT_AS, _before)
+
+
+def _address_space() -> int:
+    pages = os.pread(_statm(os.getpid()), 64, 0).split()[0]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+@lru_cache(maxsize=1)
+def _statm(pid: int) -> int:
+    """Keep the file open: a line asks before each window. After a fork it is another."""
+    return os.open(f"/proc/{pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
+
+
+@lru_cache(maxsize=1)
+def _working() -> int:
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min(WORKING_BYTES, memory // 2)
