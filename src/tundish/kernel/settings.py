@@ -45,6 +45,16 @@ def pin() -> str | None:
     return os.environ.get("TUNDISH_PIN") or None
 
 
+def keep_numba_cache(beside: Path) -> None:
+    """Keep what numba compiles in our cache, if it may not lie beside the source.
+
+    numba would write it below ``~/.cache/numba`` then; must come before its first
+    import.
+    """
+    if not os.access(beside, os.W_OK):
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_dir() / "compiled"))
+
+
 def silence_ray() -> None:
     """Turn Ray's usage report off; must come before its first import."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"

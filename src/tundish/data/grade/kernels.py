@@ -11,10 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tundish.kernel import settings
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -554,6 +557,7 @@ def kernels() -> Kernels:
 
 
 def _compiled(loop: Loop, signature: object) -> Loop:
+    settings.keep_numba_cache(Path(__file__).parent)
     from numba import njit  # noqa: PLC0415  (half a second to load)
 
     return cast("Loop", njit(cast("str", signature), cache=True, nogil=True)(loop))
