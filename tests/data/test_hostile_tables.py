@@ -34,7 +34,7 @@ SMALL = Limits(memory_bytes=2 * 1024**3, cpu_s=2, wall_s=40)
 MADE: list[str] = []
 
 
-class Planted(pa.ExtensionType):
+class Planted(pa.ExtensionType):  # type: ignore[misc]  # pyarrow ships no types
     """A type that tells when a file makes one."""
 
     def __init__(self) -> None:
