@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tundish.flows.build import build_package
     from tundish.flows.certificate import show_certificate, verify_certificate
     from tundish.flows.certify import certify
+    from tundish.flows.run_all import run_all
     from tundish.flows.delta import apply_delta, make_delta
     from tundish.flows.diff import diff
     from tundish.flows.fetch import fetch
@@ -54,6 +55,7 @@ _HOME = {
     "open_package": ("open_package", "open_package"),
     "reach": ("ledger", "reach"),
     "repeat": ("repeat", "repeat"),
+    "run_all": ("run_all", "run_all"),
     "run_line": ("line", "run_line"),
     "score": ("open_package", "score"),
     "seal_run": ("seal", "seal"),
@@ -80,6 +82,7 @@ __all__ = [
     "open_package",
     "reach",
     "repeat",
+    "run_all",
     "run_line",
     "score",
     "seal_run",

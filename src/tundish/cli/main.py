@@ -10,6 +10,7 @@ import typer
 from tundish.cli import (
     catalog,
     certificate,
+    run_all,
     data,
     demo,
     device,
@@ -51,6 +52,7 @@ for group in (
     data,
     certificate,
     catalog,
+    run_all,
     runs,
     package,
     fingerprint,

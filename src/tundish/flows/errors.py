@@ -98,6 +98,23 @@ class NotAcceptedError(RefusedError):
     default_advice = "See which limit was missed with 'tundish judge RUN'."
 
 
+class GateFailedError(RefusedError):
+    """The data does not pass a hard gate of the grade, so nothing was trained.
+
+    What happened: ``tundish run`` grades first. A gate such as leakage, a licence that
+    forbids the use, or rows of the same part on both sides of a split failed.
+
+    Why: a model that is trained on such data looks good and is not, or may not be made.
+
+    What to do: mend what the gate names (``tundish grade DATA --scenario ... --site
+    ...`` shows all of it). ``--despite-gates`` goes on for a study; the grade stays as
+    it is in the ledger.
+    """
+
+    code = "gate-failed"
+    default_advice = "Mend what the gate names; 'tundish grade' shows all of it."
+
+
 class IdentityMissingError(UsageError):
     """This workspace cannot issue a grant for that package.
 

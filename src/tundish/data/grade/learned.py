@@ -14,7 +14,7 @@ from tundish.data.grade.moved import shifted
 from tundish.data.grade.relevance import of_their_own
 from tundish.data.grade.sheet import Sheet
 from tundish.data.grade.tally import Tally
-from tundish.data.grade.trial import tried
+from tundish.data.grade.trial import is_sound, tried
 
 MODEL_BASED = ("Q18", "Q21", "Q22", "Q29")
 
@@ -45,6 +45,9 @@ def learned(sheets: Sequence[Sheet], task: str, *, deep: bool) -> list[Tally]:
 
 def _fitted(lesson: Lesson, sheets: Sequence[Sheet]) -> list[Tally]:
     splits = folds(lesson)
+    if not any(map(is_sound, splits)):
+        said = "no split leaves enough rows to learn from and others to judge on"
+        return _absent(MODEL_BASED, said)
     trial = tried(lesson, splits)
     mixed = tried(lesson, shuffled(lesson, repeats=1))
     found = [

@@ -79,7 +79,7 @@ def tried(lesson: Lesson, splits: Sequence[Fold]) -> Trial:
     the earlier ones), so that no held-out row has a say in its own judgement.
     """
     names = candidates(lesson)
-    sound = [s for s in splits if len(s.train) >= 4 and len(s.test)]
+    sound = [s for s in splits if is_sound(s)]
     found: dict[str, list[Floats]] = {name: [] for name in names}
     for split in sound:
         for name in names:
@@ -98,6 +98,11 @@ def tried(lesson: Lesson, splits: Sequence[Fold]) -> Trial:
         mean=np.concatenate([pupils.mean(y, n) for y, n in plain]),
         last=np.concatenate([pupils.last(y, n) for y, n in plain]),
     )
+
+
+def is_sound(fold: Fold) -> bool:
+    """Tell whether a fold has rows to learn from, and rows to judge on."""
+    return len(fold.train) >= 4 and len(fold.test) > 0
 
 
 def candidates(lesson: Lesson) -> list[str]:
