@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from tundish.flows.build import build_package
     from tundish.flows.certificate import show_certificate, verify_certificate
     from tundish.flows.certify import certify
-    from tundish.flows.run_all import run_all
     from tundish.flows.delta import apply_delta, make_delta
     from tundish.flows.diff import diff
     from tundish.flows.fetch import fetch
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from tundish.flows.mend import mend
     from tundish.flows.open_package import open_package, score
     from tundish.flows.repeat import repeat
+    from tundish.flows.run_all import run_all
     from tundish.flows.seal import seal as seal_run
     from tundish.flows.train import train
     from tundish.flows.verify import verify

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from tundish.flows import workspace as workspaces
-from tundish.flows.run_all import RunAllOrder, run_all
 from tundish.flows.errors import GateFailedError
 from tundish.flows.ledger import list_ledger
+from tundish.flows.run_all import RunAllOrder, run_all
 from tundish.flows.train import Order
 
 

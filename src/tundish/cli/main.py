@@ -10,7 +10,6 @@ import typer
 from tundish.cli import (
     catalog,
     certificate,
-    run_all,
     data,
     demo,
     device,
@@ -21,6 +20,7 @@ from tundish.cli import (
     ledger,
     line,
     package,
+    run_all,
     runs,
     show,
     workspace,
