@@ -68,11 +68,11 @@ def parse_yaml(data: bytes, origin: str) -> canonical.Json:
     except UnicodeDecodeError as error:
         msg = f"{origin} is no UTF-8 text."
         raise DocumentMalformedError(msg) from error
-    except RecursionError as error:
-        msg = f"{origin} is nested too deeply."
-        raise DocumentMalformedError(msg) from error
     except yaml.YAMLError as error:
         raise DocumentMalformedError(_where(error, origin)) from error
+    except ValueError as error:  # Python reads no number of so many digits
+        msg = f"{origin} cannot be read: {error}."
+        raise DocumentMalformedError(msg) from error
     return value
 
 
@@ -115,7 +115,18 @@ _JsonLoader.add_constructor("tag:yaml.org,2002:map", _mapping)
 
 
 def _refuse_sharing(text: str, origin: str) -> None:
+    """Refuse anchors, aliases, tags, and nesting that would stop or slow the loader.
+
+    The loader's time grows with the square of the depth: a megabyte of brackets would
+    keep it busy for hours. The events come one by one, so this stops at the limit.
+    """
+    depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > canonical.MAX_DEPTH:
+            msg = f"{origin} is nested deeper than {canonical.MAX_DEPTH} levels."
+            raise DocumentMalformedError(msg)
         shared = isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None)
         if shared or (getattr(event, "tag", None) or "!").startswith("tag:"):
             mark = event.start_mark
@@ -133,21 +144,17 @@ def _where(error: yaml.YAMLError, origin: str) -> str:
 
 def _said(error: ValidationError, model: type[BaseModel], origin: str) -> str:
     every = error.errors(include_url=False)
-    details = [detail for detail in every if not _shadowed(detail, every)]
+    above = {
+        detail["loc"][:end] for detail in every for end in range(len(detail["loc"]))
+    }
+    # where a deeper place is wrong as well, that is the cause
+    details = [detail for detail in every if detail["loc"] not in above]
     # a misspelt key makes another one missing: say the unknown first
     details.sort(key=lambda detail: detail["type"] != "extra_forbidden")
     parts = [_one(detail) for detail in details[:MAX_ERRORS_SAID]]
     more = len(details) - len(parts)
     tail = f"; and {more} more" if more > 0 else ""
     return f"{origin} is not a valid {model.__name__}: {'; '.join(parts)}{tail}."
-
-
-def _shadowed(detail: ErrorDetails, every: list[ErrorDetails]) -> bool:
-    """Tell whether a deeper error is the cause of this one."""
-    here = detail["loc"]
-    return any(
-        other["loc"][: len(here)] == here and other["loc"] != here for other in every
-    )
 
 
 def _one(detail: ErrorDetails) -> str:

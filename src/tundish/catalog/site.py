@@ -190,7 +190,8 @@ class SiteProfile(Record):
     def _hangs_together(self) -> Self:
         try:
             ZoneInfo(self.time_zone)
-        except (ZoneInfoNotFoundError, ValueError) as error:
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            # OSError: a name of a folder of zones, or one too long for a file's
             msg = f"time_zone: {self.time_zone!r} is not an IANA zone such as Asia/Shanghai"
             raise ValueError(msg) from error
         if self.running is not None:

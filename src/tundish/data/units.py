@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from tokenize import TokenError
 from typing import TYPE_CHECKING
 
 from tundish.data.errors import UnitMismatchError
@@ -66,8 +65,6 @@ def unit_of(text: str) -> pint.Unit:
     Raises:
         UnitMismatchError: if nobody knows the unit.
     """
-    from pint.errors import PintError  # noqa: PLC0415
-
     plain = _WHOLE.get(text.strip().lower(), text.strip())
     if not _ALLOWED.match(plain) or _CHAINED.search(plain):
         msg = f"{text[:40]!r} is no unit of measurement."
@@ -80,14 +77,7 @@ def unit_of(text: str) -> pint.Unit:
     )
     try:
         return registry().Unit(plain)
-    except (
-        PintError,
-        ValueError,
-        TypeError,
-        SyntaxError,
-        AttributeError,
-        TokenError,
-    ) as error:
+    except Exception as error:  # what pint's parser raises, its assertions too
         msg = f"{text[:40]!r} is no unit of measurement that is known."
         raise UnitMismatchError(msg) from error
 
@@ -110,6 +100,9 @@ def conversion(plant: str, contract: str) -> tuple[float, float]:
             f"{plant} cannot be converted to {contract}: they measure different things."
         )
         raise UnitMismatchError(msg) from error
+    except Exception as error:  # units that pint reads and cannot reckon with
+        msg = f"{plant[:40]!r} cannot be converted to {contract[:40]!r}."
+        raise UnitMismatchError(msg) from error
     return one - zero, zero
 
 
@@ -121,8 +114,12 @@ def in_base(text: str) -> tuple[float, float, UnitsContainer]:
     """
     unit = unit_of(text)
     units = registry()
-    zero = float(units.Quantity(0.0, unit).to_base_units().magnitude)
-    one = float(units.Quantity(1.0, unit).to_base_units().magnitude)
+    try:
+        zero = float(units.Quantity(0.0, unit).to_base_units().magnitude)
+        one = float(units.Quantity(1.0, unit).to_base_units().magnitude)
+    except Exception as error:  # as above
+        msg = f"{text[:40]!r} cannot be written in base units."
+        raise UnitMismatchError(msg) from error
     return one - zero, zero, unit.dimensionality
 
 

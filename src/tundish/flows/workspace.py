@@ -479,12 +479,13 @@ def _read_file(path: Path) -> WorkspaceFile:
     try:
         data = tomllib.loads(paths.existing_file(path).read_text(encoding="utf-8"))
         return WorkspaceFile.model_validate(data)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        msg = f"{path} cannot be read: {error}."
-        raise DocumentMalformedError(msg) from error
     except ValidationError as error:
         first = error.errors()[0]
         msg = f"{path} is not valid: {key_path(first['loc'])}: {first['msg']}."
+        raise DocumentMalformedError(msg) from error
+    except (ValueError, RecursionError) as error:
+        # broken TOML, broken UTF-8 and a number of too many digits are all ValueErrors
+        msg = f"{path} cannot be read: {error}."
         raise DocumentMalformedError(msg) from error
 
 

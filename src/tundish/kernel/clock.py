@@ -63,10 +63,15 @@ def from_text(text: str) -> datetime:
     """Read an ISO 8601 moment; it must carry a zone.
 
     Raises:
-        ValueError: if the text is no moment or has no zone.
+        ValueError: if the text is no moment, has no zone, or lies in UTC before the
+            first year or after the last one that is counted.
     """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         msg = f"the time {text!r} has no zone"
         raise ValueError(msg)
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        msg = f"the time {text!r} lies outside the years 1 to 9999"
+        raise ValueError(msg) from error

@@ -10,6 +10,21 @@ from __future__ import annotations
 import inspect
 from typing import ClassVar
 
+LONGEST = 1500
+
+
+def plain(text: str) -> str:
+    """Return a text cut to ``LONGEST``, with control letters written out.
+
+    What is refused is foreign, and its names and values stand in the sentence that
+    refuses it: they must neither steer a terminal nor flood a log.
+    """
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST]}..."
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+
 
 class TundishError(Exception):
     """Something Tundish will not do, said in one sentence.
@@ -27,8 +42,8 @@ class TundishError(Exception):
     default_advice: ClassVar[str] = ""
 
     def __init__(self, message: str, *, advice: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = plain(message)
+        super().__init__(self.message)
         self.advice = self.default_advice if advice is None else advice
 
     def __str__(self) -> str:

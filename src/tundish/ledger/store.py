@@ -116,6 +116,9 @@ def said_clearly(path: Path) -> Iterator[None]:
         yield
     except sqlite3.DatabaseError as error:
         raise _translate(error, path) from error
+    except UnicodeDecodeError as error:  # SQLite's own words on a damaged file
+        msg = f"The ledger at {path} is damaged: a text in it is none."
+        raise LedgerUnreadableError(msg) from error
     except PermissionError as error:
         msg = f"The ledger at {path} may not be read or written by this user."
         raise LedgerUnreadableError(msg) from error

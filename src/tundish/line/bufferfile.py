@@ -85,6 +85,9 @@ def said_clearly(path: Path) -> Iterator[None]:
         yield
     except sqlite3.DatabaseError as error:
         raise _translate(error, path) from error
+    except UnicodeDecodeError as error:  # SQLite's own words on a damaged file
+        msg = f"The line's buffer at {path} is damaged: a text in it is none."
+        raise BufferUnreadableError(msg) from error
     except OSError as error:
         msg = f"The line's buffer at {path} cannot be used: {error.strerror}."
         raise BufferUnreadableError(msg) from error
@@ -148,7 +151,8 @@ def _check(connection: sqlite3.Connection, path: Path, identity: str) -> None:
     if version != SCHEMA_VERSION:
         msg = f"The line's buffer at {path} has form {version}, expected {SCHEMA_VERSION}."
         raise BufferUnreadableError(msg, advice="Use the Tundish that wrote it.")
-    found = connection.execute("SELECT identity FROM line").fetchone()[0]
+    row = connection.execute("SELECT identity FROM line").fetchone()
+    found = "without a name" if row is None else row[0]
     if found != identity:
         msg = f"The buffer at {path} belongs to the line {found}, expected {identity}."
         raise BufferOfOtherLineError(msg)

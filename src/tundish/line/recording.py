@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,8 +115,9 @@ def read_recording(path: Path) -> Recording:
         PathMissingError: if there is no such file.
         RecordingInvalidError: if it is none.
     """
+    file = paths.existing_file(path)
     try:
-        with np.load(paths.existing_file(path), allow_pickle=False) as found:
+        with np.load(file, allow_pickle=False) as found:
             names = [key.removeprefix(_TIME) for key in found if key.startswith(_TIME)]
             tracks = {
                 name: Track(
@@ -126,8 +126,8 @@ def read_recording(path: Path) -> Recording:
                 )
                 for name in names
             }
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        msg = f"The file {path} is no recording: {error}."
+    except Exception as error:  # whatever zip's and NumPy's parsers raise on damage
+        msg = f"The file {path} is no recording: {type(error).__name__}: {error}."
         raise RecordingInvalidError(msg) from error
     _check(tracks, len(names))
     return Recording(tracks=tracks)

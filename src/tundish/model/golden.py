@@ -22,6 +22,7 @@ from tundish.seal import base64s
 Floats: TypeAlias = NDArray[np.float32]
 
 MAX_ELEMENTS = 1_000_000
+MAX_AXES = 8
 RELATIVE = 1e-4
 ABSOLUTE = 1e-5
 
@@ -29,7 +30,10 @@ ABSOLUTE = 1e-5
 class Tensor(SignedRecord):
     """float32 numbers, exact: base64 of their little-endian bytes."""
 
-    shape: tuple[Annotated[int, Field(ge=0, le=MAX_ELEMENTS)], ...]
+    shape: Annotated[
+        tuple[Annotated[int, Field(ge=0, le=MAX_ELEMENTS)], ...],
+        Field(max_length=MAX_AXES),
+    ]
     data: str
 
     @model_validator(mode="after")

@@ -108,7 +108,7 @@ def named_blobs(manifest: bytes) -> list[tuple[Digest, int]]:
     for entry in named:
         size = entry.get("size") if isinstance(entry, dict) else None
         name = entry.get("digest") if isinstance(entry, dict) else None
-        sound = isinstance(size, int) and size >= 0 and isinstance(name, str)
+        sound = type(size) is int and size >= 0 and isinstance(name, str)
         if not (sound and digest.is_digest(str(name))):
             msg = "The manifest names a blob without digest or size."
             raise PackageMalformedError(msg)

@@ -17,6 +17,7 @@ from tundish.model.errors import GraphMalformedError, GraphTooLargeError
 
 MAX_DEPTH = 16
 MAX_FIELDS = 5_000_000
+MAX_MESSAGES = 400_000  # an empty one takes two bytes of a file, and here 600 of memory
 
 Kind: TypeAlias = Literal[
     "number", "numbers", "floats", "doubles", "text", "bytes", "message", "refused"
@@ -47,7 +48,7 @@ class Part:
 Schema: TypeAlias = Mapping[str, Mapping[int, Part]]
 
 
-@dataclass
+@dataclass(slots=True)
 class Message:
     """A message that was taken apart: its values by kind and name, in order."""
 
@@ -85,6 +86,7 @@ class Reader:
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
         self._left = MAX_FIELDS
+        self._messages_left = MAX_MESSAGES
 
     def read(self, data: memoryview, message: str, depth: int = 0) -> Message:
         """Take one message apart.
@@ -95,6 +97,10 @@ class Reader:
         """
         if depth > MAX_DEPTH:
             msg = f"A graph is nested deeper than {MAX_DEPTH} messages."
+            raise GraphTooLargeError(msg)
+        self._messages_left -= 1
+        if self._messages_left < 0:
+            msg = f"A graph has more than {MAX_MESSAGES} messages."
             raise GraphTooLargeError(msg)
         found, parts, at = Message(), self._schema[message], 0
         while at < len(data):

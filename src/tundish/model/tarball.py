@@ -96,8 +96,9 @@ def _header(name: str, size: int) -> bytes:
 def _read_header(block: bytes) -> tuple[str, int]:
     try:
         name = block[:100].rstrip(b"\x00").decode("ascii")
-        size = int(block[124:135], 8)
-        right = len(block) == BLOCK and _header(name, size) == block
+        size = int(block[124:135], 8) if block[124:135].isdigit() else -1
+        # a size below zero would be written, and would read what lies before it
+        right = len(block) == BLOCK and size >= 0 and _header(name, size) == block
     except (ValueError, UnsafePathError, PackageTooLargeError) as error:
         msg = "A package holds a member that is no plain file with a safe name."
         raise PackageMalformedError(msg) from error

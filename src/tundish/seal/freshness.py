@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol, TypeAlias
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from tundish.kernel import canonical, clock, paths
 from tundish.kernel.digest import Digest, short
@@ -29,8 +29,12 @@ from tundish.seal.errors import (
     PackageOlderError,
     TimeNoteUsedError,
 )
+from tundish.seal.statement import check_moment
 
 TOLERANCE_S = 120.0
+
+Moment: TypeAlias = Annotated[str, AfterValidator(check_moment)]
+Count: TypeAlias = Annotated[int, Field(ge=0)]
 
 
 class Freshness(Protocol):
@@ -72,7 +76,7 @@ class Freshness(Protocol):
 class SeenPackage(Record):
     """The newest version seen of a product, and which package it was."""
 
-    version: int
+    version: Count
     package: Digest
 
 
@@ -88,11 +92,11 @@ class Seen(Record):
 
     format: Literal["tundish.seen"] = "tundish.seen"
     version: Literal[1] = 1
-    time: str | None = None
+    time: Moment | None = None
     packages: dict[str, SeenPackage] = Field(default_factory=dict)
-    grants: dict[str, int] = Field(default_factory=dict)
-    uses: dict[str, int] = Field(default_factory=dict)
-    began: dict[str, str] = Field(default_factory=dict)
+    grants: dict[str, Count] = Field(default_factory=dict)
+    uses: dict[str, Count] = Field(default_factory=dict)
+    began: dict[str, Moment] = Field(default_factory=dict)
     corrections: tuple[str, ...] = ()
     answers: dict[str, AnswersTaken] = Field(default_factory=dict)
 
@@ -107,7 +111,7 @@ def after_time(seen: Seen, now: datetime) -> Seen:
     """
     if seen.time is not None:
         latest = clock.from_text(seen.time)
-        if now < latest - timedelta(seconds=TOLERANCE_S):
+        if latest - now > timedelta(seconds=TOLERANCE_S):
             msg = (
                 f"The clock shows {clock.to_text(now)}, but {seen.time} was seen here "
                 "before."

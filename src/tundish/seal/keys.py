@@ -290,8 +290,10 @@ class DevicePublic:
         """
         code = text.strip().split(":")
         try:
-            raw = bytes.fromhex(code[1])
-            found = cls(x25519.X25519PublicKey.from_public_bytes(raw))
+            public = x25519.X25519PublicKey.from_public_bytes(bytes.fromhex(code[1]))
+            # a point of low order gives everybody the same secret: it is nobody's key
+            x25519.X25519PrivateKey.generate().exchange(public)
+            found = cls(public)
         except (IndexError, ValueError) as error:
             msg = f"The line {text.strip()[:24]!r} is no device's line."
             raise DeviceTextError(msg) from error

@@ -192,7 +192,7 @@ def _corners(row: list[str]) -> Box:
 def _voc(path: Path, data: bytes) -> BoxFile:
     try:
         root = ElementTree.fromstring(data, forbid_dtd=True)
-    except (ElementTree.ParseError, DefusedXmlException, ValueError):
+    except (ElementTree.ParseError, DefusedXmlException, ValueError, LookupError):
         return BoxFile(path=path, error="it is no sound XML")
     boxes = []
     for item in list(root.iter("object"))[:MAX_BOXES]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tundish.data.errors import TableUnreadableError
+from tundish.data.readers import damage
 from tundish.data.readers.arrays import MAX_DEPTH, Node, tables_of
 from tundish.data.readers.size import limit_cells
 from tundish.data.table import Table
@@ -40,14 +41,11 @@ class Hdf5Reader:
         """Read every array that lies in the file itself."""
         import h5py  # noqa: PLC0415  (heavy: loaded in the child process only)
 
-        try:
+        with damage.said(name, "HDF5 file"):
             for _ in range(h5py.h5pl.size()):
                 h5py.h5pl.remove(0)  # filters are not loaded from folders
             with h5py.File(path, "r") as opened:
                 root = _Walk(name, opened, opened.attrs).group(opened, 0)
-        except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-            msg = f"{name} is no whole HDF5 file ({str(error)[:120]})."
-            raise TableUnreadableError(msg) from error
         return tables_of(name, root)
 
 

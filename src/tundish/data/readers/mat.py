@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tundish.data.errors import TableUnreadableError
+from tundish.data.readers import damage
 from tundish.data.readers.arrays import MAX_DEPTH, Node, tables_of
 from tundish.data.table import Table
 
 _HDF = b"\x89HDF\r\n\x1a\n"
-_DAMAGE = (ValueError, TypeError, OSError, EOFError, KeyError, IndexError, zlib.error)
 _MOST_RECORDS = 1_000_000
 
 
@@ -32,18 +30,13 @@ class MatReader:
 
     def read(self, path: Path, name: str) -> Sequence[Table]:
         """Read every array; structures become names with points."""
-        # Late: heavy, and wanted in the child process only.
-        from scipy.io import loadmat  # noqa: PLC0415
-        from scipy.io.matlab import MatReadError  # noqa: PLC0415
+        from scipy.io import loadmat  # noqa: PLC0415  (heavy: in the child only)
 
-        try:
+        with damage.said(name, "MATLAB file"):
             loaded = loadmat(
                 path, chars_as_strings=True, verify_compressed_data_integrity=True
             )
-        except (*_DAMAGE, MatReadError) as error:
-            msg = f"{name} is no whole MATLAB file ({str(error)[:120]})."
-            raise TableUnreadableError(msg) from error
-        root = {k: _node(v, 0) for k, v in loaded.items() if not k.startswith("__")}
+            root = {k: _node(v, 0) for k, v in loaded.items() if not k.startswith("__")}
         return tables_of(name, {k: v for k, v in root.items() if v is not None})
 
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from tundish.data import archive
-from tundish.data.errors import TableUnreadableError
+from tundish.data.readers import damage
 from tundish.data.readers.arrays import Node, tables_of
 from tundish.data.readers.size import MAX_TEXT_BYTES
 from tundish.data.table import Table
 
 _MARK = b"\x93NUMPY"
-_DAMAGE = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError)
 
 
 class NumpyReader:
@@ -37,11 +34,8 @@ class NumpyReader:
         if zipped:
             limits = archive.ArchiveLimits(member_bytes=MAX_TEXT_BYTES)
             archive.refuse_bomb(path, name, limits)
-        try:
+        with damage.said(name, "file of NumPy arrays"):
             root = _arrays(path)
-        except _DAMAGE as error:
-            msg = f"{name} is no whole file of NumPy arrays ({str(error)[:120]})."
-            raise TableUnreadableError(msg) from error
         return tables_of(name, root)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import polars as pl
 
 from tundish.data.columns import read_parquet
-from tundish.data.errors import TableUnreadableError
+from tundish.data.readers import damage
 from tundish.data.readers.size import limit_cells
 from tundish.data.readers.values import from_frame
 from tundish.data.table import Assumption, Table
@@ -34,16 +34,13 @@ class ParquetReader:
 
     def read(self, path: Path, name: str) -> Sequence[Table]:
         """Read all plain columns; texts become numbers where they are numbers."""
-        try:
+        with damage.said(name, "Parquet file"):
             scan = pl.scan_parquet(path, glob=False)
             kinds = {n: _stored(kind) for n, kind in scan.collect_schema().items()}
             rows = scan.select(pl.len()).collect().item()
             limit_cells(name, rows, len(kinds))
             plain = [n for n, kind in kinds.items() if not kind.is_nested()]
             frame = _plain(read_parquet(path, plain)) if plain else pl.DataFrame()
-        except (pl.exceptions.PolarsError, OSError) as error:
-            msg = f"{name} is no whole Parquet file."
-            raise TableUnreadableError(msg) from error
         table = from_frame(name, frame)
         nested = [n for n in kinds if n not in set(plain)]
         return [_without(table, nested) if nested else table]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Protocol, cast
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tundish.data.errors import TableUnreadableError
+from tundish.data.readers import damage
 from tundish.data.readers.arrays import MAX_DEPTH, Leaf, Node, tables_of
 from tundish.data.readers.size import limit_bytes
 from tundish.data.table import Table
@@ -62,12 +64,9 @@ class RDataReader:
         from rdata.parser import parse_data  # noqa: PLC0415  (heavy: in the child only)
 
         data = _unpacked(path, name)
-        try:
+        with damage.said(name, "R file"):
             parsed = parse_data(data)
-        except Exception as error:  # whatever a foreign parser raises
-            msg = f"{name} is no whole R file ({str(error)[:120]})."
-            raise TableUnreadableError(msg) from error
-        root = _root(cast("_Object", parsed.object), Path(name).stem)
+            root = _root(cast("_Object", parsed.object), Path(name).stem)
         return tables_of(name, root)
 
 
@@ -84,7 +83,7 @@ def _unpacked(path: Path, name: str) -> bytes:
                 size += len(block)
                 limit_bytes(name, size)
                 parts.append(block)
-    except (OSError, EOFError, lzma.LZMAError, ValueError) as error:
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
         msg = f"{name} is damaged: {error}."
         raise TableUnreadableError(msg) from error
     return b"".join(parts)

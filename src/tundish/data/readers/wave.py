@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +10,9 @@ import numpy as np
 import polars as pl
 
 from tundish.data.errors import TableUnreadableError
+from tundish.data.readers import damage
 from tundish.data.readers.size import limit_cells
 from tundish.data.table import Assumption, Table
-
-_DAMAGE = (ValueError, OSError, EOFError, struct.error, TypeError, ZeroDivisionError)
 
 
 class WaveReader:
@@ -31,12 +29,8 @@ class WaveReader:
         """Read a column for each channel; the time in seconds comes from the rate."""
         from scipy.io import wavfile  # noqa: PLC0415  (heavy: in the child only)
 
-        try:
-            with warnings.catch_warnings(action="ignore"):
-                rate, samples = wavfile.read(path)
-        except _DAMAGE as error:
-            msg = f"{name} is no whole WAV file ({str(error)[:120]})."
-            raise TableUnreadableError(msg) from error
+        with damage.said(name, "WAV file"), warnings.catch_warnings(action="ignore"):
+            rate, samples = wavfile.read(path)
         if rate <= 0 or not samples.size:
             msg = f"{name} holds no sample."
             raise TableUnreadableError(msg)
