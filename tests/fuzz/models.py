@@ -36,7 +36,6 @@ from tundish.model import (
     graphcheck,
     layout,
     package,
-    registry,
     tarball,
 )  # fmt: skip
 from tundish.seal import model_signature
@@ -354,8 +353,8 @@ TARGETS = (
         doors=(_MODEL + "layout:unpack", _MODEL + "layout:manifest_of"),
     ),
     Target(
-        name="registry-manifest", json=True, parse=registry._blobs_of,
-        doors=(_MODEL + "registry:_blobs_of",),
+        name="registry-manifest", json=True, parse=layout.named_blobs,
+        doors=(_MODEL + "layout:named_blobs",),
         seeds=lambda: [
             layout.manifest_of(tarball.read((OLD / "encrypted.tar").read_bytes()))
         ],

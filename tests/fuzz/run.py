@@ -59,7 +59,9 @@ def main() -> int:
     every = results() if RESULTS.exists() else {}
     _write({name: every.get(name, _nothing()) for name in known})
     still_open = 0
-    for name in given.only or known:
+    # those that had least come first, so that runs that are cut short even out
+    least = sorted(known, key=lambda name: results()[name]["cpu_s"])
+    for name in given.only or least:
         one = _fuzzed(name, given.seconds)
         still_open += one["open"]
         print(f"{name}: {one}", flush=True)

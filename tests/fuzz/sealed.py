@@ -384,7 +384,9 @@ def _freshness_files() -> list[bytes]:
 
 
 def _age(data: bytes) -> None:
-    envelope.decrypt(data, IDENTITY)
+    assert envelope.recipients(data) >= 0
+    clear = envelope.decrypt(data, IDENTITY)
+    assert len(clear) == envelope.clear_size(data)
 
 
 def _age_text(data: bytes) -> None:
@@ -644,7 +646,10 @@ TARGETS = (
         ),
     ),
     Target(
-        name="age", parse=_age, doors=(_SEAL + "envelope:decrypt",),
+        name="age", parse=_age, doors=(
+            _SEAL + "envelope:decrypt", _SEAL + "envelope:decrypt_into",
+            _SEAL + "envelope:clear_size", _SEAL + "envelope:recipients",
+        ),
         seeds=lambda: [
             envelope.encrypt(b"weights" * n, [IDENTITY.recipient]) for n in (1, 3000)
         ],

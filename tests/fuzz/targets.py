@@ -7,7 +7,7 @@ from typing import cast
 
 from tests.fuzz.target import Target
 
-_PLACES = ("sealed", "models", "tables")
+_PLACES = ("sealed", "plant", "models", "tables")
 
 
 def targets() -> dict[str, Target]:

@@ -32,6 +32,7 @@ from tundish.ledger.note import NoteSigner, NoteVerifier
 from tundish.ledger.record import Entry, Outcome
 
 _PAGE = 1000
+# CAST(coalesce(...)): the schema promises a kind of value, a damaged file keeps no promise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +93,9 @@ class Ledger:
         self._connection = store.connect(path, create=create)
         self._frontier = merkle.Frontier()
         with self._reading() as connection:
-            row = connection.execute("SELECT name FROM origin").fetchone()
+            row = connection.execute(
+                "SELECT CAST(coalesce(name, '') AS TEXT) FROM origin"
+            ).fetchone()
         if row is None:
             msg = f"The ledger at {path} has lost its name."
             raise LedgerTamperedError(msg)
@@ -178,7 +181,8 @@ class Ledger:
         """
         with self._reading() as connection:
             row = connection.execute(
-                "SELECT body FROM entries WHERE position = ?", (index,)
+                "SELECT CAST(coalesce(body, '') AS BLOB) FROM entries WHERE position = ?",
+                (index,),
             ).fetchone()
         if row is None:
             msg = f"The ledger at {self._path} has no entry {index}."
@@ -200,7 +204,7 @@ class Ledger:
             start = max(0, end - _PAGE)
             with self._reading() as connection:
                 rows = connection.execute(
-                    "SELECT position, body FROM entries WHERE position >= ?"
+                    "SELECT position, CAST(coalesce(body, '') AS BLOB) FROM entries WHERE position >= ?"
                     " AND position < ? ORDER BY position DESC",
                     (start, end),
                 ).fetchall()
@@ -328,7 +332,7 @@ class Ledger:
         while True:
             with self._reading() as connection:
                 rows = connection.execute(
-                    "SELECT position, body FROM entries WHERE position >= ?"
+                    "SELECT position, CAST(coalesce(body, '') AS BLOB) FROM entries WHERE position >= ?"
                     " ORDER BY position LIMIT ?",
                     (position, _PAGE),
                 ).fetchall()
@@ -405,7 +409,9 @@ def _size(connection: sqlite3.Connection) -> int:
 
 
 def _notes(connection: sqlite3.Connection) -> tuple[str, ...]:
-    rows = connection.execute("SELECT note FROM checkpoints ORDER BY number")
+    rows = connection.execute(
+        "SELECT CAST(coalesce(note, '') AS TEXT) FROM checkpoints ORDER BY number"
+    )
     return tuple(str(row[0]) for row in rows)
 
 

@@ -8,13 +8,17 @@ envelope is written here. Parameters: N=2^14, r=8, p=5 (an OWASP setting, 16 MiB
 
 from __future__ import annotations
 
+import base64
+import math
+import re
 import secrets
 import stat
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import padding, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -34,7 +38,12 @@ PrivateKey: TypeAlias = (
 )
 
 MAX_BYTES = 64 * 1024
+MAX_EFFORT = 2**26  # scrypt with 256 MB, or two million rounds of PBKDF2
 _N, _R, _P = 2**14, 8, 5
+_ENCRYPTED = re.compile(
+    rb"-----BEGIN ENCRYPTED PRIVATE KEY-----(.*?)-----END", re.DOTALL
+)
+_INTEGER, _NESTED, _MAX_DEPTH = 0x02, 0x20, 8
 _PBES2 = bytes.fromhex("06092a864886f70d01050d")
 _SCRYPT = bytes.fromhex("06092b06010401da47040b")
 _AES256_CBC = bytes.fromhex("060960864801650304012a")
@@ -72,6 +81,7 @@ def load(path: Path, passphrase: str | None) -> object:
         raise KeyUnreadableError(msg)
     passphrase = passphrase or None
     _check_passphrase(path, data, passphrase)
+    _check_effort(path, data)
     secret = None if passphrase is None else passphrase.encode()
     try:
         return serialization.load_pem_private_key(data, secret)
@@ -81,7 +91,7 @@ def load(path: Path, passphrase: str | None) -> object:
             raise KeyPassphraseError(msg) from error
         msg = f"The private key {path} is damaged."
         raise KeyUnreadableError(msg) from error
-    except (TypeError, UnsupportedAlgorithm) as error:
+    except (TypeError, UnsupportedAlgorithm, InternalError) as error:
         msg = f"The private key {path} is of a kind that Tundish does not use."
         raise KeyUnreadableError(msg) from error
 
@@ -94,6 +104,50 @@ def _check_passphrase(path: Path, data: bytes, passphrase: str | None) -> None:
     if not encrypted and passphrase is not None:
         msg = f"A passphrase was given, but the private key {path} is not encrypted."
         raise KeyPassphraseError(msg)
+
+
+def _check_effort(path: Path, data: bytes) -> None:
+    """Refuse a file that asks for days or gigabytes to derive its key.
+
+    The product of the numbers of a derivation (rounds, block size, parallelism, length
+    of the key) is a measure of both, for scrypt and for PBKDF2.
+    """
+    for block in _ENCRYPTED.findall(data):
+        try:
+            whole = _element(base64.b64decode(block), 0)[1]
+            numbers = _integers(_element(whole, 0)[1], 0)
+            effort = math.prod(max(1, number) for number in numbers)
+        except (IndexError, ValueError) as error:
+            msg = f"The private key {path} is damaged."
+            raise KeyUnreadableError(msg) from error
+        if effort > MAX_EFFORT:
+            msg = (
+                f"The private key {path} asks for more work to be opened than is done."
+            )
+            raise KeyUnreadableError(msg)
+
+
+def _integers(encoded: bytes, depth: int) -> Iterator[int]:
+    """Yield the numbers in some DER elements, at any depth."""
+    at = 0
+    while at < len(encoded):
+        tag, body, at = _element(encoded, at)
+        if tag == _INTEGER:
+            yield int.from_bytes(body, "big")
+        elif tag & _NESTED and depth < _MAX_DEPTH:
+            yield from _integers(body, depth + 1)
+
+
+def _element(encoded: bytes, at: int) -> tuple[int, bytes, int]:
+    """Return tag and body of the DER element at a place, and the place after it."""
+    tag, size, at = encoded[at], encoded[at + 1], at + 2
+    if size >= 128:
+        digits = size - 128
+        size, at = int.from_bytes(encoded[at : at + digits], "big"), at + digits
+    if at + size > len(encoded):
+        msg = "an element is cut off"
+        raise ValueError(msg)
+    return tag, encoded[at : at + size], at + size
 
 
 def _to_pem(key: PrivateKey, passphrase: str | None) -> bytes:

@@ -13,7 +13,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-from cryptography.exceptions import InvalidSignature, InvalidTag, UnsupportedAlgorithm
+from cryptography.exceptions import (
+    InternalError,
+    InvalidSignature,
+    InvalidTag,
+    UnsupportedAlgorithm,
+)
 from cryptography.hazmat.primitives import hashes, hpke, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
 from cryptography.hazmat.primitives.asymmetric.utils import (
@@ -396,7 +401,7 @@ def _public_der(key: ec.EllipticCurvePublicKey) -> bytes:
 def _load_public(data: bytes) -> object:
     try:
         return serialization.load_pem_public_key(data[: keyfile.MAX_BYTES])
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, UnsupportedAlgorithm, InternalError) as error:
         msg = "A public key in PEM form was expected, and something else was found."
         raise KeyUnreadableError(msg) from error
 

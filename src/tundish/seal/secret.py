@@ -19,10 +19,11 @@ class SecretText:
     that ``reveal`` gave out are Python's, and nobody can wipe those.
     """
 
-    __slots__ = ("_held",)
+    __slots__ = ("_forgotten", "_held")
 
     def __init__(self, text: str) -> None:
         self._held = bytearray(text, "utf-8")
+        self._forgotten = False
 
     def reveal(self) -> str:
         """Return the secret itself.
@@ -38,7 +39,7 @@ class SecretText:
         Raises:
             ValueError: if it was forgotten.
         """
-        if self._held and not any(self._held):
+        if self._forgotten:  # not told by zeros: a foreign text may be nothing else
             msg = "a secret was used after it was forgotten"
             raise ValueError(msg)
         return memoryview(self._held)
@@ -46,6 +47,7 @@ class SecretText:
     def forget(self) -> None:
         """Write zeros over the secret; it cannot be used any more."""
         wipe(self._held)
+        self._forgotten = True
 
     def __repr__(self) -> str:
         """Return a text without the secret."""
