@@ -110,6 +110,7 @@ OWN: dict[str, str] = {
     "tundish.line.bufferrows:from_row": "rows of the line's own buffer",
     "tundish.line.samples:from_us": "a number becomes a moment",
     "tundish.model.session:make_golden": "the graph is one that was trained here",
+    "tundish.data.readers.confine:last_words": "cut and shown; nothing is parsed",
     "tundish.data.readers.confine:read_alone": (
         "starts the child; tests/data/test_broken_files.py runs wild parsers in it"
     ),

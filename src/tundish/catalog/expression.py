@@ -9,6 +9,7 @@ words joined by points (``TIC101.PV``), and in quotes otherwise (``'Water flow [
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from keyword import iskeyword
@@ -185,7 +186,7 @@ def _evaluate(node: ast.expr, columns: Columns, text: str) -> Bools:
     if isinstance(node, ast.BoolOp):
         parts = [_evaluate(value, columns, text) for value in node.values]
         join = np.logical_and if isinstance(node.op, ast.And) else np.logical_or
-        return np.asarray(join.reduce(parts))
+        return np.asarray(functools.reduce(join, parts))
     if isinstance(node, ast.UnaryOp):
         return np.logical_not(_evaluate(node.operand, columns, text))
     if not isinstance(node, ast.Compare):  # compile_condition let nothing else in
@@ -194,7 +195,8 @@ def _evaluate(node: ast.expr, columns: Columns, text: str) -> Bools:
     sides = [_side(side, columns, text) for side in (node.left, *node.comparators)]
     pairs = zip(sides, node.ops, sides[1:], strict=False)
     held = [_COMPARE[type(op)](left, right) for left, op, right in pairs]
-    return np.asarray(np.logical_and.reduce(held))
+    # pair by pair: numbers compared with numbers hold everywhere, or nowhere
+    return np.asarray(functools.reduce(np.logical_and, held))
 
 
 def _side(node: ast.expr, columns: Columns, text: str) -> NDArray[np.float64]:
