@@ -162,6 +162,7 @@ def test_a_large_file_is_streamed_page_and_all(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(stream, "STREAM_FROM_CELLS", 100)
+    monkeypatch.setattr(stream, "STREAM_FROM_BYTES", 100)
     rows = np.random.default_rng(3).normal(20, 2, size=(3_000, 3)).round(3)
     rows[1_000:1_400, 0] = rows[999, 0]
     frame = pl.DataFrame(rows, schema=["a", "b", "c"])

@@ -4,7 +4,8 @@ The graph check sees constants and single operators; it cannot see a tensor that
 step by step inside allowed ones (joined to itself thirty times, spread against its own
 transpose, as long as a value of the window says). So the process may not grow by more
 than a budget during a load or a run: the runtime then fails with an error, and the
-process lives. On Linux; elsewhere there is no bound.
+process lives. On Linux; elsewhere there is no bound. Without ``/proc`` nothing tells how
+much the process holds, and the bound is the machine's memory more.
 """
 
 from __future__ import annotations
@@ -77,7 +78,11 @@ def _leave() -> None:
 
 
 def _address_space() -> int:
-    pages = os.pread(_statm(os.getpid()), 64, 0).split()[0]
+    """Return what the process holds; as much as the machine has, where nothing tells."""
+    try:
+        pages = os.pread(_statm(os.getpid()), 64, 0).split()[0]
+    except OSError:  # a root without /proc
+        pages = os.sysconf("SC_PHYS_PAGES")
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
