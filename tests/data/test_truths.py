@@ -144,7 +144,7 @@ def test_a_signal_may_lie_in_a_file_of_its_own(tmp_path: Path) -> None:
 
 def test_a_file_on_its_side_is_turned(tmp_path: Path) -> None:
     write(tmp_path, "a.csv", "9,8,7,6", "1,2,3,4")
-    site = SITE.replace("column: load", "column: column_0") + (
+    site = SITE.replace("column: load", "column: column_1") + (
         "tables: {t: {file: a.csv, transposed: true, target: {by: unit-end}}}"
     )
     scenario = parse_document((HEAD + RUL).encode(), Scenario, "s.yaml")

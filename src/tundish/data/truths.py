@@ -98,6 +98,9 @@ def later(
 def turned(table: Table) -> pl.DataFrame:
     """Return a table's frame with rows and columns exchanged.
 
+    Columns are named ``column_1``, ``column_2``, ... as in a file without a header, so
+    that one site profile can name those of both.
+
     Raises:
         ContractBrokenError: if it holds anything but numbers.
     """
@@ -106,7 +109,8 @@ def turned(table: Table) -> pl.DataFrame:
     if texts:
         msg = f"{table.name} is to be transposed, and {texts[0]} holds no numbers."
         raise ContractBrokenError(msg)
-    return frame.transpose()
+    names = [f"column_{place}" for place in range(1, frame.height + 1)]
+    return frame.transpose(column_names=names)
 
 
 def _key(value: object) -> str:

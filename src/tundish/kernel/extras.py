@@ -16,6 +16,7 @@ _EXTRAS = {
         "sklearn",
         "tzdata",
     },
+    "deep": {"torch"},
     "learn": {"onnx"},
     "line": {"asyncua"},
     "r": {"rdata"},

@@ -6,8 +6,11 @@ calibration part does not support, and the judge checks each promise on later da
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t
 
 from tundish.catalog.scenario import Scenario
 from tundish.learn.conformal import ConformalLimit, split_limit
@@ -17,6 +20,7 @@ from tundish.learn.recipe import Promise
 
 WEEK_S = 7 * 24 * 3600.0
 OPEN = -1
+_LEAST_FREEDOM = 3.0  # below it the limit would be so high that nothing ever alarms
 
 
 def interval(
@@ -51,15 +55,22 @@ def interval(
     )
 
 
-def alarm(scores: Floats, scenario: Scenario) -> tuple[ConformalLimit, Promise]:
+def alarm(
+    scores: Floats, scenario: Scenario, *, cautious: bool = False
+) -> tuple[ConformalLimit, Promise]:
     """Return the limit that normal scores exceed at the scenario's rate, and the promise.
 
     Args:
         scores: Scores of normal windows of the calibrate part, [n].
         scenario: Its alarm rate is asked for.
+        cautious: Raise the limit to ``few_limit`` where that is higher. A higher limit
+            keeps every promise that the lower one keeps.
     """
     asked = scenario.acceptance.alarm_rate
     limit = split_limit(scores, asked)
+    higher = few_limit(scores, scenario) if cautious else limit.limit
+    raised = higher / limit.limit if higher > limit.limit > 0 else 1.0
+    limit = replace(limit, limit=limit.limit * raised)
     rate = max(asked, limit.rate)
     per_week = rate * WEEK_S / step_s(scenario)
     note = (
@@ -75,6 +86,8 @@ def alarm(scores: Floats, scenario: Scenario) -> tuple[ConformalLimit, Promise]:
             f"; neighbouring windows share rows, so they are worth about {worth} "
             "independent ones"
         )
+    if raised > 1.0:
+        note += f"; for these few the limit was raised by a factor of {raised:.3g}"
     return limit, Promise(
         kind="alarm",
         asked=asked,
@@ -84,6 +97,32 @@ def alarm(scores: Floats, scenario: Scenario) -> tuple[ConformalLimit, Promise]:
         per_week=per_week,
         note=note,
     )
+
+
+def few_limit(scores: Floats, scenario: Scenario) -> float:
+    """Return the limit that few independent scores support for a later stretch.
+
+    Windows that share rows repeat each other: n of them are worth about n * stride /
+    rows. Where that is a handful, their empirical quantile is close to their largest
+    value, and the next stretch exceeds it much more often than promised. The limit here
+    is the upper prediction limit of Student's t for the logarithm of a later score, with
+    that handful as the sample size (G. J. Hahn, W. Q. Meeker, "Statistical Intervals",
+    1991, 4.8). It assumes scores near lognormal; with many independent windows the
+    empirical quantile is about as high.
+
+    Args:
+        scores: Scores of normal windows, [n], not negative.
+        scenario: Its alarm rate, rows and stride.
+    """
+    window = scenario.window
+    shared = max(1.0, window.rows / window.stride)
+    worth = max(2.0, len(scores) / shared)
+    logs = np.log(np.maximum(scores, np.finfo(np.float64).tiny))
+    factor = float(
+        t.ppf(1.0 - scenario.acceptance.alarm_rate, max(_LEAST_FREEDOM, worth - 1.0))
+    )
+    spread = float(logs.std(ddof=1)) * float(np.sqrt(1.0 + 1.0 / worth))
+    return float(np.exp(float(logs.mean()) + factor * spread))
 
 
 def classes(

@@ -73,6 +73,19 @@ class GraphWriter:
         self._nodes.append(node)
         return name
 
+    def add_pair(
+        self,
+        operator: str,
+        *inputs: str,
+        hint: str = "",
+        **attributes: Any,  # noqa: ANN401 -- whatever ONNX allows as an attribute
+    ) -> tuple[str, str]:
+        """Add a node of an operator with two outputs, such as ``TopK``."""
+        first = self.add(operator, *inputs, hint=hint, **attributes)
+        second = self._name(f"{first}_second")
+        self._nodes[-1].output.append(second)
+        return first, second
+
     def window(self) -> str:
         """Return the input in double precision, [N, T, C]."""
         return self.add("Cast", INPUT, to=TensorProto.DOUBLE, hint="raw")

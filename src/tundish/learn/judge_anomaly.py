@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tundish.learn import baseline, bootstrap, events
 from tundish.learn.events import Found, Watch
+from tundish.learn.injection import Scale, injected
 from tundish.learn.judging import Case
 from tundish.learn.material import period_s, seconds, step_s
 from tundish.learn.ranking import auroc, recall_at
@@ -17,6 +18,7 @@ from tundish.learn.slices import cuts
 from tundish.learn.verdict import (
     EventResult,
     Figure,
+    InjectedResult,
     Slice,
     Verdict,
     finite,
@@ -72,6 +74,7 @@ def judge_anomaly(case: Case, outputs: Answers) -> Verdict:
         promise=case.claim.promise,
         slices=_slices(case, alarm, watch),
         events=_events(count, score, watch),
+        injected=_injected(case, watch),
         judged=len(score),
         notes=(*_notes(case, count), *narrow_notes(limits)),
         seed=case.seed,
@@ -207,6 +210,14 @@ def _events(
     )
 
 
+def _injected(case: Case, watch: Watch) -> tuple[InjectedResult, ...]:
+    """Put faults into the judged windows if no event says what is missed."""
+    if case.run is None or (watch.event >= 0).any():
+        return ()
+    scale = Scale.of(case.claim.envelope, case.scenario)
+    return injected(case.material.x, case.run, scale, case.rng)
+
+
 def _slices(case: Case, alarm: Bools, watch: Watch) -> tuple[Slice, ...]:
     return tuple(
         Slice(
@@ -246,7 +257,8 @@ def _notes(case: Case, count: _Count) -> tuple[str, ...]:
     total = len(count.found)
     if not total:
         notes.append(
-            "no event is marked in the judged part: nothing says what is missed"
+            "no event is marked in the judged part: nothing says what is missed; the "
+            "table of faults below is injected, not real"
         )
     elif total < _FEW_EVENTS:
         bound = events.miss_bound(count.missed, total)

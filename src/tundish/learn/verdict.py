@@ -74,6 +74,30 @@ class Slice(Record):
     figures: tuple[Figure, ...]
 
 
+class InjectedResult(Record):
+    """What was found of one fault that was put into real held-out windows.
+
+    Attributes:
+        fault: Its name; see ``learn.injection``.
+        size: Its size, in standard deviations of the tag (gain: factor less one); None
+            where a fault has no size.
+        windows: Number of windows that it was put into.
+        found: Share of them that alarm.
+        low, high: 90 % interval of that share.
+        unchanged: Share of the same windows that alarm without the fault.
+        named: Share of the alarms whose largest contribution is the changed tag.
+    """
+
+    fault: str
+    size: float | None
+    windows: int
+    found: float
+    low: float
+    high: float
+    unchanged: float
+    named: float | None
+
+
 class Confusion(Record):
     """What was taken for what.
 
@@ -101,6 +125,8 @@ class Verdict(Record):
         slices: Figures by stretch, source, mode, class and shift.
         events: Each marked event (anomaly).
         confusion: What was taken for what (diagnose, inspect).
+        injected: What was found of faults put into the judged windows, where no event is
+            marked (anomaly). They are not real.
         judged: Number of judged samples (laboratory values; windows for anomaly).
         notes: What a reader must know.
         seed: Seed of the bootstrap.
@@ -120,6 +146,7 @@ class Verdict(Record):
     slices: tuple[Slice, ...]
     events: tuple[EventResult, ...] = ()
     confusion: Confusion | None = None
+    injected: tuple[InjectedResult, ...] = ()
     judged: int
     notes: tuple[str, ...]
     seed: int
