@@ -65,10 +65,10 @@ def material_of(stretches: Sequence[Stretch], length: int) -> Material:
 
 
 def scenario_of(
-    fit: Floats, recipe: str, options: Options, rows: int, rate: float
+    seen: Floats, recipe: str, options: Options, rows: int, rate: float
 ) -> Scenario:
-    """Return a scenario over nameless tags; ranges are ten spans around the fit part's."""
-    low, high = fit.min(axis=0), fit.max(axis=0)
+    """Return a scenario over nameless tags; ranges are ten spans around what training sees."""
+    low, high = seen.min(axis=0), seen.max(axis=0)
     wide = 10.0 * np.maximum(high - low, 1e-6 + 1e-3 * np.abs(high))
     return Scenario.model_validate(
         {
@@ -123,8 +123,8 @@ def detect(
     stretches: Sequence[Stretch], recipe: str, options: Options, rows: int, rate: float
 ) -> tuple[Detected, Scenario]:
     """Train a recipe on stretches and time its graph on 1,000 windows."""
-    fit = np.concatenate([item.rows for item in stretches if item.part == "fit"])
-    scenario = scenario_of(fit, recipe, options, rows, rate)
+    seen = np.concatenate([item.rows for item in stretches])
+    scenario = scenario_of(seen, recipe, options, rows, rate)
     material = material_of(stretches, rows)
     began = time.perf_counter()
     fitted = train(material, scenario, data=digest.of_bytes(b"bench")).fitted

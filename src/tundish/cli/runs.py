@@ -20,6 +20,8 @@ Run = Annotated[
     str, typer.Argument(help="A run, or its beginning; default: the newest.")
 ]
 
+_INJECTED = ["fault", "size", "found (90 % interval)", "unchanged", "tag named"]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
@@ -186,6 +188,21 @@ def show_verdict(verdict: Verdict) -> None:
             show.line(f"  {figure.metric} {figure.value:.3g} {figure.unit}")
     for note in verdict.notes:
         show.line(f"  {note}")
+    if verdict.injected:
+        show.table("Injected faults, not real", _INJECTED, _injected(verdict))
+
+
+def _injected(verdict: Verdict) -> list[tuple[str, ...]]:
+    return [
+        (
+            item.fault,
+            "" if item.size is None else f"{item.size:g}",
+            f"{item.found:.0%} ({item.low:.0%} to {item.high:.0%})",
+            f"{item.unchanged:.1%}",
+            "" if item.named is None else f"{item.named:.0%}",
+        )
+        for item in verdict.injected
+    ]
 
 
 def _measured(limit: LimitResult) -> str:

@@ -129,7 +129,7 @@ def batched(score: Callable[[Windows], Floats], x: Windows) -> Floats:
     )
 
 
-def finish(
+def finish(  # noqa: PLR0913  (what a recipe hands over)
     recipe: str,
     model: Model,
     normal: Normal,

@@ -86,7 +86,7 @@ class MahalanobisRecipe:
         rows = scenario.window.rows
         size = block_size(normal.fit, rows, columns.width, chosen.lags)
         vectors = vectors_of(normal.fit, columns, size)
-        matrix = np.linalg.inv(_covariance(vectors, chosen))
+        matrix: Floats = np.asarray(np.linalg.inv(_covariance(vectors, chosen)), float)
         step = auto_step(rows, size, columns.width)
         model = QuadraticModel(
             columns=columns,

@@ -17,7 +17,7 @@ from tundish.catalog.scenario import Scenario
 from tundish.learn.graph import INPUT, GraphWriter
 from tundish.learn.material import Floats, Indices, Material
 
-STILL_STEP = 1e-3
+STILL_STEP = 0.01
 MOST_VECTORS = 20_000
 _STILL = 1e-9
 
@@ -75,7 +75,7 @@ class RowColumns:
             return []
         listed = ", ".join(self.still)
         return [
-            f"{listed} did not move in the fit part: a step of {STILL_STEP:.1%} of half "
+            f"{listed} did not move in the fit part: a step of {STILL_STEP:.0%} of half "
             "the plausible range counts as one standard deviation of it"
         ]
 
@@ -90,7 +90,7 @@ def _columns(window: NDArray[np.floating], columns: RowColumns) -> Floats:
 def fit_columns(x: NDArray[np.float32], scenario: Scenario) -> RowColumns:
     """Return the columns of a scenario, standardised by normal windows [N, T, C].
 
-    A channel that never moves has no spread; a thousandth of half its plausible range
+    A channel that never moves has no spread; a hundredth of half its plausible range
     stands for it, so that its first real move is unusual and not infinitely so.
     """
     names, circular, ranges = [], [], []
