@@ -48,6 +48,18 @@ def hsm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoftHsm]:
         yield tokens
 
 
+_BESIDE = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def real_sets() -> Path:
+    """The folder of the 38 real development sets; skips without it."""
+    folder = settings.data_dir() or _BESIDE
+    if not folder.is_dir():
+        pytest.skip("the development data sets are not here (TUNDISH_DATA)")
+    return folder
+
+
 REGISTRY = """version: 0.1
 log: {{level: error}}
 storage: {{filesystem: {{rootdirectory: {root}}}}}
