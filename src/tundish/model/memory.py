@@ -80,10 +80,10 @@ def _leave() -> None:
 def _address_space() -> int:
     """Return what the process holds; as much as the machine has, where nothing tells."""
     try:
-        pages = os.pread(_statm(os.getpid()), 64, 0).split()[0]
+        pages = int(os.pread(_statm(os.getpid()), 64, 0).split()[0])
     except OSError:  # a root without /proc
         pages = os.sysconf("SC_PHYS_PAGES")
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 @lru_cache(maxsize=1)
