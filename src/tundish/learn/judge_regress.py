@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tundish.learn import baseline, bootstrap, mechanism
+from tundish.learn import balances, baseline, bootstrap, mechanism
 from tundish.learn.judging import Case
 from tundish.learn.material import Floats, Indices, Texts
 from tundish.learn.slices import cuts
@@ -103,7 +103,11 @@ def judge_number(case: Case, outputs: Answers, measures: Measures) -> Verdict:
         promise=case.claim.promise,
         slices=_slices(case, samples, groups, (measures, units)),
         judged=len(samples.truth),
-        notes=(*_notes(case, samples, figures), *narrow_notes(limits)),
+        notes=(
+            *_notes(case, samples, figures),
+            *balances.notes(case),
+            *narrow_notes(limits),
+        ),
         seed=case.seed,
     )
 
