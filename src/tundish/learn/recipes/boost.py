@@ -99,7 +99,7 @@ class BoostRecipe:
         """Choose a setting, train, calibrate; see ``Recipe.fit``."""
         chosen = recipes.read_options(options, BoostOptions, self.name)
         material.needed("fit", number.LEAST_FIT)
-        part = folds.learnable(material, scenario, chosen.splits, rng)
+        part = folds.learnable(material, scenario, chosen.splits)
         learning = number.task_of(material, scenario, part)
         seed = int(rng.integers(2**31 - 1))
         maker = _Maker(

@@ -93,12 +93,12 @@ class GaussianRecipe:
         material: Material,
         scenario: Scenario,
         options: Options,
-        rng: np.random.Generator,
+        rng: np.random.Generator,  # noqa: ARG002  (every recipe is given one; nothing here is random)
     ) -> Fitted:
         """Choose inputs and a kernel, fit, calibrate; see ``Recipe.fit``."""
         chosen = recipes.read_options(options, GaussianOptions, self.name)
         material.needed("fit", number.LEAST_FIT)
-        part = folds.learnable(material, scenario, chosen.splits, rng)
+        part = folds.learnable(material, scenario, chosen.splits)
         learning = number.task_of(material, scenario, part)
         settings = _settings(material, scenario, learning, chosen)
         tried = [setting.tried(learning) for setting in settings]

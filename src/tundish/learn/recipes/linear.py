@@ -117,12 +117,12 @@ class LinearRecipe:
         material: Material,
         scenario: Scenario,
         options: Options,
-        rng: np.random.Generator,
+        rng: np.random.Generator,  # noqa: ARG002  (every recipe is given one; nothing here is random)
     ) -> Fitted:
         """Choose inputs and how far the fit is held back; see ``Recipe.fit``."""
         chosen = recipes.read_options(options, LinearOptions, self.name)
         material.needed("fit", number.LEAST_FIT)
-        part = folds.learnable(material, scenario, chosen.splits, rng)
+        part = folds.learnable(material, scenario, chosen.splits)
         learning = number.task_of(material, scenario, part)
         trials, makers = [], []
         axis = channel_axis(material, scenario)
