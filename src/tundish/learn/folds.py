@@ -154,10 +154,10 @@ def errors(trial: Trial, part: Learnable) -> Floats:
     )
 
 
-def simplest(trials: list[Trial], part: Learnable) -> int:
-    """Return the place of the simplest trial within one standard error of the best.
+def alike(trials: list[Trial], part: Learnable) -> Indices:
+    """Return the places of the trials that cannot be told apart from the best.
 
-    The standard error is that of the difference to the best, block by block: two
+    Those within one standard error of the difference to the best, block by block: two
     settings that fail on the same stretches are told apart by what they do differently.
     (L. Breiman et al., "Classification and Regression Trees", 1984, there unpaired.)
     Errors of a few blocks of a drifting plant have so large a standard error that nearly
@@ -170,5 +170,10 @@ def simplest(trials: list[Trial], part: Learnable) -> int:
     blocks = each.shape[1]
     bound = over.std(axis=1, ddof=1) / np.sqrt(blocks) if blocks > 1 else np.zeros(1)
     bound = np.minimum(bound, (MOST_WORSE**2 - 1.0) * each[best].mean())
-    near = np.flatnonzero(over.mean(axis=1) <= bound + 1e-15)
+    return np.flatnonzero(over.mean(axis=1) <= bound + 1e-15).astype(np.int64)
+
+
+def simplest(trials: list[Trial], part: Learnable) -> int:
+    """Return the place of the simplest trial that cannot be told apart from the best."""
+    near = alike(trials, part)
     return int(min(near, key=lambda place: (trials[place].cost, place)))

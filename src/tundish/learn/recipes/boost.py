@@ -115,7 +115,7 @@ class BoostRecipe:
         made = Made(
             model=model,
             left_out=off / scale,
-            search=number.record(trials, at, part),
+            search=number.record(trials, [at], part),
             libraries=("lightgbm",),
             notes=notes,
             thresholds={"trees": float(trees * chosen.models)},

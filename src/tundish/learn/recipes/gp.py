@@ -119,7 +119,7 @@ class GaussianRecipe:
         made = Made(
             model=model,
             left_out=off,
-            search=number.record(trials, at, part),
+            search=number.record(trials, [at], part),
             libraries=("scikit-learn", "scipy"),
             notes=tuple(notes),
             thresholds={"noise": model.process.noise**0.5},

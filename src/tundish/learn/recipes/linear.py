@@ -52,6 +52,8 @@ class LinearOptions(Record):
             inputs of unit spread.
         derivatives: Derivatives of spectra to try.
         smoothing_points, polynomial_order: Of the derivatives (Savitzky-Golay).
+        keep: The ``mean`` of all settings that cannot be told apart from the best, or the
+            ``simplest`` of them.
         splits: Into how many sets the fit part is cut to try settings.
     """
 
@@ -62,6 +64,7 @@ class LinearOptions(Record):
     derivatives: tuple[Literal[0, 1, 2], ...] = (0,)
     smoothing_points: int = Field(default=15, ge=3)
     polynomial_order: int = Field(default=2, ge=2, le=6)
+    keep: Literal["mean", "simplest"] = "mean"
     splits: int = Field(default=5, ge=2, le=100)
 
 
@@ -151,15 +154,45 @@ class LinearRecipe:
         if not trials:
             msg = f"The fit part has {len(material.of('fit'))} windows, too few for any setting of the recipe 'linear'."
             raise MaterialUnfitError(msg)
-        at = folds.simplest(trials, part)
-        path, place = makers[at]
+        kept = folds.alike(trials, part)
+        if chosen.keep == "simplest":
+            kept = np.array([folds.simplest(trials, part)])
+        model = mean_of([makers[at][0].model(learning, makers[at][1]) for at in kept])
+        mean = Trial(
+            setting={},
+            cost=(),
+            held=np.mean([trials[at].held for at in kept], axis=0),
+        )
         made = Made(
-            model=path.model(learning, place),
-            left_out=number.held_errors(learning, trials[at]),
-            search=number.record(trials, at, part),
+            model=model,
+            left_out=number.held_errors(learning, mean),
+            search=number.record(trials, kept, part),
             libraries=("scipy",),
         )
         return number.finish(self.name, made, material, scenario, learning)
+
+
+def mean_of(models: list[LinearModel]) -> LinearModel:
+    """Return the mean of linear models, which is one linear model on raw values."""
+    first = models[0]
+    if len(models) == 1:
+        return first
+    rows = first.inputs.rows.shape[1]
+    slopes = []
+    for model in models:
+        raw = model.inputs.back(model.slope[None])[0].reshape(-1)
+        own = model.slope[model.inputs.linear :]  # of the formula, if it is an input
+        slopes.append(np.concatenate([raw, own]))
+    return LinearModel(
+        inputs=Inputs(
+            rows=np.eye(rows),
+            channels=first.inputs.channels,
+            prior=first.inputs.prior,
+        ),
+        slope=np.mean(slopes, axis=0),
+        level=float(np.mean([model.level for model in models])),
+        usual=first.usual,
+    )
 
 
 def suiting_plans(scenario: Scenario) -> tuple[Plan, ...]:

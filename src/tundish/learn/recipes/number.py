@@ -21,7 +21,7 @@ from tundish.learn.contributions import usual_course
 from tundish.learn.errors import MaterialUnfitError
 from tundish.learn.folds import Learnable, Trial, errors
 from tundish.learn.graph import GraphWriter
-from tundish.learn.material import Floats, Material, Windows
+from tundish.learn.material import Floats, Indices, Material, Windows
 from tundish.learn.prior import PriorFormula, prior_of
 from tundish.learn.reach import Reach, reach_of
 from tundish.learn.recipe import Fitted, Outputs, Promise, Tried
@@ -264,8 +264,10 @@ def finish(
     golden = recipes.golden_window(envelope, fit.x.shape[1])
     kept = [tried for tried in made.search if tried.kept]
     formula = learning.offset or learning.prior
+    which = "the simplest" if len(kept) == 1 else f"the mean of {len(kept)}"
     said = [
-        f"the simplest of {len(made.search)} settings within one standard error of the best, tried on: {learning.part.how}"
+        f"{which} among those of {len(made.search)} settings that cannot be told apart "
+        f"from the best, tried on: {learning.part.how}"
     ]
     if formula is not None:
         use = "added to what is learnt" if learning.offset else "one of the inputs"
@@ -287,14 +289,16 @@ def finish(
     )
 
 
-def record(trials: Sequence[Trial], chosen: int, part: Learnable) -> tuple[Tried, ...]:
+def record(
+    trials: Sequence[Trial], kept: Sequence[int] | Indices, part: Learnable
+) -> tuple[Tried, ...]:
     """Return the search for the run record."""
-    found = []
+    found, used = [], {int(place) for place in kept}
     for place, trial in enumerate(trials):
         rmse = float(np.sqrt(errors(trial, part).mean()))
         found.append(
             Tried(
-                setting=dict(trial.setting), scores={"rmse": rmse}, kept=place == chosen
+                setting=dict(trial.setting), scores={"rmse": rmse}, kept=place in used
             )
         )
     return tuple(found)

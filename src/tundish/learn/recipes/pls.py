@@ -1,7 +1,8 @@
 """The recipe ``pls``: a soft sensor by partial least squares on prepared spectra.
 
 Everything it does to a window is linear (derivative, region, mean over rows, PLS), so
-the whole estimator is one weight for each raw channel and one number added.
+the whole estimator is one weight for each raw channel and one number added; each
+channel's contribution is exact.
 
 Why settings are averaged (``keep: within-one-standard-error``): with a few dozen
 samples, many settings of the grid have pooled errors that differ by less than their
@@ -37,9 +38,9 @@ from tundish.learn.recipes.pls_distance import (
     calibrated_distance,
     plausible,
 )
-from tundish.learn.recipes.pls_graph import raw_weights, write_graph
+from tundish.learn.recipes.pls_graph import contributions, raw_weights, write_graph
 from tundish.learn.recipes.pls_search import Linear, PlsOptions, Setting
-from tundish.learn.recipes.spectra import Layout
+from tundish.learn.recipes.spectra import Layout, Preparation
 
 LEAST_FIT = 5
 
@@ -59,6 +60,7 @@ class _Sensor:
     half_width: float
     distance: Distance
     possible: Plausible
+    middle: NDArray[np.float64]
 
     def __call__(self, window: NDArray[np.float32]) -> Outputs:
         """Return the outputs for windows, float64 [N, 1] each."""
@@ -70,6 +72,7 @@ class _Sensor:
             for member in self.members
         ]
         estimate = np.mean(each, axis=0)[:, None]
+        slope = raw_weights(self.linear(), self.layout).slope
         return {
             "estimate": estimate,
             "lower": estimate - self.half_width,
@@ -78,7 +81,12 @@ class _Sensor:
                 self.distance.of(window, self.layout)[:, None],
                 self.possible.of(estimate),
             ),
+            "contribution": contributions(window, slope, self.middle, self.layout),
         }
+
+    def linear(self) -> list[tuple[Preparation, Linear]]:
+        """Return the members as they are written into the graph."""
+        return [(each.setting.preparation, each.model) for each in self.members]
 
 
 class PlsRecipe:
@@ -118,6 +126,7 @@ class PlsRecipe:
             half_width=0.0,
             distance=distance,
             possible=plausible(scenario),
+            middle=layout.gather(fit.x).reshape(len(fit), -1).mean(axis=0),
         )
         limit, promise = _calibrated(sensor, material, (fit, select), scenario)
         sensor = replace(sensor, half_width=limit.limit)
@@ -205,8 +214,7 @@ def _ground(limit: ConformalLimit, parts: tuple[str, ...]) -> str:
 def _fitted(
     sensor: _Sensor, fit: Material, promise: Promise, settings: list[Setting]
 ) -> Fitted:
-    members = [(member.setting.preparation, member.model) for member in sensor.members]
-    weights = raw_weights(members, sensor.layout)
+    weights = raw_weights(sensor.linear(), sensor.layout)
     graph = write_graph(
         weights,
         sensor.half_width,

@@ -58,7 +58,8 @@ def write_graph(
     used = np.flatnonzero((weights.slope != 0.0) | (prepare != 0.0).any(axis=1))
     middle = layout.gather(fit.x).reshape(len(fit), -1).mean(axis=0)
     writer = GraphWriter(rows, channels)
-    centred = _centred(writer, layout, used, middle)
+    flat = _flat(writer, layout)
+    centred = _centred(writer, flat, used, middle)
     slope = writer.constant(weights.slope[used][:, None], "weights")
     level = weights.level + float(weights.slope[used] @ middle[used])
     product = writer.add("MatMul", centred, slope, hint="weighted")
@@ -75,7 +76,10 @@ def write_graph(
             hint="farther",
         ),
     }
-    return writer.write(outputs, dict.fromkeys(outputs, 1))
+    outputs["contribution"] = _parts(writer, flat, weights.slope, middle, channels)
+    return writer.write(
+        outputs, {**dict.fromkeys(outputs, 1), "contribution": channels}
+    )
 
 
 def _matrix(preparation: Preparation, layout: Layout, weights: Weights) -> Floats:
@@ -84,14 +88,38 @@ def _matrix(preparation: Preparation, layout: Layout, weights: Weights) -> Float
     return by_row if rows == 1 else np.asarray(np.kron(np.eye(rows), by_row))
 
 
-def _centred(
-    writer: GraphWriter, layout: Layout, used: NDArray[np.int64], middle: Floats
+def contributions(
+    windows: NDArray[np.float32], slope: Floats, middle: Floats, layout: Layout
+) -> Floats:
+    """Return each channel's part in the estimate against the mean window, exact, [n, C]."""
+    flat = layout.gather(windows).reshape(len(windows), -1)
+    parts = ((flat - middle) * slope).reshape(len(windows), -1, windows.shape[2])
+    return np.asarray(parts.sum(axis=1))
+
+
+def _parts(
+    writer: GraphWriter, flat: str, slope: Floats, middle: Floats, channels: int
 ) -> str:
+    off = writer.add("Sub", flat, writer.constant(middle, "usual"), hint="off_usual")
+    parts = writer.add("Mul", off, writer.constant(slope, "slope"), hint="parts")
+    if len(slope) == channels:
+        return parts
+    shape = writer.constant(np.array([-1, len(slope) // channels, channels]), "by_row")
+    wide = writer.add("Reshape", parts, shape, hint="parts_by_row")
+    axis = writer.constant(np.array([1]), "axis")
+    return writer.add("ReduceSum", wide, axis, keepdims=0, hint="by_channel")
+
+
+def _flat(writer: GraphWriter, layout: Layout) -> str:
     raw = writer.window()
     if layout.rows == "mean":
-        flat = writer.add("ReduceMean", raw, axes=[1], keepdims=0, hint="row_mean")
-    else:
-        flat = writer.flat(raw)
+        return writer.add("ReduceMean", raw, axes=[1], keepdims=0, hint="row_mean")
+    return writer.flat(raw)
+
+
+def _centred(
+    writer: GraphWriter, flat: str, used: NDArray[np.int64], middle: Floats
+) -> str:
     index = writer.constant(used.astype(np.int64), "used_channels")
     kept = writer.add("Gather", flat, index, axis=1, hint="used")
     return writer.add(
