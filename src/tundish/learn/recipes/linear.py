@@ -6,6 +6,10 @@ means that reach ever farther back, or the course of a whole batch unfolded to o
 How far the fit is held back (components of PLS, strength of ridge) is chosen on held-out
 stretches, batches or groups.
 
+Every channel of a spectrum is used: where only a region speaks of the target (on the
+fermentation set ``linear`` and ``gp`` miss by ten times, ``pls`` with regions does not), take
+the recipe ``pls``.
+
 The whole estimator is one weight for each raw value, so each tag's contribution is exact
 and they add up to the difference from the usual answer. Declared monotone relations bind
 the signs of the slopes (bounded least squares; then only ridge is tried).
