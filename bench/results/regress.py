@@ -474,7 +474,7 @@ def nylon(folder: Path, repeats: int) -> Iterator[Row]:
     yield from batches(
         bench,
         repeats,
-        "mean of tag 10 over a batch's last 5 rows, from its first 80 rows (10 tags)",
+        "mean of column 9 over a batch's last 5 rows, from its first 80 rows (10 tags)",
     )
 
 

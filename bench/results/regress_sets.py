@@ -195,7 +195,7 @@ def dryer(folder: Path, rows: int) -> Bench:
 
 
 def nylon(folder: Path, rows: int) -> Bench:
-    """The first rows of each batch, and the mean of tag 10 over its last five rows."""
+    """The first rows of each batch, and the mean of its column 9 over the last five rows."""
     path = folder / "batch-nylon/nylon.csv"
     table = np.genfromtxt(path, delimiter=",", skip_header=1)
     batches = [table[table[:, 0] == number] for number in np.unique(table[:, 0])]
@@ -203,7 +203,7 @@ def nylon(folder: Path, rows: int) -> Bench:
     return Bench(
         name="batch-nylon",
         x=np.stack([batch[:rows, 1:] for batch in kept]).astype(np.float32),
-        y=np.array([float(batch[-5:, 10].mean()) for batch in kept]),
+        y=np.array([float(batch[-5:, 9].mean()) for batch in kept]),
         signals=_header(path)[1:],
         group=np.arange(len(kept)),
         timed=False,
