@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from pydantic import ValidationError
 
 from tundish.catalog import library
 from tundish.catalog.contract import check_window
@@ -273,6 +275,69 @@ def test_a_batch_is_never_cut(tmp_path: Path) -> None:
     _, made = _made(tmp_path, _scenario(), site)
     for source in np.unique(made.source):
         assert len(set(made.part[made.source == source])) == 1
+
+
+def _settings(folder: Path, *, long: int = 0) -> None:
+    """Write 40 settings of a rig, 5 rows each; the one numbered ``long`` has 200."""
+    lines = ["valve,pump,F1,T1"]
+    lines += [
+        f"{number % 4},{number // 4 % 2},{10 + i % 7},{20 + i % 5}"
+        for number in range(40)
+        for i in range(200 if number == long - 1 else 5)
+    ]
+    (folder / "run.csv").write_text("\n".join(lines))
+
+
+def _blocked(**changes: object) -> SiteProfile:
+    uses = (
+        {"part": "fit", "table": "run", "share": 0.5},
+        {"part": "calibrate", "table": "run", "share": 0.25},
+        {"part": "judge", "table": "run"},
+    )
+    said = {"blocks": {"columns": ("valve", "pump")}, "order": "mixed", "uses": uses}
+    return _site({"time_column": None}, **(said | changes))
+
+
+def test_a_block_is_a_run_of_one_setting_and_is_never_cut(tmp_path: Path) -> None:
+    _settings(tmp_path)
+    _, made = _made(tmp_path, _scenario(), _blocked())
+    sources, counts = np.unique(made.source, return_counts=True)
+    assert len(sources) == 40
+    assert set(counts) == {5}
+    for source in sources:
+        assert len(set(made.part[made.source == source])) == 1
+
+
+def test_mixed_blocks_interleave_in_an_order_that_never_changes(
+    tmp_path: Path,
+) -> None:
+    _settings(tmp_path, long=7)
+    _, made = _made(tmp_path, _scenario(), _blocked())
+    blocks = {str(s): str(p) for s, p in zip(made.source, made.part, strict=True)}
+    parts = [blocks[name] for name in sorted(blocks)]
+    assert [parts.count(p) for p in ("fit", "calibrate", "judge")] == [20, 10, 10]
+    assert sum(a != b for a, b in itertools.pairwise(parts)) > 10
+    _, again = _made(tmp_path, _scenario(), _blocked())
+    assert (again.part == made.part).all()
+
+
+def test_blocks_in_order_of_time_are_stretches(tmp_path: Path) -> None:
+    _settings(tmp_path)
+    _, made = _made(tmp_path, _scenario(), _blocked(order="time"))
+    assert sum(a != b for a, b in itertools.pairwise(made.part.tolist())) == 2
+
+
+def test_rows_without_batches_are_never_mixed() -> None:
+    with pytest.raises(ValidationError, match="only batches"):
+        _site(order="mixed")
+    with pytest.raises(ValidationError, match="either blocks"):
+        _blocked(batch_column="unit")
+
+
+def test_a_column_of_blocks_that_is_absent_is_named(tmp_path: Path) -> None:
+    _settings(tmp_path)
+    with pytest.raises(ColumnMissingError, match="'cooler'"):
+        _made(tmp_path, _scenario(), _blocked(blocks={"columns": ("cooler",)}))
 
 
 def test_a_window_lies_in_one_part(tmp_path: Path) -> None:

@@ -153,6 +153,21 @@ class Use(Record):
     end: AwareDatetime | None = None
 
 
+class Blocks(Record):
+    """Batches that no column names: runs of rows whose values in some columns stay the same.
+
+    In an experiment whose conditions are set one after the other, the rows of one
+    setting are alike: they belong into one part together.
+
+    Attributes:
+        columns: A row begins a block if one of them differs from the row before.
+        file: A file of their own, row by row beside the table's.
+    """
+
+    columns: Annotated[tuple[Text, ...], Field(min_length=1)]
+    file: Text | None = None
+
+
 class Event(Record):
     """A marked stretch in which something was wrong: the truth for ``judge``."""
 
@@ -171,7 +186,17 @@ class Shift(Record):
 
 
 class SiteProfile(Record):
-    """One plant's binding of one scenario; see the module."""
+    """One plant's binding of one scenario; see the module.
+
+    Attributes:
+        batch_column: Names the batch of each row; a batch is never cut.
+        blocks: Batches by runs of equal values, instead of ``batch_column``.
+        order: In which order ``uses`` take batches. ``time``: as they came. ``mixed``: in
+            an order that is fixed by their names and has nothing to do with time, and a
+            ``share`` is one of batches; for an experiment in which each stretch of time
+            lacks some condition. It says nothing about later time, so a plant in use
+            is judged by ``time``.
+    """
 
     format: Literal["tundish.site"]
     version: Literal[1]
@@ -185,6 +210,13 @@ class SiteProfile(Record):
     running: Text | None = None
     shifts: tuple[Shift, ...] = ()
     batch_column: Text | None = None
+    blocks: Blocks | None = None
+    order: Literal["time", "mixed"] = "time"
+
+    @property
+    def batched(self) -> bool:
+        """Whether rows come in batches that must not be cut."""
+        return self.batch_column is not None or self.blocks is not None
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
@@ -200,6 +232,13 @@ class SiteProfile(Record):
             except ConditionInvalidError as error:
                 msg = f"running: {error.message}"
                 raise ValueError(msg) from error
+        named = any(table.unit_column for table in self.tables.values())
+        if self.blocks is not None and (named or self.batch_column is not None):
+            msg = "blocks: give either blocks or a column that names units or batches"
+            raise ValueError(msg)
+        if self.order == "mixed" and not self.batched:
+            msg = "order: only batches (batch_column, blocks) can be mixed; single rows would stand in fit beside their neighbours in judge"
+            raise ValueError(msg)
         unknown = sorted({use.table for use in self.uses} - set(self.tables))
         if unknown:
             msg = f"uses: the table {unknown[0]!r} is not among tables"

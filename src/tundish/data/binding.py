@@ -20,7 +20,7 @@ from tundish.catalog.errors import ContractBrokenError
 from tundish.catalog.expression import compile_condition
 from tundish.catalog.scenario import Scenario, Signal
 from tundish.catalog.site import SiteProfile, Tag, TargetSource
-from tundish.data import truths
+from tundish.data import blocks, truths
 from tundish.data.errors import ColumnMissingError, TimeUnreadableError
 from tundish.data.readers import read_table
 from tundish.data.table import Table
@@ -183,6 +183,19 @@ class _Files:
             self._read[name, transposed] = table
         return self._read[name, transposed]
 
+    def beside(self, name: str | None, table: Table) -> Table:
+        """Return a file that must have a row for each row of a table; None: the table."""
+        if name is None:
+            return table
+        own = self.table(name)
+        if own.frame.height != table.frame.height:
+            msg = (
+                f"{own.name} has {own.frame.height} rows, and {table.name} beside which "
+                f"it stands has {table.frame.height}."
+            )
+            raise ContractBrokenError(msg)
+        return own
+
 
 def _us(moment: datetime) -> int:
     return round((moment - _EPOCH) / timedelta(microseconds=1))
@@ -208,7 +221,10 @@ def _bind_table(
     table = files.table(said.file, transposed=said.transposed)
     columns, channels = _channels(table, site.tags, scenario, files)
     us, times = _row_times(table, said, site.time_zone)
-    group = _group(table, said.unit_column or site.batch_column)
+    if site.blocks is not None:
+        group = blocks.names(site.blocks, files.beside(site.blocks.file, table))
+    else:
+        group = _group(table, said.unit_column or site.batch_column)
     target, laboratory = None, None
     if said.target is not None and (scenario.target or scenario.classes):
         target, laboratory = _target(said.target, files, table, (site, scenario))
@@ -238,7 +254,7 @@ def _channels(
     missing: list[str] = []
     for signal in scenario.signals:
         tag = tags[signal.name]
-        source = table if tag.file is None else _beside(files.table(tag.file), table)
+        source = files.beside(tag.file, table)
         columns = _columns_of(source, tag, signal)
         absent = [c for c in columns if c not in source.frame.columns]
         missing += absent
@@ -263,17 +279,6 @@ def _numbers(table: Table, columns: list[str], scale: tuple[float, float]) -> Fl
         raise ContractBrokenError(msg)
     raw = table.frame.select(pl.col(columns).cast(pl.Float64)).to_numpy()
     return np.asarray(raw * scale[0] + scale[1])
-
-
-def _beside(own: Table, table: Table) -> Table:
-    """Return a signal's own file, which must have a row for each row of the table."""
-    if own.frame.height != table.frame.height:
-        msg = (
-            f"{own.name} has {own.frame.height} rows, and {table.name} beside which it "
-            f"stands has {table.frame.height}."
-        )
-        raise ContractBrokenError(msg)
-    return own
 
 
 def _scale(tag: Tag, signal: Signal) -> tuple[float, float]:

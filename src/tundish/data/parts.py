@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tundish.catalog.site import Part, Use
 from tundish.data.times import NO_TIME
+from tundish.kernel import digest
 
 DEFAULT_SHARES: tuple[tuple[Part, float | None], ...] = (
     ("fit", 0.5),
@@ -35,12 +36,15 @@ class Labelled:
         group: Unit or batch of each row, shape [n], or ``None``.
         counted: Rows that count for shares (labelled ones), shape [n].
         batches: True if a group is a batch that must not be cut.
+        mixed: True if batches are taken in an order that their names fix, not in time;
+            shares then count batches, so that one long one does not weigh more.
     """
 
     us: NDArray[np.int64] | None
     group: NDArray[np.str_] | None
     counted: NDArray[np.bool_]
     batches: bool
+    mixed: bool = False
 
 
 def assign_parts(table: str, rows: Labelled, uses: Sequence[Use]) -> NDArray[np.str_]:
@@ -67,9 +71,12 @@ def _order_key(rows: Labelled) -> NDArray[np.int64]:
     """Return numbers that rise in time; rows of one batch have the same number."""
     count = len(rows.counted)
     if rows.batches and rows.group is not None:
-        _, first, inverse = np.unique(
+        names, first, inverse = np.unique(
             rows.group, return_index=True, return_inverse=True
         )
+        if rows.mixed:
+            drawn = [digest.of_bytes(str(name).encode()) for name in names]
+            return np.argsort(np.argsort(drawn))[inverse]
         start = first if rows.us is None else _first_time(rows.us, inverse)
         return np.asarray(start)[inverse]
     return np.arange(count) if rows.us is None else rows.us
@@ -110,8 +117,10 @@ def _within_share(
     """
     if share is None:
         return np.ones(len(free), dtype=bool)
-    wanted = int(share * int(rows.counted.sum()) + 1e-9)
-    keys = np.sort(order_key[free & rows.counted])
+    every, keys = order_key[rows.counted], np.sort(order_key[free & rows.counted])
+    if rows.mixed:
+        every, keys = np.unique(every), np.unique(keys)
+    wanted = int(share * len(every) + 1e-9)
     if wanted >= len(keys):
         return np.ones(len(free), dtype=bool)
     return np.asarray(order_key < keys[wanted])

@@ -206,7 +206,11 @@ def _by_row(
     part = assign_parts(
         table.name,
         Labelled(
-            us=table.us, group=table.group, counted=counted, batches=_batched(site)
+            us=table.us,
+            group=table.group,
+            counted=counted,
+            batches=site.batched,
+            mixed=site.order == "mixed",
         ),
         site.uses,
     )
@@ -232,10 +236,6 @@ def _by_row(
             )
         )
     return _joined(cuts, scenario)
-
-
-def _batched(site: SiteProfile) -> bool:
-    return site.batch_column is not None
 
 
 def _by_time(

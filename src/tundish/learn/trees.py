@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from tundish.learn import shares
 from tundish.learn.graph import ML_DOMAIN, GraphWriter
-from tundish.learn.material import Floats, Windows
+from tundish.learn.material import Floats, Indices, Windows
 from tundish.model.session import evaluate
 
 FEATURES = "features_as_computed"
@@ -69,16 +70,25 @@ class _Columns:
     leaf_weights: list[float] = field(default_factory=list)
 
 
-def add_trees(writer: GraphWriter, features: str, booster: lightgbm.Booster) -> str:
+def add_trees(
+    writer: GraphWriter,
+    features: str,
+    booster: lightgbm.Booster,
+    owner: Indices | None = None,
+) -> str:
     """Add a booster's raw scores (before any sigmoid or softmax) to a graph.
 
     Args:
         writer: The graph.
         features: Name of the value [N, F] in double that ``features_of`` shows.
         booster: Trained on those features, without missing values or categories.
+        owner: Which of S owners each feature belongs to, [F]: adds their shares
+            (``learn.shares``), which cost next to nothing since a leaf may speak for
+            several targets.
 
     Returns:
-        Name of the value [N, K] in double; K is 1, or the number of classes.
+        Name of the value [N, K] in double; K is 1, or the number of classes. With
+        owners [N, K + K * S]: then the shares of each class follow, class by class.
     """
     model = cast("Mapping[str, object]", booster.dump_model())
     each = cast("int", model["num_tree_per_iteration"])
@@ -88,6 +98,9 @@ def add_trees(writer: GraphWriter, features: str, booster: lightgbm.Booster) -> 
     ):
         root = cast("Mapping[str, object]", tree["tree_structure"])
         _take(root, number, number % each, columns)
+    targets = each
+    if owner is not None:
+        targets += _take_shares(booster, owner, columns)
     exact = writer.add("Cast", features, to=writer.FLOAT, hint="rounded")
     exact = writer.add("Cast", exact, to=writer.DOUBLE, hint="exact")
     scores = writer.add(
@@ -95,7 +108,7 @@ def add_trees(writer: GraphWriter, features: str, booster: lightgbm.Booster) -> 
         exact,
         hint="trees",
         domain=ML_DOMAIN,
-        n_targets=each,
+        n_targets=targets,
         aggregate_function="SUM",
         post_transform="NONE",
         nodes_treeids=columns.trees,
@@ -141,6 +154,24 @@ def _take(node: Mapping[str, object], tree: int, target: int, columns: _Columns)
         below = cast("Mapping[str, object]", node[child])
         side[place] = _take(below, tree, target, columns)
     return number
+
+
+def _take_shares(booster: lightgbm.Booster, owner: Indices, columns: _Columns) -> int:
+    """Let each leaf speak for its owners' shares too; return how many targets that adds."""
+    each, owners = booster.num_model_per_iteration(), int(owner.max()) + 1
+    plain = list(zip(columns.leaf_trees, columns.leaf_nodes, strict=True))
+    at = 0
+    for tree, table in enumerate(shares.tables(booster, owner)):
+        for leaf in table.order:
+            number, node = plain[at]
+            at += 1
+            for place in np.flatnonzero(table.moved[leaf]):
+                columns.leaf_trees.append(number)
+                columns.leaf_nodes.append(node)
+                target = each + (tree % each) * owners + int(place)
+                columns.leaf_targets.append(target)
+                columns.leaf_weights.append(float(table.moved[leaf, place]))
+    return each * owners
 
 
 def _doubles(values: list[float], name: str) -> object:

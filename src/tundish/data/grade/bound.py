@@ -286,7 +286,8 @@ def _labels(
             us=table.us if us is None else us,
             group=group,
             counted=np.isfinite(values),
-            batches=site.batch_column is not None,
+            batches=site.batched,
+            mixed=site.order == "mixed",
         ),
         site.uses,
     )
@@ -329,7 +330,8 @@ def _row_parts(
             us=table.us,
             group=table.group,
             counted=np.ones(table.rows, dtype=bool),
-            batches=site.batch_column is not None,
+            batches=site.batched,
+            mixed=site.order == "mixed",
         )
         return assign_parts(table.name, every, site.uses)
     part = np.full(table.rows, "", dtype=labels.part.dtype)
