@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tundish.catalog.documents import parse_document
-from tundish.catalog.scenario import Scenario
+from tundish.catalog.scenario import Option, Scenario
 from tundish.learn import parity
 from tundish.learn.check_recipe import check_recipe
 from tundish.learn.courses import Courses, Look, courses_of
@@ -115,10 +115,10 @@ def material_of(count: int, seed: int) -> Material:
 
 @pytest.fixture(scope="module")
 def fans() -> Material:
-    return material_of(360, 1)
+    return material_of(240, 1)
 
 
-OPTIONS = {
+OPTIONS: dict[str, Option] = {
     "speed": "speed",
     "orders": (1.0, 2.0),
     "pieces": (8,),
@@ -136,7 +136,8 @@ def test_a_recipe_keeps_what_every_recipe_promises_and_tells_the_faults(
     fans: Material,
     opener: Callable[[bytes, Windows], Scorer],
 ) -> None:
-    fitted = check_recipe(recipe, fans, machine, OPTIONS, open_graph=opener)
+    few = {"spectra": recipe.name != "boost_classes"}  # trees take longer to search
+    fitted = check_recipe(recipe, fans, machine, OPTIONS | few, open_graph=opener)
     run = opener(fitted.graph, fitted.golden_window)
     verdict = judge(fans, machine, run, fitted.claim)
     assert verdict.accepted
@@ -155,7 +156,7 @@ def test_the_signal_that_shows_the_fault_has_the_largest_contribution(
     opener: Callable[[bytes, Windows], Scorer],
 ) -> None:
     fitted = recipe.fit(
-        fans, machine, {**OPTIONS, "spectra": False}, np.random.default_rng(0)
+        fans, machine, OPTIONS | {"spectra": False}, np.random.default_rng(0)
     )
     run = opener(fitted.graph, fitted.golden_window)
     x, state = fan(200, 9)
@@ -218,8 +219,8 @@ def test_an_envelope_sees_the_beat_that_a_spectrum_does_not(machine: Scenario) -
         kind: looked(machine, Look(kind=kind, count=6)).values(x)
         for kind in ("spectrum", "envelope")
     }
-    # bands of the vibration stand first, one for each of the three signals over rows
-    slow = {kind: value[:, [0, 3, 6]] for kind, value in bands.items()}
+    # the bands of the vibration stand first
+    slow = {kind: value[:, :3] for kind, value in bands.items()}
     assert np.ptp(slow["spectrum"], axis=0).max() < 1.0
     assert np.ptp(slow["envelope"], axis=0).max() > 5.0
 
@@ -232,7 +233,7 @@ def test_an_order_stays_in_its_place_while_the_speed_changes(machine: Scenario) 
         x[0, :, 0] = np.sin(2 * np.pi * 3 * np.cumsum(speed / 60 / RATE_HZ))
         x[0, :, 1] = speed
         values = looked(machine, Look(kind="orders", wanted=(3.0, 6.0))).values(x)
-        level.append(values[0, [0, 3]])
+        level.append(values[0, :2])
     at_three, at_six = np.array(level).T
     assert np.ptp(at_three) < 0.3
     assert (at_three - at_six > 4.0).all()
@@ -294,14 +295,14 @@ def test_unseen_windows_are_promised_no_more_than_they_keep(
     machine: Scenario, opener: Callable[[bytes, Windows], Scorer]
 ) -> None:
     wrong = []
+    x, state = fan(300, 90)
     for seed in range(4):
         made = material_of(300, 20 + seed)
         fitted = LinearClassesRecipe().fit(
             made, machine, {"spectra": False, "pieces": ()}, np.random.default_rng(0)
         )
         run = opener(fitted.graph, fitted.golden_window)
-        x, state = fan(300, 90 + seed)
         label = run(x)["label"][:, 0]
         wrong.append(np.mean((label >= 0) & (label != state)))
+        parity.require(parity.compare(fitted.reference(x), run(x), machine))
     assert np.mean(wrong) < 0.13  # promised: 0.10
-    parity.require(parity.compare(fitted.reference(x), run(x), machine))

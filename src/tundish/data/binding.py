@@ -221,10 +221,9 @@ def _bind_table(
     table = files.table(said.file, transposed=said.transposed)
     columns, channels = _channels(table, site.tags, scenario, files)
     us, times = _row_times(table, said, site.time_zone)
+    group = _group(table, said.unit_column or site.batch_column)
     if site.blocks is not None:
         group = blocks.names(site.blocks, files.beside(site.blocks.file, table))
-    else:
-        group = _group(table, said.unit_column or site.batch_column)
     target, laboratory = None, None
     if said.target is not None and (scenario.target or scenario.classes):
         target, laboratory = _target(said.target, files, table, (site, scenario))

@@ -103,10 +103,9 @@ class Answers:
         axis = writer.constant(np.array([1]), "axis")
         flat = writer.add("Unsqueeze", weight, axis)  # [N, 1, K]
         moved = writer.add("Squeeze", writer.add("MatMul", flat, parts), axis)
-        at = writer.constant(self.signal_of, "signal_of")
-        each = writer.add("Gather", moved, at, axis=1)
-        even = writer.constant(self._even / self.temperature, "even")
-        return writer.add("Mul", each, even, hint="moved_by")
+        member = np.arange(self.signal_of.max() + 1)[:, None] == self.signal_of
+        even = writer.constant(member * self._even / self.temperature, "even")
+        return writer.add("MatMul", moved, even, hint="moved_by")
 
 
 def channel_signals(scenario: Scenario) -> Indices:

@@ -23,15 +23,14 @@ import numpy as np
 from tundish.catalog.scenario import Scenario
 from tundish.learn import features, spectral
 from tundish.learn.errors import OptionsInvalidError
-from tundish.learn.features import Feature
 from tundish.learn.graph import GraphWriter
 from tundish.learn.material import Floats, Indices, period_s
 
 Kind: TypeAlias = Literal["whole", "pieces", "spectrum", "envelope", "orders"]
-_STATISTICS: tuple[features.Kind, ...] = (
-    "mean", "std", "min", "max", "slope", "skew", "kurtosis", "crest", "roughness",
-)  # fmt: skip
 _LEAST_WHOLE = 4
+_WHOLE = 9  # mean, spread, lowest, highest, slope, skew, kurtosis, crest, roughness
+_TINY = 1e-12
+_STILL = 1e-8
 _TURNS_PER_S = {"rpm": 1 / 60, "1/min": 1 / 60, "r/min": 1 / 60, "hz": 1.0, "1/s": 1.0}
 
 
@@ -59,7 +58,7 @@ class Group:
     Attributes:
         points: Number of points (P).
         signals: Their places among the scenario's signals, [S].
-        channels: Channel of each point, [P, S] along an axis; [1, S] along the rows.
+        channels: Channel of each point, [S, P] along an axis; [S, 1] along the rows.
         along_rows: Whether the course runs over the rows of the window.
     """
 
@@ -69,20 +68,36 @@ class Group:
     along_rows: bool
 
     def course(self, x: np.ndarray) -> Floats:
-        """Return the courses in windows [N, T, C], [N, P, S]."""
-        picked = x.astype(np.float64)[:, :, self.channels]
-        return np.asarray(picked[:, :, 0] if self.along_rows else picked.mean(axis=1))
+        """Return the courses in windows [N, T, C], [N, S, P]."""
+        if self.along_rows:
+            return x[:, :, self.channels[:, 0]].astype(np.float64).transpose(0, 2, 1)
+        return np.asarray(x.astype(np.float64).mean(axis=1)[:, self.channels])
 
     def add(self, writer: GraphWriter, raw: str, rows: int) -> str:
         """Add ``course`` to a graph; ``raw`` is [N, T, C] in double."""
-        wanted = self.channels[0] if self.along_rows else self.channels
-        at = writer.constant(wanted, "channels")
-        picked = writer.add("Gather", raw, at, axis=2, hint="course")
+        picked = self._add_picked(writer, raw)
         if self.along_rows:
-            return picked
+            return writer.add("Transpose", picked, perm=[0, 2, 1], hint="course")
         if rows > 1:
-            return writer.add("ReduceMean", picked, axes=[1], keepdims=0)
-        return writer.add("Squeeze", picked, writer.constant(np.array([1]), "axis"))
+            picked = writer.add("ReduceMean", picked, axes=[1], keepdims=0)
+        shape = writer.constant(np.array([-1, *self.channels.shape]), "course_shape")
+        return writer.add("Reshape", picked, shape, hint="course")
+
+    def _add_picked(self, writer: GraphWriter, raw: str) -> str:
+        """Add the group's channels, side by side; as one slice where they are one."""
+        flat = self.channels.reshape(-1)
+        if (np.diff(flat) == 1).all():
+            ends = [
+                writer.constant(np.array([number]), hint)
+                for number, hint in (
+                    (flat[0], "from"),
+                    (flat[-1] + 1, "to"),
+                    (2, "axis"),
+                )
+            ]
+            return writer.add("Slice", raw, *ends, hint="picked")
+        at = writer.constant(flat, "channels")
+        return writer.add("Gather", raw, at, axis=2, hint="picked")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +129,7 @@ class Courses:
         """Place of the signal that each feature comes from, [F]."""
         return np.concatenate(
             [
-                np.tile(group.signals, width(look, group))
+                np.repeat(group.signals, width(look, group))
                 for look, group in self._pairs()
             ]
         )
@@ -165,7 +180,7 @@ class Courses:
         raw, course = values
         points = group.points
         if look.kind == "whole":
-            return features.build(_statistics(points), points)(writer, course)
+            return _add_whole(writer, course, points)
         if look.kind == "pieces":
             return _add_pieces(writer, course, points, _pieces(look, points))
         if look.kind == "spectrum":
@@ -214,7 +229,7 @@ def groups_of(scenario: Scenario) -> tuple[Group, ...]:
         Group(
             points=points,
             signals=np.array([place for place, _ in members], dtype=np.int64),
-            channels=np.stack([at for _, at in members], axis=1).astype(np.int64),
+            channels=np.stack([at for _, at in members]).astype(np.int64),
             along_rows=along,
         )
         for (along, points), members in found.items()
@@ -225,7 +240,7 @@ def width(look: Look, group: Group) -> int:
     """Return how many features a look gives of each signal of a group; 0: too short."""
     points = group.points
     if look.kind == "whole":
-        return len(_statistics(points))
+        return 1 if points < _LEAST_WHOLE else _WHOLE
     if look.kind == "pieces":
         return 3 * _pieces(look, points)
     if look.kind == "orders":
@@ -252,12 +267,6 @@ def _speed(scenario: Scenario, name: str) -> Speed:
     raise OptionsInvalidError(msg)
 
 
-def _statistics(points: int) -> tuple[Feature, ...]:
-    if points < _LEAST_WHOLE:
-        return tuple(Feature(kind="last") for _ in range(1))
-    return tuple(Feature(kind=kind, rows=points) for kind in _STATISTICS)
-
-
 def _pieces(look: Look, points: int) -> int:
     """Return the number of pieces: at least two points each; none of fewer than two."""
     count = min(look.count, points // 2)
@@ -266,7 +275,7 @@ def _pieces(look: Look, points: int) -> int:
 
 def _value(look: Look, group: Group, course: Floats) -> Floats:
     if look.kind == "whole":
-        return features.values(_statistics(group.points), course)
+        return _whole_values(course)
     if look.kind == "pieces":
         return _piece_values(course, _pieces(look, group.points))
     if look.kind == "spectrum":
@@ -274,27 +283,124 @@ def _value(look: Look, group: Group, course: Floats) -> Floats:
     return spectral.envelope(course, look.count)
 
 
+def _whole_values(course: Floats) -> Floats:
+    """Return the statistics of whole courses, [N, S, ``_WHOLE``]."""
+    points = course.shape[2]
+    if points < _LEAST_WHOLE:
+        return course[:, :, -1:]
+    mean = course.mean(axis=2)
+    off = course - mean[:, :, None]
+    variance = np.mean(off**2, axis=2)
+    high, low = course.max(axis=2), course.min(axis=2)
+    peak = np.maximum(high, -low)
+    found = (
+        mean,
+        np.sqrt(variance),
+        low,
+        high,
+        off @ features.line_weights(points),
+        np.mean(off**3, axis=2) / (variance + _TINY) ** 1.5,
+        np.mean(off**4, axis=2) / (variance + _TINY) ** 2,
+        peak / (np.sqrt(variance + mean**2) + _TINY),
+        np.sqrt(np.mean(np.diff(course, axis=2) ** 2, axis=2)),
+    )
+    return np.stack(found, axis=2)
+
+
+def _add_whole(writer: GraphWriter, course: str, points: int) -> str:
+    """Add the same to a graph; sums over a course are products with it, which is quick."""
+    if points < _LEAST_WHOLE:
+        return spectral.newest(writer, course, points, 1)
+
+    def known(value: float, hint: str) -> str:
+        return writer.constant(np.array(value), hint)
+
+    def root(value: str) -> str:
+        return writer.add("Sqrt", value)
+
+    mean = writer.add("ReduceMean", course, axes=[2], keepdims=1, hint="mean")
+    off = writer.add("Sub", course, mean, hint="off")
+    square = writer.add("Mul", off, off, hint="square")
+    variance = writer.add("ReduceMean", square, axes=[2], keepdims=1)
+    low = writer.add("ReduceMin", course, axes=[2], keepdims=1)
+    high = writer.add("ReduceMax", course, axes=[2], keepdims=1)
+    line = writer.constant(features.line_weights(points)[:, None], "line")
+    slope = writer.add("MatMul", off, line, hint="slope")
+    above = writer.add("Add", variance, known(_TINY, "tiny"))
+    wide = writer.add("Mul", above, root(above))
+    third = _add_mean_product(writer, square, off, points)
+    fourth = _add_mean_product(writer, square, square, points)
+    skew = writer.add("Div", third, wide, hint="skew")
+    kurtosis = writer.add("Div", fourth, writer.add("Mul", above, above))
+    peak = writer.add("Max", high, writer.add("Neg", low))
+    power = writer.add("Add", variance, writer.add("Mul", mean, mean))
+    crest = writer.add(
+        "Div", peak, writer.add("Add", root(power), known(_TINY, "tiny"))
+    )
+    ahead = spectral.newest(writer, course, points, points - 1)
+    step = writer.add("Sub", ahead, _add_oldest(writer, course, points - 1))
+    rough = root(_add_mean_product(writer, step, step, points - 1))
+    parts = (
+        mean, root(variance), low, high, slope, skew, kurtosis, crest, rough,
+    )  # fmt: skip
+    return writer.add("Concat", *parts, axis=2, hint="whole")
+
+
+def _add_oldest(writer: GraphWriter, course: str, wanted: int) -> str:
+    ends = [
+        writer.constant(np.array([number]), hint)
+        for number, hint in ((0, "from"), (wanted, "to"), (2, "axis"))
+    ]
+    return writer.add("Slice", course, *ends, hint="oldest")
+
+
+def _add_mean_product(writer: GraphWriter, one: str, other: str, points: int) -> str:
+    """Add the mean of the product of two courses [N, S, P], [N, S, 1]."""
+    row_axis, column_axis = (
+        writer.constant(np.array([axis]), "axis") for axis in (2, 3)
+    )
+    row = writer.add("Unsqueeze", one, row_axis)
+    column = writer.add("Unsqueeze", other, column_axis)
+    total = writer.add("Squeeze", writer.add("MatMul", row, column), column_axis)
+    return writer.add("Mul", total, writer.constant(np.array(1 / points), "share"))
+
+
 def _piece_values(course: Floats, pieces: int) -> Floats:
-    count, points, signals = course.shape
+    """Return mean, spread and slope of each piece, [N, S, 3 * pieces]."""
+    count, signals, points = course.shape
     length = points // pieces
-    newest = course[:, points - pieces * length :]
-    parts = newest.reshape(count, pieces, length, signals)
-    slope = np.einsum("t,ngts->ngs", features.line_weights(length), parts)
-    return np.concatenate([parts.mean(axis=2), parts.std(axis=2), slope], axis=1)
+    newest = course[:, :, points - pieces * length :]
+    middle = newest.mean(axis=2, keepdims=True)
+    floor = _STILL * np.mean((newest - middle) ** 2, axis=2, keepdims=True)
+    parts = newest.reshape(count, signals, pieces, length)
+    spread = np.sqrt(parts.var(axis=3) + floor)
+    slope = parts @ features.line_weights(length)
+    return np.concatenate([parts.mean(axis=3), spread, slope], axis=2)
 
 
 def _add_pieces(writer: GraphWriter, course: str, points: int, pieces: int) -> str:
+    """Add the same to a graph: three products with fixed weights.
+
+    The floor of the spread lies above what rounding leaves of a difference of squares.
+    """
     length = points // pieces
     value = spectral.newest(writer, course, points, pieces * length)
-    shape = writer.constant(np.array([0, pieces, length, -1]), "pieces_shape")
-    parts = writer.add("Reshape", value, shape, hint="pieces")
-    mean = writer.add("ReduceMean", parts, axes=[2], keepdims=1, hint="piece_mean")
-    off = writer.add("Sub", parts, mean)
-    square = writer.add("Mul", off, off)
-    spread = writer.add("Sqrt", writer.add("ReduceMean", square, axes=[2], keepdims=0))
-    line = features.line_weights(length)[None, None, :, None]
-    axis = writer.constant(np.array([2]), "axis")
-    sloped = writer.add("Mul", off, writer.constant(line, "line"))
-    slope = writer.add("ReduceSum", sloped, axis, keepdims=0)
-    level = writer.add("Squeeze", mean, axis)
-    return writer.add("Concat", level, spread, slope, axis=1)
+    member = np.kron(np.eye(pieces), np.full((length, 1), 1 / length))
+    line = np.kron(np.eye(pieces), features.line_weights(length)[:, None])
+    weights = writer.constant(np.concatenate([member, line], axis=1), "pieces")
+    middle = writer.add("ReduceMean", value, axes=[2], keepdims=1)
+    off = writer.add("Sub", value, middle, hint="off")
+    square = writer.add("Mul", off, off, hint="square")
+    both = writer.add("MatMul", off, weights, hint="levels")
+    sizes = writer.constant(np.array([pieces, pieces]), "sizes")
+    level, slope = writer.split(both, sizes, axis=2)
+    power = writer.add("MatMul", square, writer.constant(member, "members"))
+    variance = writer.add("Sub", power, writer.add("Mul", level, level))
+    zero = writer.constant(np.array(0.0), "zero")
+    whole = writer.add("ReduceMean", square, axes=[2], keepdims=1)
+    floor = writer.add("Mul", whole, writer.constant(np.array(_STILL), "still"))
+    spread = writer.add(
+        "Sqrt", writer.add("Add", writer.add("Max", variance, zero), floor)
+    )
+    back = writer.add("Add", level, middle)
+    return writer.add("Concat", back, spread, slope, axis=2, hint="pieces_of")

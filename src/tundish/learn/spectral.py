@@ -46,41 +46,41 @@ def edges(points: int, bands: int) -> tuple[int, ...]:
 
 
 def spectrum(course: Floats, bands: int) -> Floats:
-    """Return the logarithm of the power in each band, [N, B, S].
+    """Return the logarithm of the power in each band, [N, S, B].
 
     Args:
-        course: [N, P, S].
+        course: [N, S, P].
         bands: How many at most.
     """
     parts = _stretches(course)
-    return _band_powers(parts, bands).transpose(0, 2, 1)
+    return _band_powers(parts, bands)
 
 
 def envelope(course: Floats, bands: int) -> Floats:
-    """Return the same of the squared envelope of the quick part of a course, [N, B, S]."""
+    """Return the same of the squared envelope of the quick part of a course, [N, S, B]."""
     parts = _stretches(course)
     length = parts.shape[-1]
     lines = np.fft.fft(parts, axis=-1)
     kept = np.zeros(length)
     kept[carrier(length)] = 2.0
     analytic = np.fft.ifft(lines * kept, axis=-1)
-    return _band_powers(np.abs(analytic) ** 2, bands).transpose(0, 2, 1)
+    return _band_powers(np.abs(analytic) ** 2, bands)
 
 
 def orders(course: Floats, turns_per_row: Floats, wanted: tuple[float, ...]) -> Floats:
-    """Return the logarithm of the power at some orders of a shaft, [N, K, S].
+    """Return the logarithm of the power at some orders of a shaft, [N, S, K].
 
     Args:
-        course: [N, T, S].
+        course: [N, S, T].
         turns_per_row: How far the shaft turns from row to row, [N, T].
         wanted: Orders: periods per turn.
     """
     angle = 2.0 * np.pi * np.cumsum(turns_per_row, axis=1)
     turning = np.exp(-1j * angle[:, :, None] * np.asarray(wanted))
-    hann = _hann(course.shape[1])
-    off = (course - course.mean(axis=1, keepdims=True)) * hann[:, None]
-    lines = np.einsum("ntk,nts->nks", turning, off)
-    return np.log(np.abs(lines) ** 2 / hann.sum() ** 2 + _TINY)
+    hann = _hann(course.shape[2])
+    off = (course - course.mean(axis=2, keepdims=True)) * hann
+    lines = np.einsum("ntk,nst->nsk", turning, off)
+    return np.asarray(np.log(np.abs(lines) ** 2 / hann.sum() ** 2 + _TINY))
 
 
 def carrier(length: int) -> slice:
@@ -89,13 +89,13 @@ def carrier(length: int) -> slice:
 
 
 def add_spectrum(writer: GraphWriter, course: str, points: int, bands: int) -> str:
-    """Add ``spectrum`` to a graph, as [N, B, S]; ``course`` is [N, P, S] in double."""
+    """Add ``spectrum`` to a graph, as [N, S, B]; ``course`` is [N, S, P] in double."""
     parts = _add_stretches(writer, course, points)
     return _add_band_powers(writer, parts, points, bands)
 
 
 def add_envelope(writer: GraphWriter, course: str, points: int, bands: int) -> str:
-    """Add ``envelope`` to a graph, as [N, B, S]."""
+    """Add ``envelope`` to a graph, as [N, S, B]."""
     parts = _add_stretches(writer, course, points)
     length = stretch_points(points)
     at = carrier(length)
@@ -124,19 +124,18 @@ def add_orders(
     rows: int,
     wanted: tuple[float, ...],
 ) -> str:
-    """Add ``orders`` to a graph, as [N, K, S]; ``turns_per_row`` is [N, T, 1]."""
+    """Add ``orders`` to a graph, as [N, S, K]; ``turns_per_row`` is [N, T, 1]."""
     axis = writer.constant(np.array(1), "row_axis")
     turned = writer.add("CumSum", turns_per_row, axis, hint="turns")
     scale = writer.constant(2.0 * np.pi * np.asarray(wanted)[None, None], "orders")
     angle = writer.add("Mul", turned, scale, hint="angle")  # [N, T, K]
     hann = _hann(rows)
-    mean = writer.add("ReduceMean", course, axes=[1], keepdims=1)
-    weight = writer.constant((hann / hann.sum())[None, :, None], "hann")
-    off = writer.add("Mul", writer.add("Sub", course, mean), weight)  # [N, T, S]
+    mean = writer.add("ReduceMean", course, axes=[2], keepdims=1)
+    weight = writer.constant(hann / hann.sum(), "hann")
+    off = writer.add("Mul", writer.add("Sub", course, mean), weight)  # [N, S, T]
     power = ""
     for wave in ("Cos", "Sin"):
-        round_ = writer.add("Transpose", writer.add(wave, angle), perm=[0, 2, 1])
-        line = writer.add("MatMul", round_, off, hint="line")  # [N, K, S]
+        line = writer.add("MatMul", off, writer.add(wave, angle), hint="line")
         square = writer.add("Mul", line, line)
         power = writer.add("Add", power, square) if power else square
     return _add_log(writer, power)
@@ -161,12 +160,12 @@ def _gather(points: int, bands: int) -> Floats:
 
 
 def _stretches(course: Floats) -> Floats:
-    """Return the newest whole stretches without their means, [N, G, S, L]."""
-    count, points, signals = course.shape
+    """Return the newest whole stretches without their means, [N, S, G, L]."""
+    count, signals, points = course.shape
     length = stretch_points(points)
     pieces = points // length
-    newest = course[:, points - pieces * length :]
-    parts = newest.reshape(count, pieces, length, signals).transpose(0, 1, 3, 2)
+    newest = course[:, :, points - pieces * length :]
+    parts = newest.reshape(count, signals, pieces, length)
     return np.asarray(parts - parts.mean(axis=-1, keepdims=True))
 
 
@@ -175,7 +174,7 @@ def _band_powers(parts: Floats, bands: int) -> Floats:
     hann = _hann(length)
     off = parts - parts.mean(axis=-1, keepdims=True)
     lines = np.abs(np.fft.rfft(off * hann, axis=-1))[..., 1 : length // 2 + 1] ** 2
-    mean = lines.mean(axis=1) / hann.sum() ** 2
+    mean = lines.mean(axis=2) / hann.sum() ** 2
     cut = np.asarray(edges(length, bands)) - 1
     power = [mean[..., a:b].sum(-1) for a, b in itertools.pairwise(cut)]
     return np.log(np.stack(power, axis=-1) + _TINY)
@@ -185,9 +184,8 @@ def _add_stretches(writer: GraphWriter, course: str, points: int) -> str:
     length = stretch_points(points)
     pieces = points // length
     value = newest(writer, course, points, pieces * length)
-    shape = writer.constant(np.array([0, pieces, length, -1]), "stretches_shape")
+    shape = writer.constant(np.array([0, 0, pieces, length]), "stretches_shape")
     parts = writer.add("Reshape", value, shape, hint="stretches")
-    parts = writer.add("Transpose", parts, perm=[0, 1, 3, 2])
     mean = writer.add("ReduceMean", parts, axes=[3], keepdims=1)
     return writer.add("Sub", parts, mean, hint="stretch")
 
@@ -203,9 +201,9 @@ def _add_band_powers(writer: GraphWriter, parts: str, points: int, bands: int) -
         line = writer.add("MatMul", off, writer.constant(waves, "waves"), hint="line")
         square = writer.add("Mul", line, line)
         power = writer.add("Add", power, square) if power else square
-    mean = writer.add("ReduceMean", power, axes=[1], keepdims=0)  # [N, S, lines]
+    mean = writer.add("ReduceMean", power, axes=[2], keepdims=0)  # [N, S, lines]
     banded = writer.add("MatMul", mean, writer.constant(_gather(points, bands), "in"))
-    return writer.add("Transpose", _add_log(writer, banded), perm=[0, 2, 1])
+    return _add_log(writer, banded)
 
 
 def _add_log(writer: GraphWriter, power: str) -> str:
@@ -214,11 +212,11 @@ def _add_log(writer: GraphWriter, power: str) -> str:
 
 
 def newest(writer: GraphWriter, course: str, points: int, wanted: int) -> str:
-    """Add the newest points of a course [N, P, S] to a graph."""
+    """Add the newest points of a course [N, S, P] to a graph."""
     if wanted == points:
         return course
     ends = [
         writer.constant(np.array([number]), hint)
-        for number, hint in ((points - wanted, "from"), (points, "to"), (1, "axis"))
+        for number, hint in ((points - wanted, "from"), (points, "to"), (2, "axis"))
     ]
     return writer.add("Slice", course, *ends, hint="newest")

@@ -15,7 +15,7 @@ from typing import Annotated, Protocol
 import numpy as np
 from pydantic import Field
 
-from tundish.catalog.scenario import Name, Scenario
+from tundish.catalog.scenario import Name, Option, Scenario
 from tundish.kernel.records import Record
 from tundish.learn import calibration
 from tundish.learn import recipe as recipes
@@ -135,7 +135,7 @@ class _Try:
     accuracy: float
 
     @property
-    def setting(self) -> dict[str, recipes.Option]:
+    def setting(self) -> dict[str, Option]:
         shown = tuple(
             f"{look.kind}-{look.count}" if look.count else look.kind
             for look in self.looks

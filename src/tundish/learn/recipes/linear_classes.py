@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from sklearn.covariance import ledoit_wolf  # type: ignore[import-untyped]
+from sklearn.covariance import ledoit_wolf
 
 from tundish.catalog.scenario import Scenario
 from tundish.catalog.tasks import Task
@@ -77,7 +77,8 @@ class _Discriminants:
 
     def _members(self) -> Floats:
         signals = np.arange(int(self.signal_of.max()) + 1)
-        return (self.signal_of[:, None] == signals).astype(np.float64)
+        member = self.signal_of[:, None] == signals
+        return np.asarray(member, dtype=np.float64)
 
 
 @dataclass(frozen=True, kw_only=True)
