@@ -259,10 +259,23 @@ def test_sets_of_features_that_add_nothing_are_not_tried(machine: Scenario) -> N
 
 def test_a_class_without_a_window_is_refused(machine: Scenario, fans: Material) -> None:
     known = np.where(fans.y == 2, np.nan, fans.y)
-    with pytest.raises(MaterialUnfitError, match="bearing"):
+    with pytest.raises(MaterialUnfitError, match=r"bearing \(0\)"):
         LinearClassesRecipe().fit(
             replace(fans, y=known), machine, {}, np.random.default_rng(0)
         )
+
+
+@pytest.mark.parametrize("recipe", [BoostClassesRecipe(), LinearClassesRecipe()])
+def test_three_windows_of_a_rare_class_are_enough_to_train(
+    recipe: Recipe, machine: Scenario, fans: Material
+) -> None:
+    learnable = np.flatnonzero((fans.y == 2) & (fans.part == "fit"))
+    y = fans.y.copy()
+    y[learnable[3:]] = np.nan
+    few = {"spectra": False, "pieces": ()}
+    fitted = recipe.fit(replace(fans, y=y), machine, few, np.random.default_rng(0))
+    assert fitted.envelope.class_shares is not None
+    assert 0 < fitted.envelope.class_shares[2] < 0.1
 
 
 def test_a_diagnosis_without_a_calibrate_part_is_refused(

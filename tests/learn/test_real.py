@@ -13,6 +13,7 @@ from tundish.kernel import digest
 from tundish.learn import parity
 from tundish.learn.judge import judge
 from tundish.learn.recipe import Recipe
+from tundish.learn.recipes.linear_classes import LinearClassesRecipe
 from tundish.learn.recipes.mahalanobis import MahalanobisRecipe
 from tundish.learn.recipes.pca import PcaRecipe
 from tundish.learn.recipes.pls import PlsRecipe
@@ -109,3 +110,20 @@ def test_the_reactor_with_recycle_is_watched_within_its_promise(
     assert found is not None
     assert found > 0.8
     assert verdict.accepted
+
+
+def test_a_valve_is_told_in_settings_of_the_bench_that_training_never_saw(
+    real_sets: Path,
+) -> None:
+    folder = real_sets / "hydraulic-zema"
+    scenario = library.scenario("C34.28.hydraulic-valve")
+    material = prepare(library.site("hydraulic-zema-valve"), scenario, folder).material
+    learned = set(material.source[material.part != "judge"])
+    assert not learned & set(material.source[material.part == "judge"])
+    fitted = train(material, scenario, data=DATA, recipe=LinearClassesRecipe()).fitted
+    session = Session(fitted.graph, make_golden(fitted.graph, fitted.golden_window))
+    verdict = judge(material, scenario, session.run, fitted.claim)
+    macro_f1 = verdict.figure("macro_f1").value
+    assert verdict.accepted
+    assert macro_f1 is not None
+    assert macro_f1 > 0.95

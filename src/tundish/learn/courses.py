@@ -393,7 +393,7 @@ def _add_pieces(writer: GraphWriter, course: str, points: int, pieces: int) -> s
     square = writer.add("Mul", off, off, hint="square")
     both = writer.add("MatMul", off, weights, hint="levels")
     sizes = writer.constant(np.array([pieces, pieces]), "sizes")
-    level, slope = writer.split(both, sizes, axis=2)
+    level, slope = writer.add_pair("Split", both, sizes, axis=2)
     power = writer.add("MatMul", square, writer.constant(member, "members"))
     variance = writer.add("Sub", power, writer.add("Mul", level, level))
     zero = writer.constant(np.array(0.0), "zero")

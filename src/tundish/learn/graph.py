@@ -83,10 +83,6 @@ class GraphWriter:
         """Add a node of an operator with two outputs, such as ``TopK``."""
         first = self.add(operator, *inputs, hint=hint, **attributes)
         second = self._name(f"{first}_second")
-    def split(self, value: str, sizes: str, *, axis: int) -> tuple[str, str]:
-        """Add a node that cuts a value in two along an axis."""
-        first = self.add("Split", value, sizes, axis=axis)
-        second = self._name("rest")
         self._nodes[-1].output.append(second)
         return first, second
 

@@ -61,7 +61,7 @@ class _Trees:
         together = trees.add_trees(writer, features, self.booster, self.signal_of)
         signals = int(self.signal_of.max()) + 1
         sizes = writer.constant(np.array([self.count, self.count * signals]), "sizes")
-        scores, parts = writer.split(together, sizes, axis=1)
+        scores, parts = writer.add_pair("Split", together, sizes, axis=1)
         shape = writer.constant(np.array([-1, self.count, signals]), "parts_shape")
         return scores, writer.add("Reshape", parts, shape, hint="parts")
 

@@ -175,14 +175,14 @@ def fit_classes(
 
     Raises:
         PartMissingError: if fit or calibrate have no labelled window.
-        MaterialUnfitError: if a class does not occur.
+        MaterialUnfitError: if a class has fewer samples than there are folds.
         OptionsInvalidError: if the speed is no signal.
     """
     known = material.take(np.isfinite(material.y))
     seen = known.take(np.isin(known.part, ["fit", "select"]))
     fit = known.needed("fit", LEAST_FIT)
     calibrate = known.needed("calibrate", 1)
-    classes = _classes(seen, scenario)
+    classes = _classes(seen, scenario, options.folds)
     folds = folds_of(seen, classes, options.folds)
     tries = [
         _try(method, looks, (seen, classes, folds), scenario, options)
@@ -265,16 +265,16 @@ def chosen(tries: list[_Try]) -> _Try:
     return next(one for one in tries if one.loss <= best.loss + best.error)
 
 
-def _classes(seen: Material, scenario: Scenario) -> Indices:
+def _classes(seen: Material, scenario: Scenario, folds: int) -> Indices:
+    """Return the class of each window; each fold must be able to hold every class."""
     classes = seen.y.astype(np.int64)
-    counts = np.bincount(classes, minlength=len(scenario.classes))
-    absent = [
-        item.name
-        for item, count in zip(scenario.classes, counts, strict=True)
-        if not count
+    few = [
+        f"{item.name} ({count})"
+        for place, item in enumerate(scenario.classes)
+        if (count := len(np.unique(seen.group[classes == place]))) < folds
     ]
-    if absent:
-        msg = f"No window of fit or select is of the class {', '.join(absent)}."
+    if few:
+        msg = f"Fit and select hold too few samples of a class to choose and fit on: {', '.join(few)}; {folds} of each are needed."
         raise MaterialUnfitError(
             msg,
             advice="Give fit a stretch with every class, or take the class out of the scenario.",
