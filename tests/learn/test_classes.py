@@ -138,7 +138,7 @@ def test_a_recipe_keeps_what_every_recipe_promises_and_tells_the_faults(
 ) -> None:
     few: dict[str, Option] = {}
     if recipe.name == "boost_classes":  # trees take longer to search
-        few: dict[str, Option] = {"spectra": False, "pieces": ()}
+        few = {"spectra": False, "pieces": ()}
     fitted = check_recipe(recipe, fans, machine, OPTIONS | few, open_graph=opener)
     run = opener(fitted.graph, fitted.golden_window)
     verdict = judge(fans, machine, run, fitted.claim)

@@ -338,20 +338,12 @@ def _add_whole(writer: GraphWriter, course: str, points: int) -> str:
         "Div", peak, writer.add("Add", root(power), known(_TINY, "tiny"))
     )
     ahead = spectral.newest(writer, course, points, points - 1)
-    step = writer.add("Sub", ahead, _add_oldest(writer, course, points - 1))
+    step = writer.add("Sub", ahead, spectral.between(writer, course, 0, points - 1))
     rough = root(_add_mean_product(writer, step, step, points - 1))
     parts = (
         mean, root(variance), low, high, slope, skew, kurtosis, crest, rough,
     )  # fmt: skip
     return writer.add("Concat", *parts, axis=2, hint="whole")
-
-
-def _add_oldest(writer: GraphWriter, course: str, wanted: int) -> str:
-    ends = [
-        writer.constant(np.array([number]), hint)
-        for number, hint in ((0, "from"), (wanted, "to"), (2, "axis"))
-    ]
-    return writer.add("Slice", course, *ends, hint="oldest")
 
 
 def _add_mean_product(writer: GraphWriter, one: str, other: str, points: int) -> str:

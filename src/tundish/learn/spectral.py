@@ -215,8 +215,13 @@ def newest(writer: GraphWriter, course: str, points: int, wanted: int) -> str:
     """Add the newest points of a course [N, S, P] to a graph."""
     if wanted == points:
         return course
+    return between(writer, course, points - wanted, points)
+
+
+def between(writer: GraphWriter, course: str, first: int, end: int) -> str:
+    """Add the points of a course from the first on, before the end."""
     ends = [
         writer.constant(np.array([number]), hint)
-        for number, hint in ((points - wanted, "from"), (points, "to"), (2, "axis"))
+        for number, hint in ((first, "from"), (end, "to"), (2, "axis"))
     ]
-    return writer.add("Slice", course, *ends, hint="newest")
+    return writer.add("Slice", course, *ends, hint="between")
