@@ -12,13 +12,13 @@ from tundish.catalog.documents import parse_document
 from tundish.catalog.scenario import Option, Scenario
 from tundish.learn import parity
 from tundish.learn.check_recipe import check_recipe
+from tundish.learn.class_folds import folds_of
 from tundish.learn.courses import Courses, Look, courses_of
 from tundish.learn.errors import (
     MaterialUnfitError,
     OptionsInvalidError,
     PartMissingError,
 )
-from tundish.learn.class_folds import folds_of
 from tundish.learn.judge import judge
 from tundish.learn.material import Material, Windows
 from tundish.learn.recipe import Recipe, Scorer

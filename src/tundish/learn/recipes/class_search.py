@@ -26,9 +26,9 @@ from tundish.learn.class_answers import (
     losses,
     temperature_of,
 )
+from tundish.learn.class_folds import Folds, folds_of
 from tundish.learn.courses import Courses, Look, courses_of, width
 from tundish.learn.errors import MaterialUnfitError
-from tundish.learn.class_folds import Folds, folds_of
 from tundish.learn.graph import GraphWriter
 from tundish.learn.material import Floats, Indices, Material, Windows
 from tundish.learn.reach import MARGIN, reach_of
