@@ -14,6 +14,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from tundish.catalog.errors import ConditionInvalidError
 from tundish.catalog.expression import compile_formula
+from tundish.catalog.lives import begins_problem
 from tundish.catalog.mechanism import Mechanism
 from tundish.catalog.modes import Mode
 from tundish.catalog.sectors import DIVISIONS, UTILITIES
@@ -139,10 +140,18 @@ class Target(Record):
 
 
 class Window(Record):
-    """What one call of the graph sees: some rows of all signals."""
+    """What one call of the graph sees: some rows of all signals.
+
+    Attributes:
+        begins: Condition on signals that only the first row of a life fulfils, such as
+            ``cycles <= 1``. A window that would reach back before that row is filled by
+            repeating it, in training, in judging and on the line alike; without it, and
+            after any gap, an answer waits until the window is full.
+    """
 
     rows: Annotated[int, Field(ge=1, le=100_000)] = 1
     stride: Annotated[int, Field(ge=1)] = 1
+    begins: Text | None = None
 
 
 class Candidate(Record):
@@ -276,6 +285,7 @@ class Scenario(Record):
             _classes_problem(self),
             _mechanism_problem(self),
             _balance_problem(self),
+            _begins_problem(self),
         ):
             if problem:
                 raise ValueError(problem)
@@ -380,6 +390,13 @@ def _balance_problem(scenario: Scenario) -> str:
                 f"({have})"
             )
     return ""
+
+
+def _begins_problem(scenario: Scenario) -> str:
+    try:
+        return begins_problem(scenario)
+    except ConditionInvalidError as error:
+        return f"window.begins: {error.message}"
 
 
 def file_stem(scenario: Scenario) -> str:

@@ -12,6 +12,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from tundish.catalog.lives import beginnings
 from tundish.catalog.scenario import Scenario
 from tundish.catalog.site import Part, SiteProfile
 from tundish.data import conform, truths
@@ -125,7 +126,8 @@ def make_samples(bound: BoundData, scenario: Scenario, site: SiteProfile) -> Sam
     A window has ``scenario.window.rows`` rows of one unit that follow each other at the
     contract's period (no step above 1.5 periods, none of zero or back), all of which
     keep the contract, lie in one part and, where the site says when the machine runs,
-    in running time. For ``by: time`` a laboratory value is the label of every window
+    in running time. At the beginning of a life (``scenario.window.begins``) the first
+    row is repeated for those that never were. For ``by: time`` a laboratory value is the label of every window
     within ``within_s`` of its time, and these windows form a group; a window that
     speaks for a value of an earlier part is not used again for a later one.
 
@@ -159,13 +161,13 @@ def full_run(bound: BoundData, scenario: Scenario, table: str) -> tuple[Run, ...
     sound = conform.sound_rows(scenario, known.channels)
     runs = []
     for unit, rows in known.series():
-        ends = _window_ends(known, rows, scenario, np.ones(len(rows), dtype=bool))
-        windows = _windows(known, rows, ends, scenario)
-        span = scenario.window.rows
-        held = sound[rows[ends[:, None] - np.arange(span)]].all(axis=1)
+        every = np.ones(len(rows), dtype=bool)
+        ends, starts = _window_ends(known, rows, scenario, every)
+        picks = rows[_reach(ends, starts, scenario)]
+        held = np.asarray(sound[picks].all(axis=1))
         runs.append(
             Run(
-                x=windows,
+                x=_windows(known, picks),
                 at=_times_of(known, rows[ends]),
                 row=rows[ends],
                 sound=held,
@@ -216,18 +218,19 @@ def _by_row(
     )
     cuts = []
     for unit, rows in table.series():
-        ends = _window_ends(table, rows, scenario, usable[rows], part[rows])
-        ends = ends[counted[rows[ends]]]
+        ends, starts = _window_ends(table, rows, scenario, usable[rows], part[rows])
+        known = counted[rows[ends]]
+        ends, starts = ends[known], starts[known]
         y = labels[rows[ends]]
         if scenario.horizon is not None:
             stretch = _stretches(table, rows, scenario, usable[rows], part[rows])
             y = truths.later(labels[rows], ends, stretch, scenario.horizon.rows)
             whole = np.isfinite(y).all(axis=1)
-            ends, y = ends[whole], y[whole]
+            ends, starts, y = ends[whole], starts[whole], y[whole]
         last = rows[ends]
         cuts.append(
             _plain(
-                x=_windows(table, rows, ends, scenario),
+                x=_windows(table, rows[_reach(ends, starts, scenario)]),
                 y=y,
                 at=_times_of(table, last),
                 part=part[last],
@@ -255,17 +258,18 @@ def _by_time(
     order = np.flatnonzero(known)[np.argsort(lab.us[known], kind="stable")]
     cuts = []
     for unit, rows in table.series():
-        ends = _window_ends(table, rows, scenario, usable[rows])
+        ends, starts = _window_ends(table, rows, scenario, usable[rows])
         near = _near(lab, order, part, _micros(table, rows[ends]))
         places = [windows for windows in near.values() if len(windows)]
         if not places:
             continue
         label = np.repeat(list(near), [len(windows) for windows in near.values()])
-        chosen = ends[np.concatenate(places)]
-        last = rows[chosen]
+        chosen = np.concatenate(places)
+        picks = rows[_reach(ends[chosen], starts[chosen], scenario)]
+        last = rows[ends[chosen]]
         cuts.append(
             _plain(
-                x=_windows(table, rows, chosen, scenario),
+                x=_windows(table, picks),
                 y=lab.values[label],
                 at=_times_of(table, last),
                 part=part[label],
@@ -304,19 +308,34 @@ def _window_ends(
     scenario: Scenario,
     usable: NDArray[np.bool_],
     part: NDArray[np.str_] | None = None,
-) -> Ints:
-    """Return the places in ``rows`` at which a whole window ends.
+) -> tuple[Ints, Ints]:
+    """Return the places in ``rows`` at which a window ends, and its stretch begins.
 
     All rows of a window are usable, follow each other without a gap and have the same
-    part. Windows start at multiples of the stride inside each unbroken stretch.
+    part. Windows end every ``stride`` rows of each unbroken stretch, counted so that the
+    first whole one counts; shorter ones only where the stretch begins a life.
     """
     span, stride = scenario.window.rows, scenario.window.stride
     if not len(rows):
-        return np.zeros(0, dtype=np.int64)
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     stretch = _stretches(table, rows, scenario, usable, part)
     depth = np.arange(len(rows)) - stretch
-    whole = usable & (depth >= span - 1) & ((depth - span + 1) % stride == 0)
-    return np.flatnonzero(whole)
+    enough = (depth >= span - 1) | _begins(table, rows, scenario)[stretch]
+    ends = np.flatnonzero(usable & enough & ((depth - span + 1) % stride == 0))
+    return ends, stretch[ends]
+
+
+def _begins(table: BoundTable, rows: Ints, scenario: Scenario) -> NDArray[np.bool_]:
+    begins = beginnings(scenario)
+    if begins is None:
+        return np.zeros(len(rows), dtype=bool)
+    return begins(table.channels[rows])
+
+
+def _reach(ends: Ints, starts: Ints, scenario: Scenario) -> Ints:
+    """Return the places of each window's rows, [n, T]; a life's first row repeats."""
+    asked = ends[:, None] + np.arange(1 - scenario.window.rows, 1)
+    return np.asarray(np.maximum(asked, starts[:, None]))
 
 
 def _stretches(
@@ -339,15 +358,12 @@ def _stretches(
     if part is not None:
         breaks[1:] |= part[1:] != part[:-1]
     breaks[1:] |= usable[1:] != usable[:-1]
+    breaks |= _begins(table, rows, scenario)
     return np.maximum.accumulate(np.where(breaks, np.arange(len(rows)), 0))
 
 
-def _windows(table: BoundTable, rows: Ints, ends: Ints, scenario: Scenario) -> Floats32:
-    span = scenario.window.rows
-    if not len(ends):
-        return np.zeros((0, span, scenario.channels), dtype=np.float32)
-    picks = rows[ends[:, None] + np.arange(1 - span, 1)]
-    windows: Floats32 = table.channels[picks].astype(np.float32)
+def _windows(table: BoundTable, picks: Ints) -> Floats32:
+    windows: Floats32 = table.channels.astype(np.float32)[picks]
     return windows
 
 

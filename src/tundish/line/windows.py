@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tundish.catalog.lives import beginnings
 from tundish.catalog.scenario import Scenario
 from tundish.kernel import digest
 from tundish.kernel.digest import Digest
@@ -43,7 +44,9 @@ class WindowCutter:
 
     Windows are due every ``stride`` rows, counted so that the first full one after
     a gap is due; due times before it are answered with ``too-few-rows``, so that no
-    due time goes without an answer.
+    due time goes without an answer. Where the scenario says which row begins a life,
+    such a row starts anew too, and a window that is short for want of a past is filled
+    with copies of it.
 
     Args:
         scenario: The contract: rows, stride.
@@ -54,6 +57,7 @@ class WindowCutter:
         self._size = scenario.window.rows
         self._stride = scenario.window.stride
         self._max_step_us = int(period_us * MAX_PERIODS)
+        self._begins = beginnings(scenario)
         self._rows: deque[Row] = deque(maxlen=self._size)
         self.segment_rows = 0
 
@@ -74,7 +78,10 @@ class WindowCutter:
         if (self.segment_rows - self._size) % self._stride:
             return None
         values = np.stack([kept.values for kept in self._rows])
-        if self.segment_rows < self._size:
+        short = self._size - self.segment_rows
+        if short > 0 and self._life_begins(self._rows[0]):
+            values = np.concatenate([np.repeat(values[:1], short, axis=0), values])
+        elif short > 0:
             reason = f"{self.segment_rows} of {self._size} rows since the last gap"
             return Window(
                 at_us=row.at_us,
@@ -92,8 +99,14 @@ class WindowCutter:
             reason=worst.reason,
         )
 
+    def _life_begins(self, row: Row) -> bool:
+        if self._begins is None or row.quality == "bad":
+            return False
+        return bool(self._begins(row.values[None])[0])
+
     def _append(self, row: Row) -> None:
-        if self._rows and row.at_us - self._rows[-1].at_us > self._max_step_us:
+        gap = self._rows and row.at_us - self._rows[-1].at_us > self._max_step_us
+        if gap or self._life_begins(row):
             self._rows.clear()
             self.segment_rows = 0
         self._rows.append(row)
