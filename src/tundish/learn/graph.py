@@ -101,6 +101,13 @@ class GraphWriter:
         axes = self.constant(np.array([1]), "axis")
         return self.add("ReduceSum", value, axes, keepdims=1, hint=hint)
 
+    def split(self, value: str, sizes: str) -> tuple[str, str]:
+        """Return a value [N, A + B] as its first columns and the rest."""
+        first, rest = self._name("first"), self._name("rest")
+        node = helper.make_node("Split", [value, sizes], [first, rest], axis=1)
+        self._nodes.append(node)
+        return first, rest
+
     def write(
         self, outputs: Mapping[str, str], widths: Mapping[str, int | None]
     ) -> bytes:
