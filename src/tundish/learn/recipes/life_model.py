@@ -1,0 +1,282 @@
+"""The estimator of ``boost_life``: features, boosters by unit, shift and interval."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import lightgbm
+import numpy as np
+
+from tundish.learn import trees
+from tundish.learn.bank import Bank
+from tundish.learn.graph import GraphWriter
+from tundish.learn.ladder import Ladder
+from tundish.learn.material import Floats, Indices, Texts, Windows
+from tundish.learn.paths import Crowd
+from tundish.learn.reach import Reach
+from tundish.learn.recipe import Outputs
+from tundish.learn.regimes import Regimes
+
+_RIDGE = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """Straight estimates of the life left from one row, one for each fold.
+
+    Attributes:
+        weights: Of each kept channel, [kept, folds].
+    """
+
+    weights: Floats
+
+    def shares(self, looked: Floats) -> Floats:
+        """Return each channel's share of the health, [N, kept], rows adding up to 1.
+
+        Args:
+            looked: The kept channels as one look sees them, [N, kept].
+        """
+        part = np.abs(looked * self.weights.mean(axis=1)) + 1e-12
+        return np.asarray(part / part.sum(axis=1, keepdims=True))
+
+    def add_shares(self, writer: GraphWriter, looked: str) -> str:
+        """Add the same to a graph."""
+        mean = writer.constant(self.weights.mean(axis=1), "health_mean")
+        part = writer.add("Abs", writer.add("Mul", looked, mean))
+        part = writer.add("Add", part, writer.constant(np.array(1e-12), "tiny"))
+        return writer.add("Div", part, writer.sum_last(part, "whole"), hint="shares")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looks:
+    """From a window to the features of the trees, [N, K * (kept + folds)]."""
+
+    regimes: Regimes
+    bank: Bank
+    health: Health
+
+    @property
+    def channel(self) -> Indices:
+        """Return the account of each feature: a kept channel, or the health (last)."""
+        kept, folds = self.health.weights.shape
+        each = np.concatenate([np.arange(kept), np.full(folds, kept)])
+        return np.tile(each, len(self.bank)).astype(np.int64)
+
+    def fold_of(self) -> Indices:
+        """Return the fold that each feature belongs to; -1: to all."""
+        kept, folds = self.health.weights.shape
+        each = np.concatenate([np.full(kept, -1), np.arange(folds)])
+        return np.tile(each, len(self.bank)).astype(np.int64)
+
+    def add(self, writer: GraphWriter, raw: str) -> str:
+        """Add the features to a graph; see ``trees.BuildFeatures``."""
+        return self.add_all(writer, raw)[0]
+
+    def add_all(self, writer: GraphWriter, raw: str) -> tuple[str, str]:
+        """Add the features, and the kept channels as the short look sees them."""
+        if len(self.regimes) == 1:  # the looks are sums: the same, at a tenth the cost
+            looks = self._looks_of_one_regime(writer, raw)
+        else:
+            looks = self.bank.add(writer, self.regimes.add(writer, raw))
+        weights = writer.constant(self.health.weights, "health")
+        health = writer.add("MatMul", looks, weights, hint="health_of")
+        both = writer.add("Concat", looks, health, axis=2, hint="both")
+        kept, folds = self.health.weights.shape
+        shape = writer.constant(np.array([-1, len(self.bank) * (kept + folds)]), "form")
+        flat = writer.add("Reshape", both, shape, hint="features")
+        place = writer.constant(np.array(self.bank.short), "short")
+        return flat, writer.add("Gather", looks, place, axis=1, hint="short_look")
+
+    def _looks_of_one_regime(self, writer: GraphWriter, raw: str) -> str:
+        regimes = self.regimes
+        looks = self.bank.add(writer, raw)
+        kept = writer.constant(regimes.kept, "columns")
+        looks = writer.add("Gather", looks, kept, axis=2)
+        usual = self.bank.weights.sum(axis=1, keepdims=True) * regimes.mean
+        off = writer.add("Sub", looks, writer.constant(usual, "usual"))
+        factor = writer.constant(1.0 / regimes.scale, "over_spread")
+        return writer.add("Mul", off, factor, hint="looks")
+
+    def features(self, x: Windows) -> Windows:
+        """Return the features as the graph computes them, float32 [N, F]."""
+        return trees.features_of(self.add, x)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """Shift, quantiles of what is left, and the conformal margin.
+
+    Attributes:
+        shift: Added to the trees' answer, by level: the cheaper side to err on.
+        low, high: Quantiles of the true life less the estimate, by level.
+        margin: Widens both, so that the promise holds.
+        least, most: Ends of the target's plausible range.
+        cap: The highest life that is told.
+    """
+
+    shift: Ladder
+    low: Ladder
+    high: Ladder
+    margin: float
+    least: float
+    most: float
+    cap: float
+
+    def estimate(self, level: Floats) -> Floats:
+        """Return the estimate for the trees' answer."""
+        return np.clip(level + self.shift.at(level), self.least, self.cap)
+
+    def interval(self, estimate: Floats) -> tuple[Floats, Floats]:
+        """Return the interval around an estimate."""
+        low = estimate + self.low.at(estimate) - self.margin
+        high = estimate + self.high.at(estimate) + self.margin
+        low = np.minimum(np.clip(low, self.least, self.most), estimate)
+        return low, np.maximum(np.clip(high, self.least, self.most), estimate)
+
+    def add(self, writer: GraphWriter, level: str) -> tuple[str, str, str]:
+        """Add estimate, lower and upper to a graph; ``level`` is [N, 1] in double."""
+        ends = {
+            name: writer.constant(np.array(value), name)
+            for name, value in (
+                ("least", self.least),
+                ("most", self.most),
+                ("cap", self.cap),
+                ("margin", self.margin),
+            )
+        }
+        moved = writer.add("Add", level, self.shift.add(writer, level))
+        moved = writer.add("Max", moved, ends["least"])
+        estimate = writer.add("Min", moved, ends["cap"], hint="estimate_of")
+        low = writer.add("Add", estimate, self.low.add(writer, estimate))
+        low = writer.add("Sub", low, ends["margin"])
+        high = writer.add("Add", estimate, self.high.add(writer, estimate))
+        high = writer.add("Add", high, ends["margin"])
+        low, high = (
+            writer.add("Min", writer.add("Max", end, ends["least"]), ends["most"])
+            for end in (low, high)
+        )
+        low = writer.add("Min", low, estimate, hint="low_end")
+        return estimate, low, writer.add("Max", high, estimate, hint="high_end")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LifeModel:
+    """The trained estimator; computes with LightGBM, not with the operator of trees."""
+
+    looks: Looks
+    crowd: Crowd
+    bounds: Bounds
+    reach: Reach
+    channels: int
+
+    def __call__(self, window: Windows) -> Outputs:
+        """Return the outputs for windows."""
+        features = self.looks.features(window)
+        estimate = self.bounds.estimate(self.crowd.answers(features))
+        low, high = self.bounds.interval(estimate)
+        return {
+            "estimate": estimate[:, None],
+            "lower": low[:, None],
+            "upper": high[:, None],
+            "applicability": self.reach.of(window),
+            "contribution": self._moved(window, features),
+        }
+
+    def graph(self, rows: int) -> bytes:
+        """Return all of it as one graph."""
+        writer = GraphWriter(rows, self.channels)
+        raw = writer.window()
+        features, looked = self.looks.add_all(writer, raw)
+        level, moved = self.crowd.add(writer, features)
+        estimate, low, high = self.bounds.add(writer, level)
+        outputs = {
+            "estimate": estimate,
+            "lower": low,
+            "upper": high,
+            "applicability": self.reach.add(writer, raw),
+            "contribution": self._add_moved(writer, looked, moved),
+        }
+        widths = dict.fromkeys(outputs, 1) | {"contribution": self.channels}
+        return writer.write(outputs, widths)
+
+    def _spread(self) -> Floats:
+        """Return which channel each kept one is, [kept, C]."""
+        kept = self.looks.regimes.kept
+        spread = np.zeros((len(kept), self.channels))
+        spread[np.arange(len(kept)), kept] = 1.0
+        return spread
+
+    def _moved(self, window: Windows, features: Windows) -> Floats:
+        looks = self.looks
+        moved = self.crowd.moved(features)
+        weights = looks.bank.weights[looks.bank.short]
+        looked = np.einsum("t,ntc->nc", weights, looks.regimes.of(window))
+        own = moved[:, :-1] + moved[:, -1:] * looks.health.shares(looked)
+        return np.asarray(own @ self._spread())
+
+    def _add_moved(self, writer: GraphWriter, looked: str, moved: str) -> str:
+        kept = len(self.looks.regimes.kept)
+        sizes = writer.constant(np.array([kept, 1]), "accounts")
+        direct, health = writer.split(moved, sizes)
+        shares = self.looks.health.add_shares(writer, looked)
+        own = writer.add("Add", direct, writer.add("Mul", health, shares))
+        return writer.add("MatMul", own, writer.constant(self._spread(), "channel_of"))
+
+
+def folds_of(unit: Texts, count: int, rng: np.random.Generator) -> Indices:
+    """Return the fold of each window, [N]: all windows of a unit lie in one."""
+    names, place = np.unique(unit, return_inverse=True)
+    order = rng.permutation(len(names))
+    fold = np.empty(len(names), dtype=np.int64)
+    fold[order] = np.arange(len(names)) % count
+    return np.asarray(fold[place])
+
+
+def health_of(rows: Floats, target: Floats, fold: Indices, count: int) -> Health:
+    """Fit the straight estimates by ridge regression, each without its own fold.
+
+    Args:
+        rows: Kept channels of the newest rows, [N, kept].
+        target: Capped life, [N].
+        fold: Fold of each window, [N].
+        count: Number of folds.
+    """
+    found = []
+    for one in range(count):
+        mine = fold != one
+        off = rows[mine] - rows[mine].mean(axis=0)
+        spread = off.std(axis=0) + 1e-12
+        scaled = off / spread
+        square = scaled.T @ scaled / len(scaled) + _RIDGE * np.eye(rows.shape[1])
+        right = scaled.T @ (target[mine] - target[mine].mean()) / len(scaled)
+        found.append(np.linalg.solve(square, right) / spread)
+    return Health(weights=np.stack(found, axis=1))
+
+
+def boosters_of(
+    known: tuple[Windows, Floats, Indices],
+    looks: Looks,
+    settings: dict[str, object],
+    *,
+    trees: int,
+    most_rows: int,
+) -> Iterator[tuple[Indices, lightgbm.Booster]]:
+    """Yield for each fold its windows and the booster that has not seen their units.
+
+    Args:
+        known: Features [N, F], capped life [N] and fold [N] of each window.
+        looks: Where the features come from.
+        settings: Of LightGBM.
+        trees: Trees of each booster.
+        most_rows: Windows to train on, at most.
+    """
+    features, target, fold = known
+    owner = looks.fold_of()
+    for one in range(int(fold.max()) + 1):
+        train = np.flatnonzero(fold != one)
+        train = train[:: max(1, -(-len(train) // most_rows))]
+        own = features[train].astype(np.float64)
+        own[:, (owner >= 0) & (owner != one)] = 0.0  # the health of other folds
+        data = lightgbm.Dataset(own, target[train])
+        yield np.flatnonzero(fold == one), lightgbm.train(settings, data, trees)
