@@ -107,11 +107,13 @@ def plain_forecast(case: Case) -> Floats:
     found = np.full((len(material), ahead), np.nan)
     for source in np.unique(material.source):
         mine = np.flatnonzero(material.source == source)
-        known = dict(zip((place[mine] + 1).tolist(), material.y[mine, 0], strict=True))
-        for step in range(1, ahead + 1):
-            back = _back(step, season)
-            asked = (place[mine] + step - back).tolist()
-            found[mine, step - 1] = [known.get(one, np.nan) for one in asked]
+        moments = (place[mine][:, None] + np.arange(1, ahead + 1)).ravel()
+        known, first = np.unique(moments, return_index=True)
+        values = material.y[mine].ravel()[first]
+        for step in range(1, ahead + 1):  # never asks beyond the forecast's own moment
+            asked = place[mine] + step - _back(step, season)
+            at = np.minimum(np.searchsorted(known, asked), len(known) - 1)
+            found[mine, step - 1] = np.where(known[at] == asked, values[at], np.nan)
     return found
 
 
