@@ -19,7 +19,7 @@ from tundish.learn.graph import GraphWriter
 from tundish.learn.judge import judge
 from tundish.learn.ladder import Ladder, weighted_quantile
 from tundish.learn.material import Material, Windows
-from tundish.learn.recipe import Scorer
+from tundish.learn.recipe import Options, Scorer
 from tundish.learn.recipes.boost_life import BoostLifeRecipe
 from tundish.learn.regimes import regimes_of
 from tundish.model.session import evaluate
@@ -52,7 +52,7 @@ parity_tolerance: 0.001
 stale_after_s: 7200
 risk: {outcome: low, ambiguity: low, autonomy: advise, why: test}
 """
-OPTIONS = {"trees": 30, "learning_rate": 0.2, "boosters": 3}
+OPTIONS: Options = {"trees": 30, "learning_rate": 0.2, "boosters": 3}
 SPEEDS = np.array([1000.0, 2000.0, 3000.0])
 
 
@@ -123,7 +123,7 @@ def test_contributions_add_up_to_the_way_from_the_mean(wear: Scenario) -> None:
 
 def test_regimes_are_found_and_taken_out(wear: Scenario, opener: Opener) -> None:
     material = machines(30, 3, speeds=True)
-    options = {**OPTIONS, "settings": ("speed",)}
+    options: Options = {**OPTIONS, "settings": ("speed",)}
     recipe = BoostLifeRecipe()
     fitted = check_recipe(recipe, material, wear, options, open_graph=opener)
     assert any("3 operating regimes" in note for note in fitted.notes)
