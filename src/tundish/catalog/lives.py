@@ -10,15 +10,12 @@ is never filled: what is missing there did exist.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tundish.catalog.expression import compile_condition
-
-if TYPE_CHECKING:
-    from tundish.catalog.scenario import Scenario
+from tundish.catalog.scenario import Scenario
 
 Begins = Callable[[NDArray[np.floating]], NDArray[np.bool_]]
 
@@ -51,19 +48,3 @@ def single_channels(scenario: Scenario) -> dict[str, int]:
             found[signal.name] = at
         at += signal.channels
     return found
-
-
-def begins_problem(scenario: Scenario) -> str:
-    """Return what is wrong with ``window.begins``, or nothing.
-
-    Raises:
-        ConditionInvalidError: if it is no condition at all.
-    """
-    said = scenario.window.begins
-    if said is None:
-        return ""
-    tags = compile_condition(said).tags
-    unknown = sorted(tags - set(single_channels(scenario)))
-    return (
-        f"window.begins: {unknown[0]!r} is no single-valued signal" if unknown else ""
-    )

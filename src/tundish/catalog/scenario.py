@@ -13,8 +13,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 from pydantic import Field, StringConstraints, model_validator
 
 from tundish.catalog.errors import ConditionInvalidError
-from tundish.catalog.expression import compile_formula
-from tundish.catalog.lives import begins_problem
+from tundish.catalog.expression import compile_condition, compile_formula
 from tundish.catalog.mechanism import Mechanism
 from tundish.catalog.modes import Mode
 from tundish.catalog.sectors import DIVISIONS, UTILITIES
@@ -393,10 +392,17 @@ def _balance_problem(scenario: Scenario) -> str:
 
 
 def _begins_problem(scenario: Scenario) -> str:
+    if scenario.window.begins is None:
+        return ""
     try:
-        return begins_problem(scenario)
+        tags = compile_condition(scenario.window.begins).tags
     except ConditionInvalidError as error:
         return f"window.begins: {error.message}"
+    single = {signal.name for signal in scenario.signals if signal.axis is None}
+    unknown = sorted(tags - single)
+    return (
+        f"window.begins: {unknown[0]!r} is no single-valued signal" if unknown else ""
+    )
 
 
 def file_stem(scenario: Scenario) -> str:
