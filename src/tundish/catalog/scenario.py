@@ -338,12 +338,12 @@ def _form_problem(scenario: Scenario) -> str:
             return f"{part}: a {task} scenario {verb} {part}"
     picture = scenario.picture
     if picture is not None:
-        expected = (picture.height * picture.width, picture.colours)
+        expected = (picture.height * picture.width, picture.channels)
         found = (scenario.window.rows, scenario.channels)
         if found != expected:
             return (
                 f"window: a picture has {expected[0]} rows (pixels) of {expected[1]} "
-                f"channels (colours), found {found[0]} and {found[1]}"
+                f"channels (colours, and those of a reference), found {found[0]} and {found[1]}"
             )
     return ""
 

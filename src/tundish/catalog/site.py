@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
 from tundish.catalog.errors import ConditionInvalidError
 from tundish.catalog.expression import compile_condition
+from tundish.catalog.pictures import Pictures
 from tundish.catalog.scenario import Key, Name, Range
 from tundish.catalog.tasks import Label, Text
 from tundish.kernel.records import Record
@@ -196,6 +197,8 @@ class SiteProfile(Record):
             ``share`` is one of batches; for an experiment in which each stretch of time
             lacks some condition. It says nothing about later time, so a plant in use
             is judged by ``time``.
+        tables, tags, uses: Files of signals, and what they are used for.
+        pictures: A folder of pictures instead of them (inspect).
     """
 
     format: Literal["tundish.site"]
@@ -203,9 +206,10 @@ class SiteProfile(Record):
     scenario: Key
     site: Text
     time_zone: Text = "UTC"
-    tables: Annotated[dict[Name, Table], Field(min_length=1)]
-    tags: dict[Name, Tag]
+    tables: dict[Name, Table] = Field(default_factory=dict)
+    tags: dict[Name, Tag] = Field(default_factory=dict)
     uses: tuple[Use, ...] = ()
+    pictures: Pictures | None = None
     events: tuple[Event, ...] = ()
     running: Text | None = None
     shifts: tuple[Shift, ...] = ()
@@ -220,6 +224,12 @@ class SiteProfile(Record):
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
+        if bool(self.tables) == (self.pictures is not None):
+            msg = "tables: give either tables (with tags) or pictures"
+            raise ValueError(msg)
+        if self.pictures is not None and (self.tags or self.uses):
+            msg = "pictures: they have no tags, and uses of their own"
+            raise ValueError(msg)
         try:
             ZoneInfo(self.time_zone)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:

@@ -95,6 +95,8 @@ class Picture(Record):
     Attributes:
         height, width: In pixels.
         colours: 1 (grey) or 3 (red, green, blue).
+        reference: Whether each picture comes with the picture that it should look like
+            (the golden board at the same place); its colours follow the picture's own.
         map_height, map_width: Form of the map of defects that a graph gives.
     """
 
@@ -103,6 +105,19 @@ class Picture(Record):
     colours: Literal[1, 3]
     map_height: Annotated[int, Field(ge=1, le=1024)]
     map_width: Annotated[int, Field(ge=1, le=1024)]
+    reference: bool = False
+
+    @property
+    def channels(self) -> int:
+        """Channels of a window: the colours, twice if there is a reference."""
+        return self.colours * (2 if self.reference else 1)
+
+    @model_validator(mode="after")
+    def _whole_cells(self) -> Self:
+        if self.height % self.map_height or self.width % self.map_width:
+            msg = "map_height, map_width: a cell of the map is a whole number of pixels"
+            raise ValueError(msg)
+        return self
 
 
 class Costs(Record):

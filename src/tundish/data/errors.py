@@ -229,3 +229,17 @@ class NoKindError(UsageError):
 
     code = "no-kind"
     default_advice = "If that is wrong, name the kind: --kind table."
+
+
+class PicturesUnfitError(UsageError):
+    """A folder of pictures does not fit the scenario.
+
+    What happened: a picture cannot be decoded, has a label that the scenario does not
+    know, belongs to no group or lacks its template; or a group is both learnt from and
+    judged.
+
+    What to do: correct ``pictures`` in the site profile, or take the picture away.
+    """
+
+    code = "pictures-unfit"
+    default_advice = "Correct 'pictures' in the site profile, or the file named."

@@ -8,7 +8,7 @@ from tundish.data.shifts import shift_length_s
 from tundish.flows import runs
 from tundish.flows.errors import RunDamagedError
 from tundish.flows.fetch import locate
-from tundish.flows.material import prepare
+from tundish.flows.material import material_from
 from tundish.flows.workspace import Workspace
 from tundish.kernel import digest as digests
 from tundish.kernel.errors import PathMissingError
@@ -58,12 +58,12 @@ def material_of(found: runs.Run) -> Material:
     Raises:
         RunDamagedError: if the data is no longer what the run was trained on.
     """
-    prepared = prepare(found.site, found.scenario, _root(found))
-    learnable = prepared.material.take(prepared.material.part != "judge")
+    material = material_from(found.site, found.scenario, _root(found))
+    learnable = material.take(material.part != "judge")
     if learnable.digest() != found.record.material:
         msg = f"The data of the run {found.name} has changed since it was trained."
         raise RunDamagedError(msg)
-    return prepared.material
+    return material
 
 
 def _root(found: runs.Run) -> Path:

