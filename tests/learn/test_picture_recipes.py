@@ -10,7 +10,8 @@ import pytest
 from tests.learn.conftest import open_graph
 from tundish.catalog.documents import parse_document
 from tundish.catalog.scenario import Scenario
-from tundish.learn import backbone
+from tundish.learn import backbone, parity
+from tundish.learn.backends import against_reference
 from tundish.learn.check_recipe import check_recipe
 from tundish.learn.errors import BackboneMissingError, MaterialUnfitError
 from tundish.learn.material import Material
@@ -69,11 +70,13 @@ def parts(*, reference: bool, count: int = 60) -> Material:
         phase = draw.integers(0, 12) if reference else 0
         tilt = draw.integers(0, 2) if reference else 1
         wide = 128.0 + 100.0 * np.sign(np.sin((columns + phase + tilt * rows) / 3.0))
-        own = np.roll(wide, 2, axis=1) if reference else wide.copy()
+        there = columns + phase + tilt * rows - (2 if reference else 0)
+        own = 128.0 + 100.0 * np.sign(np.sin(there / 3.0))
         cells = np.zeros((CELLS, CELLS), bool)
         if bad[i]:
             top, left = draw.integers(8, SIDE - 16, size=2)
-            own[top : top + 6, left : left + 6] = 20.0
+            spot = own[top : top + 6, left : left + 6]
+            spot[:] = 256.0 - spot if reference else 20.0
             cells[(top + 3) // 8, (left + 3) // 8] = True
         own = np.clip(own + draw.normal(0, 3, own.shape), 0, 255).round()
         stacked = [own, wide] if reference else [own]
@@ -117,6 +120,10 @@ def test_comparison_with_a_reference_finds_spots_that_a_shift_does_not_explain()
     image, pixel = _found(dict(run(judged.x)), judged)
     assert image == 1.0
     assert pixel > 0.9
+    contract = scenario(reference=True)
+    second = against_reference(fitted.graph, run, judged.x, contract)
+    assert second is not None
+    parity.require(second)
 
 
 def test_comparison_without_a_reference_is_refused() -> None:

@@ -18,6 +18,7 @@ from tundish.flows.ledger import list_ledger
 from tundish.flows.reuse import Reused
 from tundish.flows.reuse import allowed as reuse_of
 from tundish.flows.runs import Run
+from tundish.flows.sealed import require_same_answers
 from tundish.flows.workspace import Workspace
 from tundish.kernel import clock
 from tundish.kernel import digest as digests
@@ -86,6 +87,7 @@ class Material:
         parents: Digests for the signed statement.
         inputs: Digests that went in, for the ledger.
         fingerprint: Commitment of the model's fingerprint, if it has one.
+        check: Refuses a package, opened in memory, before it is written.
     """
 
     product: str
@@ -93,6 +95,7 @@ class Material:
     parents: tuple[Digest, ...]
     inputs: tuple[Digest, ...]
     fingerprint: Digest | None = None
+    check: Callable[[Package, Identity | None], object] | None = None
 
 
 def seal(
@@ -118,6 +121,8 @@ def seal(
     with workspace.refusals_kept("package-sealed", [found.digest]):
         verdict = _accepted(found)
         parities.require(found.parity)
+        if found.backends is not None:
+            parities.require(found.backends)
 
     def parts(version: int, now: datetime) -> packages.PackageParts:
         return _parts(found, verdict, _card(found, verdict, order, version), now)
@@ -128,6 +133,7 @@ def seal(
         parents=(Digest(found.record.graph), found.digest, Digest(found.record.data)),
         inputs=(found.digest, digests.of_json(verdict.to_json())),
         fingerprint=_fingerprint(workspace, found, make=order.fingerprint),
+        check=lambda package, identity: require_same_answers(package, identity, found),
     )
     return finish(workspace, material, order, reuse)
 
@@ -151,6 +157,8 @@ def finish(
         package, identity = _sealed(
             workspace, material, order, (version, now), old, under
         )
+        if material.check is not None:
+            material.check(package, identity)
     # a list counts by its issuer's key alone, which whoever trusts the CA may not know
     carried = None if under else workspace.own_revocations()
     if carried is not None:

@@ -19,9 +19,16 @@ from tundish.kernel import digest as digests
 from tundish.kernel.records import Record
 from tundish.learn import parity as parities
 from tundish.learn import train as training
+from tundish.learn.backends import against_reference, few
 from tundish.learn.material import Material
 from tundish.learn.recipe import Fitted
+from tundish.learn.train import Trained
 from tundish.model.session import Session, make_golden
+
+
+LARGE = 2**14
+PICTURES = 24
+NOT_RUN = "the reference evaluator cannot run this graph, so no second runtime was asked"
 
 
 class Order(Record):
@@ -69,10 +76,7 @@ def train(
         OptionsInvalidError and what the recipe refuses.
     """
     tell = progress or (lambda _text: None)
-    scenario, site = library.scenario(order.scenario), library.site(order.site)
-    if site.scenario != scenario.key:
-        msg = f"The site profile {order.site} binds {site.scenario}, and {scenario.key} was asked for."
-        raise UnknownNameError(msg, advice="Name the site profile of this scenario.")
+    scenario, site = ordered(order)
     located = locate(order.data, mirror=mirror, progress=progress)
     tell("reading and binding the data")
     material = material_from(site, scenario, located.root)
@@ -85,10 +89,40 @@ def train(
         seed=order.seed,
     )
     tell("comparing estimator and graph")
-    fitted = made.fitted
+    return keep(workspace, order, located, material, made)
+
+
+def ordered(order: Order) -> tuple[Scenario, SiteProfile]:
+    """Return the scenario and the site profile of an order.
+
+    Raises:
+        UnknownNameError: also if the site profile binds another scenario.
+    """
+    scenario, site = library.scenario(order.scenario), library.site(order.site)
+    if site.scenario != scenario.key:
+        msg = f"The site profile {order.site} binds {site.scenario}, and {scenario.key} was asked for."
+        raise UnknownNameError(msg, advice="Name the site profile of this scenario.")
+    return scenario, site
+
+
+def keep(
+    workspace: Workspace,
+    order: Order,
+    located: Located,
+    material: Material,
+    made: Trained,
+) -> TrainReport:
+    """Compare estimator, graph and backends, and write the run folder.
+
+    Raises:
+        ParityBrokenError: if an output of the graph is missing or misshapen. Differences
+            are written down, and sealing refuses what lies beyond the tolerance.
+    """
+    fitted, scenario = made.fitted, library.scenario(order.scenario)
     golden = make_golden(fitted.graph, fitted.golden_window)
     session = Session(fitted.graph, golden)
     parity = _compare(fitted, session, material, scenario)
+    backends = against_reference(fitted.graph, session.run, material.x, scenario)
     now = workspace.clock.now()
     name = ids.new_id("run", now)
     place = runs.Place(
@@ -105,6 +139,7 @@ def train(
             runs.GRAPH: fitted.graph,
             runs.GOLDEN: golden,
             runs.PARITY: parity,
+            **({runs.BACKENDS: backends} if backends else {}),
             runs.ENVELOPE: fitted.envelope,
             runs.PLACE: place,
             runs.SCENARIO: library.source(order.scenario, Scenario),
@@ -125,22 +160,23 @@ def train(
             str(part): int(count) for part, count in zip(parts, counts, strict=True)
         },
         notes=(*fitted.notes, fitted.promise.note),
-        parity=_said(parity),
+        parity=f"{_said(parity)}; {_said(backends) if backends else NOT_RUN}",
     )
 
 
 def _compare(
     fitted: Fitted, session: Session, material: Material, scenario: Scenario
 ) -> parities.ParityReport:
-    return parities.compare(
-        fitted.reference(material.x), session.run(material.x), scenario
-    )
+    x = material.x
+    if x[0].size > LARGE:  # a picture is a million numbers: some of them will do
+        x = few(x, most=PICTURES, values=x[0].size * PICTURES)
+    return parities.compare(fitted.reference(x), session.run(x), scenario)
 
 
 def _said(parity: parities.ParityReport) -> str:
     worst = max((row.max_rel or 0.0) for row in parity.outputs)
     word = "passed" if parity.passed else "FAILED"
-    return f"{word}: estimator and graph differ by {worst:.1e} of scale at most over {parity.windows} windows ({parity.tolerance:g} allowed)"
+    return f"{word}: {parity.reference} and {parity.candidate} differ by {worst:.1e} of scale at most over {parity.windows} windows ({parity.tolerance:g} allowed)"
 
 
 def _record(

@@ -144,3 +144,19 @@ class BackboneMissingError(MachineError):
 
     code = "backbone-missing"
     default_advice = "Install the extra: pip install 'tundish[vision]'."
+
+
+class ForeignUnfitError(RefusedError):
+    """A model of another tool cannot be wrapped into the scenario's convention.
+
+    What happened: an operator has no form in the operator set that Tundish writes, an
+    input has another size than the scenario's window, an output that was named is not
+    there or is no number, or answers depend on the rest of the batch.
+
+    What to do: export it again with opset 17, a free batch axis, float32 inputs and plain
+    tensors as outputs (``zipmap`` off for scikit-learn and LightGBM), and name the
+    output with ``--output``.
+    """
+
+    code = "foreign-unfit"
+    default_advice = "Export it with opset 17, a free batch axis and zipmap off, and name its output with --output."

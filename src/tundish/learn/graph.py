@@ -20,6 +20,7 @@ IR_VERSION = 8
 ML_DOMAIN = "ai.onnx.ml"
 ML_OPSET = 3
 INPUT = "window"
+GRAFT = "foreign/"
 
 
 class GraphWriter:
@@ -107,6 +108,38 @@ class GraphWriter:
         node = helper.make_node("Split", [value, sizes], [first, rest], axis=1)
         self._nodes.append(node)
         return first, rest
+    def graft(
+        self, model: onnx.ModelProto, inputs: Mapping[str, str], outputs: list[str]
+    ) -> list[str]:
+        """Add all nodes of another graph and return the names of its outputs here.
+
+        Args:
+            model: Its operator sets must be those of this writer.
+            inputs: Name of each of its inputs -> name of a value of this graph.
+            outputs: Which of its outputs are wanted.
+        """
+        names = dict(inputs)
+        first = not any(item.name.startswith(GRAFT) for item in self._constants)
+        for item in model.graph.initializer:
+            names[item.name] = f"{GRAFT}{item.name}"
+            if first:
+                kept = onnx.TensorProto()
+                kept.CopyFrom(item)
+                kept.name = names[item.name]
+                self._constants.append(kept)
+        for node in model.graph.node:
+            made = onnx.NodeProto()
+            made.CopyFrom(node)
+            made.name = self._name(f"{GRAFT}{node.op_type.lower()}")
+            made.doc_string = ""
+            made.ClearField("input")
+            made.input.extend(names[name] if name else "" for name in node.input)
+            for name in node.output:
+                names[name] = self._name(f"{GRAFT}{name}") if name else ""
+            made.ClearField("output")
+            made.output.extend(names[name] for name in node.output)
+            self._nodes.append(made)
+        return [names[name] for name in outputs]
 
     def write(
         self, outputs: Mapping[str, str], widths: Mapping[str, int | None]

@@ -111,11 +111,13 @@ class GraphFacts(Record):
     producer: str
 
 
-def check_graph(data: bytes) -> GraphFacts:
+def check_graph(data: bytes, *, opsets: range = OPSETS) -> GraphFacts:
     """Take a graph apart and refuse what Tundish does not run.
 
     Args:
         data: Untrusted bytes of an ONNX file.
+        opsets: Versions of the operator set that are taken; a graph to be imported may
+            have one that it is converted from.
 
     Raises:
         GraphMalformedError, GraphTooLargeError, GraphOperatorError,
@@ -130,7 +132,7 @@ def check_graph(data: bytes) -> GraphFacts:
     if graph is None:
         msg = "A file has no graph in it, so it is no ONNX model."
         raise GraphMalformedError(msg)
-    opsets = _check_opsets(model)
+    found = _check_opsets(model, opsets)
     if any(item.text("key") == _SETTINGS for item in model.all("metadata_props")):
         msg = (
             f"A graph brings settings for the runtime ({_SETTINGS!r} in its metadata)."
@@ -156,7 +158,7 @@ def check_graph(data: bytes) -> GraphFacts:
     return GraphFacts(
         inputs=tuple(item for item in inputs if item.name not in constants),
         outputs=tuple(_value(item) for item in graph.all("output")),
-        opsets=opsets,
+        opsets=found,
         operators=operators,
         nodes=len(nodes),
         parameters=parameters,
@@ -187,7 +189,7 @@ def check_convention(facts: GraphFacts) -> None:
         raise GraphConventionError(msg)
 
 
-def _check_opsets(model: Message) -> dict[str, int]:
+def _check_opsets(model: Message, taken: range) -> dict[str, int]:
     opsets = {
         item.text("domain"): item.number("version")
         for item in model.all("opset_import")
@@ -197,8 +199,8 @@ def _check_opsets(model: Message) -> dict[str, int]:
         msg = f"A graph needs operators of the domain {min(foreign)[:60]!r}."
         raise GraphOperatorError(msg)
     main = opsets.get("", opsets.get("ai.onnx", 0))
-    if main not in OPSETS:
-        msg = f"A graph has opset {main}; {OPSETS.start} to {OPSETS.stop - 1} are run."
+    if main not in taken:
+        msg = f"A graph has opset {main}; {taken.start} to {taken.stop - 1} are run."
         raise GraphConventionError(msg)
     return opsets
 

@@ -190,6 +190,49 @@ def run_foreign(graph: bytes, window: Floats) -> dict[str, Floats]:
     return {name: np.asarray(value, np.float32) for name, value in found}
 
 
+class Foreign:
+    """A graph of somebody else in the runtime, with inputs and outputs of its own.
+
+    Args:
+        graph: Its bytes; checked like any other, only names and forms are free.
+
+    Raises:
+        Exception: what ``graphcheck.check_graph`` refuses, and ``SessionFailedError``.
+    """
+
+    def __init__(self, graph: bytes) -> None:
+        self._inputs = graphcheck.check_graph(graph).inputs
+        self._session = _open(graph, SessionOptions())
+
+    def run(self, window: Floats, output: str) -> Floats:
+        """Answer windows with one output.
+
+        Args:
+            window: float32 [N, rows, channels], or turned if the graph wants it so. A
+                graph with several inputs is given one channel each.
+            output: Its name.
+
+        Raises:
+            SessionFailedError: if the runtime fails.
+        """
+        kinds = [np.float64 if i.element == _DOUBLE else np.float32 for i in self._inputs]
+        if len(self._inputs) > 1:
+            parts = [window[:, 0, place : place + 1] for place in range(len(kinds))]
+        else:
+            sizes = [s if isinstance(s, int) else -1 for s in self._inputs[0].shape[1:]]
+            parts = [window.reshape(len(window), *(sizes or [-1]))]
+        asked = {
+            item.name: part.astype(kind)
+            for item, part, kind in zip(self._inputs, parts, kinds, strict=True)
+        }
+        try:
+            (found,) = self._session.run([output], asked)
+        except Exception as error:
+            msg = f"The graph cannot answer windows of shape {window.shape[1:]}: {type(error).__name__}."
+            raise SessionFailedError(msg) from error
+        return np.asarray(found, np.float32)
+
+
 class _Loaded:
     """A graph in the runtime, before its golden check."""
 

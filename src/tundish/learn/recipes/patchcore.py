@@ -191,18 +191,24 @@ def _write(inspector: _Inspector) -> bytes:
 
 
 def _distance(writer: GraphWriter, described: str, bank: NDArray[np.float32]) -> str:
-    """Return the distance of each patch to the nearest of the bank, [N, cells]."""
-    size = (bank.astype(np.float64) ** 2).sum(axis=1)
-    turned = writer.constant(np.ascontiguousarray(-2.0 * bank.T), "bank", single=True)
+    """Return the distance of each patch to the nearest of the bank, [N, cells].
+
+    In double: a small distance is the difference of large squares.
+    """
+    described = writer.add("Cast", described, to=writer.DOUBLE, hint="exact")
+    bank = bank.astype(np.float64)
+    size = (bank**2).sum(axis=1)
+    turned = writer.constant(np.ascontiguousarray(-2.0 * bank.T), "bank")
     product = writer.add("MatMul", described, turned, hint="against_bank")
-    squares = writer.add("Add", product, writer.constant(size, "bank_size", single=True))
+    squares = writer.add("Add", product, writer.constant(size, "bank_size"))
     least = writer.add("ReduceMin", squares, axes=[2], keepdims=0, hint="nearest")
     own = writer.add("Mul", described, described, hint="own_square")
     last = writer.constant(np.array([2]), "last_axis")
     length = writer.add("ReduceSum", own, last, keepdims=0, hint="own_size")
     total = writer.add("Add", least, length, hint="distance_square")
-    floor = writer.constant(np.array(_TINY), "distance_floor", single=True)
-    return writer.add("Sqrt", writer.add("Max", total, floor), hint="distance")
+    floor = writer.constant(np.array(_TINY), "distance_floor")
+    root = writer.add("Sqrt", writer.add("Max", total, floor), hint="distance")
+    return writer.add("Cast", root, to=writer.FLOAT, hint="distance_single")
 
 
 def _fitted(inspector: _Inspector, fit: Material, promise: Promise) -> Fitted:

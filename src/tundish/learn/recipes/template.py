@@ -140,7 +140,7 @@ class TemplateRecipe:
         if not picture.reference:
             msg = f"The recipe 'template' needs a reference beside each picture; {scenario.key} has none."
             raise MaterialUnfitError(msg)
-        good = good_of(material, scenario)
+        good = good_of(material.take(material.part != "judge"), scenario)
         fit = good.needed("fit", 1)
         calibrate = good.needed("calibrate", LEAST)
         how, tried = _searched(material, fit, scenario, chosen)

@@ -59,15 +59,14 @@ def _aligned(writer: GraphWriter, own: str, reference: str, how: Comparison) -> 
     best = _best(writer, own, padded, how)
     flat = writer.constant(np.array([0, picture.colours, -1]), "flat_planes")
     around = writer.add("Reshape", padded, flat, hint="padded_flat")
-    places = _grid(picture.height, picture.width, 1, wide).reshape(1, 1, -1)
+    pixels = writer.add("Transpose", around, perm=[0, 2, 1], hint="padded_pixels")
+    places = _grid(picture.height, picture.width, 1, wide).reshape(1, -1, 1)
     moved = writer.add("Add", writer.constant(places, "pixels"), best, hint="moved")
-    if picture.colours > 1:
-        each = writer.constant(np.zeros((1, picture.colours, 1), np.int64), "each")
-        moved = writer.add("Add", moved, each, hint="moved_each")
-    taken = writer.add("GatherElements", around, moved, axis=2, hint="taken")
-    form = [-1, picture.colours, picture.height, picture.width]
-    shape = writer.constant(np.array(form), "planes_shape")
-    return writer.add("Reshape", taken, shape, hint="fitted")
+    taken = writer.add("GatherND", pixels, moved, batch_dims=1, hint="taken")
+    form = [-1, picture.height, picture.width, picture.colours]
+    shape = writer.constant(np.array(form), "fitted_shape")
+    whole = writer.add("Reshape", taken, shape, hint="fitted_whole")
+    return writer.add("Transpose", whole, perm=[0, 3, 1, 2], hint="fitted")
 
 
 def _best(writer: GraphWriter, own: str, padded: str, how: Comparison) -> str:
