@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,13 +13,15 @@ from onnx import helper, numpy_helper
 
 from tundish.flows import runs
 from tundish.flows import workspace as workspaces
-from tundish.flows.adopt import Adoption, adopt, onnx_file
+from tundish.flows.adopt import adopt, onnx_file
 from tundish.flows.judge import judge
 from tundish.flows.open_package import open_package
 from tundish.flows.seal import SealOrder, seal
 from tundish.flows.train import Order
 from tundish.flows.workspace import Workspace
+from tundish.kernel import digest
 from tundish.kernel.clock import ManualClock
+from tundish.learn.adopt import Adoption
 from tundish.learn.errors import ForeignUnfitError, ParityBrokenError
 from tundish.model import package as packages
 from tundish.model.package import Package
@@ -148,11 +151,11 @@ def test_a_package_that_answers_otherwise_than_the_judged_graph_is_refused(
     whole = packages.build
 
     def swapped(parts: packages.PackageParts, **rest: object) -> Package:
-        card = parts.card.model_copy(update={"graph": runs.digests.of_bytes(other)})
-        changed = packages.replace(parts, graph=other, golden=golden, card=card)
+        card = parts.card.model_copy(update={"graph": digest.of_bytes(other)})
+        changed = replace(parts, graph=other, golden=golden, card=card)
         statement = rest["statement"]
         parents = tuple(
-            runs.digests.of_bytes(other) if p == found.record.graph else p
+            digest.of_bytes(other) if p == found.record.graph else p
             for p in statement.parents  # type: ignore[attr-defined]
         )
         rest["statement"] = statement.model_copy(update={"parents": parents})  # type: ignore[attr-defined]
@@ -170,5 +173,3 @@ def test_a_folder_with_two_models_names_none_of_them(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(_model())
     with pytest.raises(ForeignUnfitError, match="2 ONNX files"):
         onnx_file(tmp_path)
-
-

@@ -12,8 +12,8 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
-
 from tests.learn.conftest import open_graph
+
 from tundish.catalog.documents import parse_document
 from tundish.catalog.scenario import Scenario
 from tundish.learn import parity
@@ -198,7 +198,9 @@ def _converters() -> None:
     pytest.importorskip("onnxmltools")
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning"
+)
 @pytest.mark.parametrize("name", CASES)
 def test_a_foreign_model_keeps_its_answers_and_is_judged_like_our_own(
     name: str,

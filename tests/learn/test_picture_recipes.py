@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
 from tests.learn.conftest import open_graph
+
 from tundish.catalog.documents import parse_document
 from tundish.catalog.scenario import Scenario
 from tundish.learn import backbone, parity
@@ -16,6 +16,7 @@ from tundish.learn.check_recipe import check_recipe
 from tundish.learn.errors import BackboneMissingError, MaterialUnfitError
 from tundish.learn.material import Material
 from tundish.learn.ranking import auroc
+from tundish.learn.recipe import Options
 from tundish.learn.recipes.linear_head import LinearHeadRecipe
 from tundish.learn.recipes.patchcore import PatchcoreRecipe, coreset
 from tundish.learn.recipes.template import TemplateRecipe
@@ -110,7 +111,9 @@ def held() -> None:
         pytest.skip("the extra [vision] is not installed")
 
 
-def test_comparison_with_a_reference_finds_spots_that_a_shift_does_not_explain() -> None:
+def test_comparison_with_a_reference_finds_spots_that_a_shift_does_not_explain() -> (
+    None
+):
     material = parts(reference=True)
     fitted = check_recipe(
         TemplateRecipe(), material, scenario(reference=True), {}, open_graph=open_graph
@@ -135,7 +138,7 @@ def test_comparison_without_a_reference_is_refused() -> None:
 
 def test_nearest_good_patches_find_what_no_good_part_shows(held: None) -> None:
     material = parts(reference=False)
-    options = {"blocks": (2, 4), "coreset": 50, "sample": 300}
+    options: Options = {"blocks": (2, 4), "coreset": 50, "sample": 300}
     fitted = check_recipe(
         PatchcoreRecipe(), material, scenario(), options, open_graph=open_graph
     )
@@ -148,7 +151,7 @@ def test_nearest_good_patches_find_what_no_good_part_shows(held: None) -> None:
 
 def test_bad_parts_never_enter_the_coreset(held: None) -> None:
     material = parts(reference=False)
-    options = {"blocks": (2,), "coreset": 50, "sample": 300}
+    options: Options = {"blocks": (2,), "coreset": 50, "sample": 300}
     changed = replace(
         material, x=np.where((material.y != 0)[:, None, None], 255, material.x)
     )

@@ -100,8 +100,9 @@ def import_model(  # noqa: PLR0913  (a command's options)
     Its graph is put inside one that keeps the convention; intervals and limits are
     calibrated on the calibrate part. Nothing of the model itself is changed.
     """
-    from tundish.flows.adopt import Adoption, adopt
+    from tundish.flows.adopt import adopt
     from tundish.flows.train import Order
+    from tundish.learn.adopt import Adoption
 
     how = Adoption(
         output=output,

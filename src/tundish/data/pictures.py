@@ -255,7 +255,9 @@ def _parted(chosen: Sequence[_Chosen], uses: Sequence[PictureUse]) -> list[_Chos
             if not parts[i] and item.group in mine and fits:
                 parts[i] = use.part
     judged = {c.group for c, p in zip(chosen, parts, strict=True) if p == "judge"}
-    learnt = {c.group for c, p in zip(chosen, parts, strict=True) if p not in {"", "judge"}}
+    learnt = {
+        c.group for c, p in zip(chosen, parts, strict=True) if p not in {"", "judge"}
+    }
     both = sorted(judged & learnt)
     if both:
         msg = f"The group {both[0]!r} is judged and learnt from: pictures of one group resemble each other, and the verdict would flatter."
@@ -298,9 +300,7 @@ def _read(files: Sequence[Path], size: tuple[int, int, int]) -> list[Shrunk]:
     return found
 
 
-def _cut(
-    picture: NDArray[np.generic], cut: tuple[int, int]
-) -> NDArray[np.generic]:
+def _cut(picture: NDArray[np.generic], cut: tuple[int, int]) -> NDArray[np.generic]:
     """Return the pieces of a picture [H, W, C] in reading order, [pieces, h * w, C]."""
     down, across = cut
     height, width, colours = picture.shape
@@ -356,7 +356,9 @@ def _boxed(
         cells |= inside
         touched |= _covered(rows, columns, cut) > 0
         centred[_centre(rows, columns, cut)] = True
-    faulty = np.where(centred, 1.0, np.where(touched, np.nan, 0.0))
+    faulty = np.zeros(cut)
+    faulty[touched] = np.nan
+    faulty[centred] = 1.0
     return _Marked(cells=cells, faulty=faulty)
 
 
@@ -374,7 +376,9 @@ def _covered(
     rows: NDArray[np.float64], columns: NDArray[np.float64], grid: tuple[int, int]
 ) -> NDArray[np.float64]:
     """Return the share of each cell of a grid inside a box given in shares, [down, across]."""
-    return np.outer(_overlap(rows * grid[0], grid[0]), _overlap(columns * grid[1], grid[1]))
+    return np.outer(
+        _overlap(rows * grid[0], grid[0]), _overlap(columns * grid[1], grid[1])
+    )
 
 
 def _centre(
@@ -391,7 +395,7 @@ def _overlap(edges: NDArray[np.float64], cells: int) -> NDArray[np.float64]:
     """Return the share of each cell that lies between two edges, [cells]."""
     start = np.arange(cells, dtype=np.float64)
     low, high = np.maximum(start, edges[0]), np.minimum(start + 1, edges[1])
-    return np.maximum(high - low, 0.0)
+    return np.asarray(np.maximum(high - low, 0.0))
 
 
 def _truth(

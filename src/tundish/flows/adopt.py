@@ -83,5 +83,3 @@ def onnx_file(model: Path) -> Path:
         msg = f"The folder {model} holds {len(found)} ONNX files; one was expected."
         raise ForeignUnfitError(msg, advice="Name the ONNX file itself.")
     return paths.existing_file(found[0])
-
-

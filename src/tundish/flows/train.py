@@ -25,10 +25,11 @@ from tundish.learn.recipe import Fitted
 from tundish.learn.train import Trained
 from tundish.model.session import Session, make_golden
 
-
 LARGE = 2**14
 PICTURES = 24
-NOT_RUN = "the reference evaluator cannot run this graph, so no second runtime was asked"
+NOT_RUN = (
+    "the reference evaluator cannot run this graph, so no second runtime was asked"
+)
 
 
 class Order(Record):

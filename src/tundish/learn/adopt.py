@@ -33,7 +33,12 @@ from tundish.model.session import Foreign
 LEAST = 10
 RECIPE = "imported"
 _BATCH = 256
-_ROLE = {"regress": "estimate", "rul": "estimate", "anomaly": "score", "diagnose": "probability"}
+_ROLE = {
+    "regress": "estimate",
+    "rul": "estimate",
+    "anomaly": "score",
+    "diagnose": "probability",
+}
 
 
 class Adoption(Record):
@@ -151,9 +156,7 @@ class _Adopted:
         return value
 
 
-def adopt(
-    data: bytes, how: Adoption, material: Material, scenario: Scenario
-) -> Fitted:
+def adopt(data: bytes, how: Adoption, material: Material, scenario: Scenario) -> Fitted:
     """Wrap a foreign model and calibrate what is put around it; never looks at judge.
 
     Args:
@@ -252,9 +255,7 @@ def _calibrated(model: _Adopted, calibrate: Material) -> tuple[_Adopted, Promise
     return replace(model, limit=found.limit), promise
 
 
-def _fitted(
-    model: _Adopted, seen: Material, promise: Promise, foreign: str
-) -> Fitted:
+def _fitted(model: _Adopted, seen: Material, promise: Promise, foreign: str) -> Fitted:
     task = model.scenario.task
     envelope = recipes.envelope_of(
         seen,
@@ -274,7 +275,11 @@ def _fitted(
         chosen=(
             {"foreign": foreign, "output": model.output, "layout": model.how.layout},
         ),
-        thresholds={"limit": model.limit, "middle": model.middle, "spread": model.spread},
+        thresholds={
+            "limit": model.limit,
+            "middle": model.middle,
+            "spread": model.spread,
+        },
         versions=recipes.versions("numpy", "onnx", "onnxruntime"),
         notes=(
             f"imported, not trained here: {foreign} written by "

@@ -162,7 +162,8 @@ def add_to(
     Args:
         writer: The graph.
         planes: Name of the pictures, [N, 3, H, W] in float32, 0 to 255; H and W.
-        held, blocks: As for ``features``.
+        held: As for ``features``.
+        blocks: As for ``features``.
     """
     name, *size = planes
 
@@ -176,7 +177,9 @@ def add_to(
     for layer in layers(blocks[-1]):
         if layer.opens:
             kept = value
-        weight = writer.constant(held[f"{layer.name}.w"], f"{layer.name}.w", single=True)
+        weight = writer.constant(
+            held[f"{layer.name}.w"], f"{layer.name}.w", single=True
+        )
         bias = writer.constant(held[f"{layer.name}.b"], f"{layer.name}.b", single=True)
         before, after = zip(*(_pads(n, layer) for n in size), strict=True)
         size = [(n - 1) // layer.stride + 1 for n in size]
@@ -211,7 +214,11 @@ def _convolved(value: Planes, weight: Planes, layer: Layer) -> Planes:
     total = np.zeros((len(weight), height, width), np.float32)
     for down in range(layer.kernel):
         for right in range(layer.kernel):
-            part = wide[:, down : down + step * height : step, right : right + step * width : step]
+            part = wide[
+                :,
+                down : down + step * height : step,
+                right : right + step * width : step,
+            ]
             part = part[:, :height, :width]
             tap = weight[:, :, down, right]
             if layer.apart:
@@ -306,39 +313,43 @@ class _Tensor:
     steps: tuple[int, ...]
 
 
+_PLAIN = frozenset({"PROTO", "BINPERSID", "BUILD", "STOP"})
+_MARK = object()
+
+
 def _tensors(stream: BytesIO) -> Iterator[_Tensor]:
     """Yield the tensors of the pickle at a stream, without calling anything in it."""
     stack: list[object] = []
     memo: dict[int, object] = {}
-    mark = object()
     for opcode, argument, _ in pickletools.genops(stream):
         name = opcode.name
-        if name == "MARK":
-            stack.append(mark)
-        elif name in {"BINPUT", "LONG_BINPUT"}:
+        if name in {"BINPUT", "LONG_BINPUT"}:
             memo[int(str(argument))] = stack[-1]
         elif name in {"BINGET", "LONG_BINGET"}:
             stack.append(memo[int(str(argument))])
-        elif name == "TUPLE":
-            start = len(stack) - 1 - stack[::-1].index(mark)
-            stack[start:] = [tuple(stack[start + 1 :])]
-        elif name in {"TUPLE1", "TUPLE2"}:
-            many = int(name[-1])
-            stack[-many:] = [tuple(stack[-many:])]
-        elif name in {"EMPTY_TUPLE", "EMPTY_DICT"}:
-            stack.append(())
-        elif name == "REDUCE":
-            arguments = stack.pop()
-            stack[-1] = arguments
-            found = _tensor(stack[-2] if len(stack) > 1 else None, arguments)
+        elif name == "REDUCE":  # what would be called is dropped, its arguments stay
+            stack[-2:] = stack[-1:]
+            found = _tensor(stack[-2] if len(stack) > 1 else None, stack[-1])
             if found is not None:
                 yield found
-        elif name == "SETITEM":
-            del stack[-2:]
-        elif name == "SETITEMS":
-            del stack[len(stack) - 1 - stack[::-1].index(mark) :]
-        elif name not in {"PROTO", "BINPERSID", "BUILD", "STOP"}:
-            stack.append(argument)
+        elif name not in _PLAIN:
+            _step(stack, name, argument)
+
+
+def _step(stack: list[object], name: str, argument: object) -> None:
+    """Do what an opcode does to the stack."""
+    if name == "MARK":
+        stack.append(_MARK)
+    elif name in {"TUPLE", "SETITEMS"}:
+        start = len(stack) - 1 - stack[::-1].index(_MARK)
+        stack[start:] = [tuple(stack[start + 1 :])] if name == "TUPLE" else []
+    elif name in {"TUPLE1", "TUPLE2"}:
+        many = int(name[-1])
+        stack[-many:] = [tuple(stack[-many:])]
+    elif name == "SETITEM":
+        del stack[-2:]
+    else:
+        stack.append(() if name.startswith("EMPTY") else argument)
 
 
 def _tensor(name: object, arguments: object) -> _Tensor | None:

@@ -101,7 +101,9 @@ class ForeignGraph:
         item = self.inputs[0]
         value = window
         if layout == "channels-first":
-            value = writer.add("Transpose", value, perm=[0, 2, 1], hint="channels_first")
+            value = writer.add(
+                "Transpose", value, perm=[0, 2, 1], hint="channels_first"
+            )
         shape = [-1, *_sizes(item, rows * channels)]
         if len(item.shape) != 3 or layout == "rows-first":
             value = writer.add(
@@ -121,7 +123,9 @@ def read_foreign(data: bytes) -> ForeignGraph:
     facts = graphcheck.check_graph(data, opsets=OPSETS_TAKEN)
     wrong = [i.name for i in facts.inputs if i.element not in {1, 11}]
     if not facts.inputs or wrong:
-        msg = f"The model's input {wrong[0] if wrong else ''!r} is not of floating point."
+        msg = (
+            f"The model's input {wrong[0] if wrong else ''!r} is not of floating point."
+        )
         raise ForeignUnfitError(msg)
     model = onnx.load_from_string(data)
     for item in model.graph.input:  # a batch of one was traced: the axis is freed
@@ -142,12 +146,18 @@ def read_foreign(data: bytes) -> ForeignGraph:
 
 
 def _converted(model: onnx.ModelProto, main: int, learnt: int) -> onnx.ModelProto:
-    versions = {"": (main, OPSET), "ai.onnx": (main, OPSET), ML_DOMAIN: (learnt, ML_OPSET)}
+    versions = {
+        "": (main, OPSET),
+        "ai.onnx": (main, OPSET),
+        ML_DOMAIN: (learnt, ML_OPSET),
+    }
     unlike = sorted(
         {n.op_type for n in model.graph.node if not _same(n, versions[n.domain])}
     )
     if any(n.op_type in unlike and n.domain == ML_DOMAIN for n in model.graph.node):
-        msg = f"The model's operator {unlike[0]!r} has no form in {ML_DOMAIN} {ML_OPSET}."
+        msg = (
+            f"The model's operator {unlike[0]!r} has no form in {ML_DOMAIN} {ML_OPSET}."
+        )
         raise ForeignUnfitError(msg)
     if unlike:
         try:
@@ -177,7 +187,9 @@ def _same(node: onnx.NodeProto, versions: tuple[int, int]) -> bool:
 
 def _sizes(item: ValueFacts, values: int) -> list[int]:
     """Return the sizes of an input behind its batch axis, with a free one worked out."""
-    sizes = [size if isinstance(size, int) else -1 for size in item.shape[1:]] or [values]
+    sizes = [size if isinstance(size, int) else -1 for size in item.shape[1:]] or [
+        values
+    ]
     known = 1
     for size in sizes:
         known *= size if size > 0 else 1

@@ -215,7 +215,9 @@ class Foreign:
         Raises:
             SessionFailedError: if the runtime fails.
         """
-        kinds = [np.float64 if i.element == _DOUBLE else np.float32 for i in self._inputs]
+        kinds = [
+            np.float64 if i.element == _DOUBLE else np.float32 for i in self._inputs
+        ]
         if len(self._inputs) > 1:
             parts = [window[:, 0, place : place + 1] for place in range(len(kinds))]
         else:

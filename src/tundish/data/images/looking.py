@@ -134,7 +134,9 @@ def shrink(
 
     Args:
         paths: Regular files. Untrusted: see ``look_at``.
-        height, width, colours: What is wanted of each; see ``shrink.py`` for how.
+        height: Rows wanted of each; see ``shrink.py`` for how.
+        width: Columns wanted.
+        colours: 1 or 3.
     """
     form = f"{height} {width} {colours} ".encode("ascii")
     tasks = [form + _hex([path]) for path in paths]

@@ -130,9 +130,7 @@ class LinearHeadRecipe:
         return _fitted(inspector, fit, promise)
 
 
-def _check_classes(
-    fit: Material, scenario: Scenario, good: NDArray[np.bool_]
-) -> None:
+def _check_classes(fit: Material, scenario: Scenario, good: NDArray[np.bool_]) -> None:
     if good.all() or not good.any():
         msg = f"The recipe 'linear_head' needs good classes and bad ones; {scenario.key} has {len(good)} classes, {int(good.sum())} of them good."
         raise MaterialUnfitError(msg)
@@ -161,7 +159,9 @@ def _write(inspector: _Inspector) -> bytes:
     patches, picture = inspector.patches, inspector.patches.picture
     writer = GraphWriter(picture.height * picture.width, picture.channels)
     described = writer.add("Cast", patches.add(writer), to=writer.DOUBLE, hint="exact")
-    product = writer.add("MatMul", described, writer.constant(inspector.weight, "weight"))
+    product = writer.add(
+        "MatMul", described, writer.constant(inspector.weight, "weight")
+    )
     each = writer.add("Add", product, writer.constant(inspector.bias, "bias"))
     pooled = writer.add("ReduceMean", each, axes=[1], keepdims=0, hint="pooled")
     probability = writer.add("Softmax", pooled, axis=1, hint="probabilities")
@@ -177,7 +177,9 @@ def _write(inspector: _Inspector) -> bytes:
         for good in (False, True)
     )
     outputs = {
-        "score": writer.add("Div", bad, writer.constant(np.array(inspector.limit), "limit")),
+        "score": writer.add(
+            "Div", bad, writer.constant(np.array(inspector.limit), "limit")
+        ),
         "map": writer.add("Sub", worst, best, hint="odds"),
         "probability": probability,
         "applicability": inspector.overall.add(writer),

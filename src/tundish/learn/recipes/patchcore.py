@@ -28,8 +28,7 @@ from tundish.kernel.records import Record
 from tundish.learn import backbone
 from tundish.learn import recipe as recipes
 from tundish.learn.graph import GraphWriter
-from tundish.learn.material import Floats, Windows
-from tundish.learn.material import Material
+from tundish.learn.material import Floats, Material, Windows
 from tundish.learn.recipe import Fitted, Options, Outputs, Promise
 from tundish.learn.recipes.patches import Patches, scaled
 from tundish.learn.recipes.picture_parts import (
@@ -159,7 +158,7 @@ def coreset(rows: NDArray[np.float32], size: int) -> NDArray[np.float32]:
         away = square + square[place] - 2.0 * (rows @ rows[place])
         near = away if turn == 0 else np.minimum(near, away)
         near[place] = -1.0
-    return rows[np.sort(kept)]
+    return np.asarray(rows[np.sort(kept)], dtype=np.float32)
 
 
 def _write(inspector: _Inspector) -> bytes:
@@ -169,7 +168,9 @@ def _write(inspector: _Inspector) -> bytes:
     described = patches.add(writer)
     cells = _distance(writer, described, inspector.bank)
     form = np.array([-1, 1, picture.map_height, picture.map_width])
-    whole = writer.add("Reshape", cells, writer.constant(form, "map_form"), hint="whole")
+    whole = writer.add(
+        "Reshape", cells, writer.constant(form, "map_form"), hint="whole"
+    )
     half = inspector.blur // 2
     if half:
         # the rim is repeated outwards, as the estimator's filter does
@@ -185,9 +186,7 @@ def _write(inspector: _Inspector) -> bytes:
         "map": scored,
         "applicability": inspector.overall.add(writer),
     }
-    return writer.write(
-        outputs, {"score": 1, "map": patches.cells, "applicability": 1}
-    )
+    return writer.write(outputs, {"score": 1, "map": patches.cells, "applicability": 1})
 
 
 def _distance(writer: GraphWriter, described: str, bank: NDArray[np.float32]) -> str:

@@ -89,7 +89,11 @@ class Patches:
         parts = [
             self._level(writer, level, place) for place, level in enumerate(levels)
         ]
-        joined = writer.add("Concat", *parts, axis=1, hint="levels") if len(parts) > 1 else parts[0]
+        joined = (
+            writer.add("Concat", *parts, axis=1, hint="levels")
+            if len(parts) > 1
+            else parts[0]
+        )
         shape = writer.constant(np.array([0, 0, self.cells]), "cells_shape")
         flat = writer.add("Reshape", joined, shape, hint="cells")
         return writer.add("Transpose", flat, perm=[0, 2, 1], hint="described")
@@ -104,18 +108,25 @@ class Patches:
                 "AveragePool", mean, kernel_shape=list(smaller), strides=list(smaller)
             )
         if larger != (1, 1):
-            scales = writer.constant(np.array([1.0, 1.0, *larger]), "larger", single=True)
+            scales = writer.constant(
+                np.array([1.0, 1.0, *larger]), "larger", single=True
+            )
             mean = writer.add(
                 "Resize", mean, "", scales, mode="nearest", nearest_mode="floor",
                 coordinate_transformation_mode="asymmetric",
             )  # fmt: skip
-        scale = writer.constant(np.array(self.scales[place]), "level_scale", single=True)
+        scale = writer.constant(
+            np.array(self.scales[place]), "level_scale", single=True
+        )
         return writer.add("Div", mean, scale, hint="level")
 
     def _steps(self, place: int) -> tuple[tuple[int, int], tuple[int, int]]:
         """Return by how much a level is made smaller, and larger, to fit the map."""
         picture, stride = self.picture, _STRIDES[self.blocks[place]]
-        sizes = ((picture.height, picture.map_height), (picture.width, picture.map_width))
+        sizes = (
+            (picture.height, picture.map_height),
+            (picture.width, picture.map_width),
+        )
         smaller, larger = [], []
         for pixels, cells in sizes:
             have = pixels // stride

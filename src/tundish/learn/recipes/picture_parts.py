@@ -65,7 +65,7 @@ def golden_picture(envelope: Envelope, rows: int) -> Windows:
     """
     levels = golden_window(envelope, 1)[:, 0]
     stripes = levels[(np.arange(rows) // 5 + np.arange(rows) // 97) % len(levels)]
-    return np.clip(stripes, 0, 255)[None].astype(np.float32)
+    return np.asarray(np.clip(stripes, 0, 255)[None], dtype=np.float32)
 
 
 def worst_lot(
@@ -93,7 +93,9 @@ def worst_lot(
         f"of {len(limits)} lots of the calibrate part ({len(scores)} good parts)"
     )
     if len(limits) < _FEW_LOTS:
-        note += f"; {len(limits)} lots say little of the next one, which the judge checks"
+        note += (
+            f"; {len(limits)} lots say little of the next one, which the judge checks"
+        )
     return largest, promise.model_copy(update={"note": note, "per_week": None})
 
 

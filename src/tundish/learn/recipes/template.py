@@ -27,7 +27,7 @@ from pydantic import Field
 from scipy.ndimage import maximum_filter, minimum_filter, uniform_filter
 
 from tundish.catalog.scenario import Scenario
-from tundish.catalog.tasks import Picture, Task
+from tundish.catalog.tasks import Task
 from tundish.kernel.records import Record
 from tundish.learn import recipe as recipes
 from tundish.learn.errors import MaterialUnfitError
@@ -43,7 +43,7 @@ from tundish.learn.recipes.picture_parts import (
     planes,
     worst_lot,
 )
-from tundish.learn.recipes.template_graph import write_graph
+from tundish.learn.recipes.template_graph import Comparison, write_graph
 
 LEAST = 10
 _MAD = 1.4826
@@ -69,37 +69,6 @@ class TemplateOptions(Record):
     tolerance_pixels: tuple[Pixels, ...] = (2, 1, 3)
     blur_pixels: tuple[Odd, ...] = (9, 5)
     map_blur_cells: Odd = 5
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """What decides how two pictures are compared; see ``TemplateOptions``.
-
-    Attributes:
-        noise: Differences up to it are the camera's, in grey levels.
-        limit: Residual at which a part is bad.
-    """
-
-    picture: Picture
-    shift: int
-    tolerance: int
-    blur: int
-    map_blur: int
-    noise: float = 0.0
-    limit: float = 1.0
-
-    @property
-    def stride(self) -> int:
-        """Every so manieth pixel is looked at to find the shift."""
-        return max(1, round((self.picture.height * self.picture.width) ** 0.5 / 40))
-
-    @property
-    def shifts(self) -> list[tuple[int, int]]:
-        """Shifts (down, right) in the padded reference, the smallest first."""
-        span = range(-self.shift, self.shift + 1)
-        each = [(a, b) for a in span for b in span]
-        each.sort(key=lambda move: (move[0] ** 2 + move[1] ** 2, move))
-        return [(a + self.shift, b + self.shift) for a, b in each]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,7 +198,9 @@ def _cells(own: Floats, reference: Floats, how: Comparison) -> Floats:
 def _noise(x: Windows, how: Comparison) -> float:
     """Return three robust standard deviations of picture minus reference, in grey levels."""
     step = max(1, len(x) // _NOISE_PICTURES)
-    middle = [np.median(np.abs(np.subtract(*_aligned(each, how)))) for each in x[::step]]
+    middle = [
+        np.median(np.abs(np.subtract(*_aligned(each, how)))) for each in x[::step]
+    ]
     return float(_NOISES * _MAD * np.median(middle))
 
 

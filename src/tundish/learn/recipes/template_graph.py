@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from tundish.catalog.tasks import Picture
 from tundish.learn.graph import GraphWriter
 from tundish.learn.recipes.picture_parts import Overall, add_planes
 
-if TYPE_CHECKING:
-    from tundish.learn.recipes.template import Comparison
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What decides how two pictures are compared; see ``template.TemplateOptions``.
+
+    Attributes:
+        noise: Differences up to it are the camera's, in grey levels.
+        limit: Residual at which a part is bad.
+    """
+
+    picture: Picture
+    shift: int
+    tolerance: int
+    blur: int
+    map_blur: int
+    noise: float = 0.0
+    limit: float = 1.0
+
+    @property
+    def stride(self) -> int:
+        """Every so manieth pixel is looked at to find the shift."""
+        return max(1, round(math.sqrt(self.picture.height * self.picture.width) / 40))
+
+    @property
+    def shifts(self) -> list[tuple[int, int]]:
+        """Shifts (down, right) in the padded reference, the smallest first."""
+        span = range(-self.shift, self.shift + 1)
+        each = [(a, b) for a in span for b in span]
+        each.sort(key=lambda move: (move[0] ** 2 + move[1] ** 2, move))
+        return [(a + self.shift, b + self.shift) for a, b in each]
 
 
 def write_graph(how: Comparison, overall: Overall) -> bytes:
@@ -104,10 +135,11 @@ def _best(writer: GraphWriter, own: str, padded: str, how: Comparison) -> str:
     )
 
 
-def _grid(height: int, width: int, step: int, wide: int) -> np.ndarray:
+def _grid(height: int, width: int, step: int, wide: int) -> NDArray[np.int64]:
     """Return the places of every so manieth pixel in a picture of another width."""
     rows, columns = np.arange(0, height, step), np.arange(0, width, step)
-    return (rows[:, None] * wide + columns).reshape(-1).astype(np.int64)
+    places = rows[:, None] * wide + columns
+    return places.reshape(-1).astype(np.int64)
 
 
 def _cells(writer: GraphWriter, own: str, reference: str, how: Comparison) -> str:
