@@ -147,8 +147,9 @@ class Window(Record):
             repeating it, in training, in judging and on the line alike; without it, and
             after any gap, an answer waits until the window is full.
     """
+    """What one call of the graph sees: some rows of all signals (pixels of a picture)."""
 
-    rows: Annotated[int, Field(ge=1, le=100_000)] = 1
+    rows: Annotated[int, Field(ge=1, le=1024 * 1024)] = 1
     stride: Annotated[int, Field(ge=1)] = 1
     begins: Text | None = None
 
