@@ -14,12 +14,12 @@ no squeeze-and-excitation, ReLU6, a stem and head of fixed size.
 from __future__ import annotations
 
 import hashlib
-import pickletools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from io import BytesIO
 from pathlib import Path
+from pickletools import genops
 
 import numpy as np
 import onnx
@@ -292,11 +292,11 @@ def _read(data: bytes) -> dict[str, Planes]:
     """Read a state dict in PyTorch's first file form: four pickles, then raw numbers."""
     stream = BytesIO(data)
     for _ in range(3):  # magic number, protocol, system
-        list(pickletools.genops(stream))
+        list(genops(stream))
     tensors = list(_tensors(stream))
     keys = [  # of the storages, in the order of their bytes
         str(argument)
-        for opcode, argument, _ in pickletools.genops(stream)
+        for opcode, argument, _ in genops(stream)
         if opcode.name == "BINUNICODE"
     ]
     return dict(_filled(stream, tensors, keys))
@@ -321,7 +321,7 @@ def _tensors(stream: BytesIO) -> Iterator[_Tensor]:
     """Yield the tensors of the pickle at a stream, without calling anything in it."""
     stack: list[object] = []
     memo: dict[int, object] = {}
-    for opcode, argument, _ in pickletools.genops(stream):
+    for opcode, argument, _ in genops(stream):
         name = opcode.name
         if name in {"BINPUT", "LONG_BINPUT"}:
             memo[int(str(argument))] = stack[-1]
