@@ -139,7 +139,7 @@ class Target(Record):
 
 
 class Window(Record):
-    """What one call of the graph sees: some rows of all signals.
+    """What one call of the graph sees: some rows of all signals (pixels of a picture).
 
     Attributes:
         begins: Condition on signals that only the first row of a life fulfils, such as
@@ -147,7 +147,6 @@ class Window(Record):
             repeating it, in training, in judging and on the line alike; without it, and
             after any gap, an answer waits until the window is full.
     """
-    """What one call of the graph sees: some rows of all signals (pixels of a picture)."""
 
     rows: Annotated[int, Field(ge=1, le=1024 * 1024)] = 1
     stride: Annotated[int, Field(ge=1)] = 1

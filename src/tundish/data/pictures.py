@@ -330,7 +330,9 @@ def _marked(
     return [
         _Marked(
             cells=each,
-            faulty=_cut(each[..., None], site.cut).any(axis=(1, 2)).astype(np.float64),
+            faulty=np.asarray(
+                _cut(each[..., None], site.cut).any(axis=(1, 2)), dtype=np.float64
+            ),
         )
         for each in cells
     ]

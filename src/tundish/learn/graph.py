@@ -108,6 +108,7 @@ class GraphWriter:
         node = helper.make_node("Split", [value, sizes], [first, rest], axis=1)
         self._nodes.append(node)
         return first, rest
+
     def graft(
         self, model: onnx.ModelProto, inputs: Mapping[str, str], outputs: list[str]
     ) -> list[str]:
