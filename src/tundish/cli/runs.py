@@ -14,6 +14,7 @@ from tundish.cli.options import AsJson, In, Mirror, open_workspace
 if TYPE_CHECKING:
     from tundish.flows.workspace import Workspace
     from tundish.learn.copying_report import CopyingReport
+    from tundish.learn.leave_out import LeaveOneOut
     from tundish.learn.verdict import LimitResult, Verdict
 
 Run = Annotated[
@@ -160,6 +161,13 @@ def judge(
     html: Annotated[
         Path | None, typer.Option(help="Write a page of verdict and copies.")
     ] = None,
+    machines: Annotated[
+        int,
+        typer.Option(
+            "--leave-one-out",
+            help="Fit again without each source in turn, so many at most.",
+        ),
+    ] = 0,
     workspace: In = Path(),
     json: AsJson = False,
 ) -> None:
@@ -167,6 +175,8 @@ def judge(
 
     Then second models are trained on its answers, to say how far a stolen copy agrees
     after so many questions; that takes most of the time, and --no-copying leaves it out.
+    With --leave-one-out 12 the recipe is fitted without each of up to 12 sources and
+    judged on it: will it work on the next machine?
     """
     from tundish.flows.judge import judge as judge_run
 
@@ -174,11 +184,15 @@ def judge(
     with show.working("Judging"):
         verdict = judge_run(owner, run)
     copies = None if no_copying else _copying(owner, run)
+    others = _left_out(owner, run, machines) if machines else None
     if json:
         held = copies.to_json() if copies else None
-        show.as_json({**verdict.to_json(), "copying": held})
+        besides = {"leave_one_out": others.to_json()} if others else {}
+        show.as_json({**verdict.to_json(), "copying": held, **besides})
     else:
         show_verdict(verdict)
+        if others:
+            show_left_out(others)
         if copies:
             show_copying(copies)
     if html is not None:
@@ -187,6 +201,32 @@ def judge(
         write_page(owner, run, html)
     if not verdict.accepted:
         raise typer.Exit(NOT_GOOD_ENOUGH)
+
+
+def _left_out(owner: Workspace, run: str, machines: int) -> LeaveOneOut:
+    from tundish.flows.diagnose import leave_out
+
+    with show.progressing("Leaving one out") as tell:
+        return leave_out(owner, run, most=machines, tell=tell)
+
+
+def show_left_out(report: LeaveOneOut) -> None:
+    """Print what a next machine may get."""
+    rows = [
+        (
+            f"{item.metric} {item.unit}".strip(),
+            f"{item.mean:.3g}",
+            f"{item.deviation:.2g}",
+            f"{item.worst:.3g}",
+            f"{item.best:.3g}",
+        )
+        for item in report.spread
+    ]
+    columns = ["on a source never seen", "mean", "deviation", "worst", "best"]
+    show.table(f"Leave one out ({len(report.sources)} sources)", columns, rows)
+    for item in report.sources:
+        if item.refused:
+            show.line(f"  without {item.source}: {item.refused}", show.WARN)
 
 
 def _copying(owner: Workspace, run: str) -> CopyingReport | None:

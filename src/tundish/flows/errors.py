@@ -304,3 +304,18 @@ class AnswersFileError(UsageError):
     default_advice = (
         "One line for each window of 'tundish fingerprint questions', in their order."
     )
+
+
+class UnlabelUnfitError(UsageError):
+    """Doubtful labels cannot be taken away from this file.
+
+    What happened: ``loop --accept-relabel`` copies the data and leaves the doubtful
+    labels empty. It does so only where labels stand row by row in a text file with a
+    heading, and where the cell holds the very label that was doubted.
+
+    What to do: take the labels away in the system they come from; ``gaps.json`` beside
+    the run lists them. Then name the new folder with ``loop --data-next``.
+    """
+
+    code = "unlabel-unfit"
+    default_advice = "Take the labels listed in gaps.json away at their source, then use --data-next."

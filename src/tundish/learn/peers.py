@@ -1,0 +1,174 @@
+"""What a plain forest says of every label when it has not seen it.
+
+An independent second opinion on every window with a truth: extremely randomised trees
+(P. Geurts, D. Ernst, L. Wehenkel, Machine Learning 63 (2006) 3) over the windows'
+description, each window answered by trees that saw no window of its group or of its
+neighbourhood in time. It tells three things: how well a slice can be known if others
+like it were seen, whether labels contradict the rest, and which.
+
+Doubtful classes: confident learning (C. Northcutt, L. Jiang, I. Chuang, J. Artif. Intell.
+Res. 70 (2021) 1373). Doubtful numbers: a residual far outside the slice's own bulk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+
+from tundish.catalog.scenario import Scenario
+from tundish.learn.described import Described
+from tundish.learn.losses import CLASSES
+from tundish.learn.material import Floats, Indices, Material
+
+FOLDS = 5
+BLOCKS = 25
+TREES = 40
+GROSS = 6.0
+LEAST = 40
+
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opinion:
+    """The forest's opinion of each window, [N].
+
+    Attributes:
+        loss: In the unit of ``learn.losses``; NaN without a truth.
+        residual: Truth less answer (numbers); NaN for classes.
+        doubtful: Labels that the rest contradicts.
+        rather: What the forest says instead.
+        confident: How sure it is of windows of each class, on the whole, [K]; empty
+            for numbers.
+    """
+
+    loss: Floats
+    residual: Floats
+    doubtful: Bools
+    rather: Floats
+    confident: Floats
+
+
+def opinion(
+    material: Material, described: Described, scenario: Scenario, seed: int
+) -> Opinion | None:
+    """Ask the forest; None where there is nothing to learn from (anomaly)."""
+    if scenario.task == "anomaly":
+        return None
+    y = material.y if material.y.ndim == 1 else material.y.mean(axis=1)
+    if scenario.target is not None and scenario.target.cap is not None:
+        y = np.minimum(y, scenario.target.cap)
+    known = np.isfinite(y)
+    if known.sum() < LEAST:
+        return None
+    fold = folds(material)
+    if scenario.task in CLASSES:
+        return _of_classes(described.values, y, known, fold, seed)
+    return _of_numbers(described.values, y, known, fold, seed)
+
+
+def folds(material: Material) -> Indices:
+    """Return a fold of each window, [N]: neighbours of a source stay together."""
+    size = max(1, len(material) // BLOCKS // FOLDS)
+    _, source = np.unique(material.source, return_inverse=True)
+    place = np.zeros(len(material), dtype=np.int64)
+    for number in range(source.max() + 1):
+        mine = np.flatnonzero(source == number)
+        place[mine] = (np.arange(len(mine)) // size + number) % FOLDS
+    _, first, group = np.unique(material.group, return_index=True, return_inverse=True)
+    return place[first][group]
+
+
+def _of_numbers(
+    x: Floats, y: Floats, known: Bools, fold: Indices, seed: int
+) -> Opinion:
+    told = np.full(len(y), np.nan)
+    for held in range(FOLDS):
+        train, test = known & (fold != held), fold == held
+        if not train.any() or not test.any():
+            continue
+        forest = ExtraTreesRegressor(
+            TREES, min_samples_leaf=2, random_state=seed, n_jobs=1
+        )
+        told[test] = forest.fit(x[train], y[train]).predict(x[test])
+    residual = y - told
+    off = np.abs(residual - np.nanmedian(residual))
+    bulk = 1.4826 * float(np.nanmedian(off))
+    doubtful = np.nan_to_num(off) > GROSS * max(bulk, 1e-12)
+    return Opinion(
+        loss=np.abs(residual),
+        residual=residual,
+        doubtful=doubtful,
+        rather=told,
+        confident=np.zeros(0),
+    )
+
+
+def _of_classes(
+    x: Floats, y: Floats, known: Bools, fold: Indices, seed: int
+) -> Opinion:
+    names = np.unique(y[known])
+    chance = np.zeros((len(y), len(names)))
+    for held in range(FOLDS):
+        train, test = known & (fold != held), fold == held
+        if not train.any() or not test.any():
+            continue
+        forest = ExtraTreesClassifier(
+            TREES, min_samples_leaf=2, random_state=seed, n_jobs=1
+        )
+        forest.fit(x[train], y[train])
+        columns = np.searchsorted(names, forest.classes_)
+        chance[np.ix_(test, columns)] = forest.predict_proba(x[test])
+    own = np.searchsorted(names, np.where(known, y, names[0]))
+    confident = np.array(
+        [
+            chance[known & (own == k), k].mean() if (known & (own == k)).any() else 1.0
+            for k in range(len(names))
+        ]
+    )
+    best, sure = _sure(chance, confident)
+    doubtful = known & sure & (best != own)
+    wrong = np.where(known, chance.argmax(axis=1) != own, np.nan)
+    return Opinion(
+        loss=wrong,
+        residual=np.full(len(y), np.nan),
+        doubtful=doubtful,
+        rather=names[best],
+        confident=confident,
+    )
+
+
+def outsiders(
+    material: Material, described: Described, inside: Bools, said: Opinion, seed: int
+) -> tuple[Bools, float]:
+    """Ask a forest that saw nothing of a slice about the classes in it.
+
+    Labels that are wrong by a system, in a slice that can be told from the others,
+    deceive a forest that was trained on them; not one that never saw them.
+
+    Returns:
+        Which labels of the slice it contradicts for sure, [N], and the share of the
+        slice's labels that it confirms for sure.
+    """
+    known = np.isfinite(material.y)
+    names = np.unique(material.y[known])
+    nothing = np.zeros(len(material), dtype=bool)
+    train, test = known & ~inside, np.flatnonzero(known & inside)
+    if len(np.unique(material.y[train])) < len(names) or not len(test):
+        return nothing, 0.0
+    forest = ExtraTreesClassifier(
+        TREES, min_samples_leaf=2, random_state=seed, n_jobs=1
+    )
+    forest.fit(described.values[train], material.y[train])
+    best, sure = _sure(forest.predict_proba(described.values[test]), said.confident)
+    own = np.searchsorted(names, material.y[test])
+    nothing[test] = sure & (best != own)
+    return nothing, float(np.mean(sure & (best == own)))
+
+
+def _sure(chance: Floats, confident: Floats) -> tuple[Indices, Bools]:
+    able = np.where(chance >= confident, chance, -1.0)
+    return able.argmax(axis=1), able.max(axis=1) >= 0.0
