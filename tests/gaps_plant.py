@@ -10,6 +10,8 @@ import numpy as np
 
 from tundish.catalog.documents import parse_document
 from tundish.catalog.scenario import Scenario
+from tundish.learn import gaps
+from tundish.learn.gaps_report import GapsReport
 from tundish.learn.material import Material, Windows
 from tundish.learn.recipe import Outputs, Scorer
 
@@ -143,3 +145,20 @@ def boosted(contract: Scenario) -> Callable[[Material], Scorer]:
         return run
 
     return make
+
+
+def diagnosed(plant: Plant, refits: int = 0, seed: int = 0) -> GapsReport:
+    """Train the boosted recipe and diagnose it."""
+    material, contract = plant
+    make = boosted(contract)
+    return gaps.diagnose(
+        gaps.Patient(
+            material=material,
+            scenario=contract,
+            run=make(material),
+            graph="sha256:" + "0" * 64,
+            maker=make,
+            seed=seed,
+            refits=refits,
+        )
+    )

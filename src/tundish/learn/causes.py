@@ -302,11 +302,14 @@ def _doubts(found: Weakness, inside: Bools, grounds: Grounds) -> str:
     residual = opinion.residual
     outliers = (
         f"{here:.0%} of its truths lie far outside the scatter of the others "
-        f"({there:.1%} elsewhere), which is as narrow as elsewhere"
+        f"({there:.1%} elsewhere), and without them it is as narrow as elsewhere"
     )
     return _of_numbers(
         found.where.by,
-        (residual[known & inside], residual[known & ~inside]),
+        (
+            residual[known & inside & ~flagged],
+            residual[known & ~inside & ~opinion.doubtful],
+        ),
         outliers if many else "",
     )
 

@@ -85,19 +85,12 @@ def folds(material: Material) -> Indices:
 def _of_numbers(
     x: Floats, y: Floats, known: Bools, fold: Indices, seed: int
 ) -> Opinion:
-    told = np.full(len(y), np.nan)
-    for held in range(FOLDS):
-        train, test = known & (fold != held), fold == held
-        if not train.any() or not test.any():
-            continue
-        forest = ExtraTreesRegressor(
-            TREES, min_samples_leaf=2, random_state=seed, n_jobs=1
-        )
-        told[test] = forest.fit(x[train], y[train]).predict(x[test])
+    told = _told(x, y, known, fold, seed)
+    doubtful = _far(y - told)
+    if doubtful.any():  # gross errors pull the answers beside them: ask without them
+        told = _told(x, y, known & ~doubtful, fold, seed)
+        doubtful = _far(y - told)
     residual = y - told
-    off = np.abs(residual - np.nanmedian(residual))
-    bulk = 1.4826 * float(np.nanmedian(off))
-    doubtful = np.nan_to_num(off) > GROSS * max(bulk, 1e-12)
     return Opinion(
         loss=np.abs(residual),
         residual=residual,
@@ -105,6 +98,27 @@ def _of_numbers(
         rather=told,
         confident=np.zeros(0),
     )
+
+
+def _told(x: Floats, y: Floats, learn: Bools, fold: Indices, seed: int) -> Floats:
+    """Return what a forest says of each window that had no part in it, [N]."""
+    told = np.full(len(y), np.nan)
+    for held in range(FOLDS):
+        train, test = learn & (fold != held), fold == held
+        if not train.any() or not test.any():
+            continue
+        forest = ExtraTreesRegressor(
+            TREES, min_samples_leaf=2, random_state=seed, n_jobs=1
+        )
+        told[test] = forest.fit(x[train], y[train]).predict(x[test])
+    return told
+
+
+def _far(residual: Floats) -> Bools:
+    """Return which residuals lie far outside the bulk, [N]."""
+    off = np.abs(residual - np.nanmedian(residual))
+    bulk = 1.4826 * float(np.nanmedian(off))
+    return np.asarray(np.nan_to_num(off) > GROSS * max(bulk, 1e-12))
 
 
 def _of_classes(

@@ -111,7 +111,32 @@ def found(
         for region, level in _leaves(tree, described.names)
         if level > mean and region
     ]
-    return [region_of(described, conditions) for conditions in regions]
+    return [
+        region_of(described, conditions) for conditions in [*regions, *_hulls(regions)]
+    ]
+
+
+def _hulls(regions: Sequence[Sequence[Condition]]) -> list[list[Condition]]:
+    """Return for each single number the band that spans all its regions."""
+    bands: dict[str, list[Condition]] = {}
+    for region in regions:
+        if len(region) == 1:
+            bands.setdefault(region[0].name, []).append(region[0])
+    hulls = []
+    for name, band in bands.items():
+        low, high = [one.above for one in band], [one.upto for one in band]
+        hull = Condition(
+            name=name,
+            above=None
+            if None in low
+            else min(edge for edge in low if edge is not None),
+            upto=None
+            if None in high
+            else max(edge for edge in high if edge is not None),
+        )
+        if hull not in band and (hull.above is not None or hull.upto is not None):
+            hulls.append([hull])
+    return hulls
 
 
 def region_of(described: Described, conditions: Sequence[Condition]) -> Candidate:

@@ -86,7 +86,9 @@ def confirm(losses: Floats, slices: Sequence[Slice]) -> list[Named]:
         if not places:
             break
         best = _preferred(slices, tests, places, left)
-        best = _around(losses, slices, tests, places, best, left)
+        wider = _around(losses, slices, tests, places, best, left)
+        while wider != best:  # each is larger than the one before
+            best, wider = wider, _around(losses, slices, tests, places, wider, left)
         test, one = tests[best], slices[best]
         if test is None:
             break
