@@ -187,7 +187,8 @@ def test_a_model_that_is_better_on_the_whole_and_worse_on_a_slice_is_not_kept(
 
 def wrong_rows(rows: Rows) -> np.ndarray:
     rng = np.random.default_rng(5)
-    return (rows.machine == "m3") & (rng.uniform(size=len(rows.y)) < 0.15)
+    picked = rng.uniform(size=len(rows.y)) < 0.15
+    return np.asarray((rows.machine == "m3") & picked)
 
 
 def test_doubtful_labels_are_left_out_not_changed_and_those_of_the_judge_stay(
