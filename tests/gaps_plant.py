@@ -147,10 +147,26 @@ def boosted(contract: Scenario) -> Callable[[Material], Scorer]:
     return make
 
 
+def watching(material: Material) -> Scorer:
+    """Return a detector: the largest squared distance of a channel from fit's mean."""
+    rows = material.of("fit").x[:, -1].astype(float)
+    middle, spread = rows.mean(axis=0), rows.std(axis=0)
+
+    def run(x: Windows) -> Outputs:
+        square = ((x[:, -1] - middle) / spread) ** 2 / 4.0
+        return {
+            "score": square.max(axis=1)[:, None],
+            "contribution": square,
+            "applicability": np.zeros((len(x), 1)),
+        }
+
+    return run
+
+
 def diagnosed(plant: Plant, refits: int = 0, seed: int = 0) -> GapsReport:
     """Train the boosted recipe and diagnose it."""
     material, contract = plant
-    make = boosted(contract)
+    make = watching if contract.task == "anomaly" else boosted(contract)
     return gaps.diagnose(
         gaps.Patient(
             material=material,

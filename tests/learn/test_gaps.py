@@ -185,3 +185,20 @@ def test_windows_of_one_truth_count_once() -> None:
 def test_too_small_a_judge_part_is_refused() -> None:
     with pytest.raises(MaterialUnfitError, match="needs 30"):
         plants.diagnosed(plants.regress(0, 80))
+
+
+def test_a_mode_that_the_detector_never_saw_and_a_mark_on_nothing_are_named() -> None:
+    data, _ = plants.regress(1)
+    contract = plants.scenario(plants.ANOMALY)
+    gone = data.x[:, 0, 0] >= 7
+    kept = data.take(~gone | (data.part == "judge"))
+    event = np.full(len(kept), -1)
+    judged = np.flatnonzero((kept.part == "judge") & (kept.x[:, 0, 0] < 7))
+    event[judged[:3]] = 0  # marked, and looks like any other window
+    x = kept.x.copy()
+    event[judged[3:6]] = 1
+    x[judged[3:6], :, 1] = 60.0  # marked, and truly far off
+    marked = replace(kept, x=x, event=event, y=np.full(len(kept), np.nan))
+    report = plants.diagnosed((marked, contract))
+    assert named(report) == [("mode", "high load", "data")]
+    assert [doubt.said for doubt in report.doubts] == ["event 0"]
