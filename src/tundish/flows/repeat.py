@@ -5,7 +5,7 @@ from __future__ import annotations
 from tundish.flows import runs
 from tundish.flows.judge import material_of
 from tundish.flows.workspace import Workspace
-from tundish.kernel.digest import Digest, short
+from tundish.kernel.digest import short
 from tundish.kernel.records import Record
 from tundish.learn import train as training
 
@@ -29,12 +29,8 @@ def repeat(workspace: Workspace, run: str = "") -> RepeatReport:
         RunMissingError, RunDamagedError: as their names say.
     """
     found = runs.find(workspace, run)
-    again = training.train(
-        material_of(found),
-        found.scenario,
-        data=Digest(found.record.data),
-        candidate=found.record.candidate,
-        seed=found.record.seed,
+    again = training.repeat(
+        material_of(found), found.scenario, found.record
     ).record.graph
     same = again == found.record.graph
     workspace.record(

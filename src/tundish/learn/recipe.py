@@ -25,6 +25,10 @@ from tundish.learn.errors import OptionsInvalidError, RecipeUnknownError
 from tundish.learn.material import Floats, Material, Windows
 
 ENTRY_POINTS = "tundish.recipes"
+AUTO = "auto"
+TRY = "try"
+"""Entry of a ``Tried.setting`` of ``auto``: its number in the search."""
+NO_END_S = 1e9
 
 Outputs: TypeAlias = Mapping[str, NDArray[np.floating]]
 Scorer: TypeAlias = Callable[[Windows], Outputs]
@@ -200,7 +204,10 @@ class Fitted:
 
 
 class Recipe(Protocol):
-    """A way to make a model for a task."""
+    """A way to make a model for a task.
+
+    It may also declare ``space`` and ``simplicity``, for ``auto``: see ``learn.space``.
+    """
 
     @property
     def name(self) -> str:
@@ -249,11 +256,27 @@ def load(name: str, task: Task) -> Recipe:
         have = ", ".join(names()) or "none"
         msg = f"There is no recipe {name!r}; installed are: {have}."
         raise RecipeUnknownError(msg)
-    recipe = cast("Recipe", found[0].load()())
+    recipe = _made(found[0], task)
     if recipe.task != task:
         msg = f"The recipe {name!r} is for the task {recipe.task!r}, and {task!r} was asked for."
         raise RecipeUnknownError(msg)
     return recipe
+
+
+def of_task(task: Task) -> list[Recipe]:
+    """Return the installed recipes for a task but ``auto``, by name."""
+    found = {
+        point.name: _made(point, task)
+        for point in metadata.entry_points(group=ENTRY_POINTS)
+        if point.name != AUTO
+    }
+    return [found[name] for name in sorted(found) if found[name].task == task]
+
+
+def _made(point: metadata.EntryPoint, task: Task) -> Recipe:
+    """Return a recipe; one that is for every task is told which (``of_task``)."""
+    maker = point.load()
+    return cast("Recipe", maker.of_task(task) if hasattr(maker, "of_task") else maker())
 
 
 def read_options(options: Options, model: type[R], recipe: str) -> R:

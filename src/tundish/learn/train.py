@@ -79,3 +79,40 @@ def train(
         graph=digest.of_bytes(fitted.graph),
     )
     return Trained(fitted=fitted, record=record)
+
+
+def repeat(
+    material: Material,
+    scenario: Scenario,
+    record: RunRecord,
+    *,
+    recipe: Recipe | None = None,
+) -> Trained:
+    """Train again what a record says.
+
+    A search that the clock stopped makes as many tries as it made then, whatever time
+    they take now.
+
+    Raises:
+        As ``train``.
+    """
+    return train(
+        material,
+        _without_clock(scenario, record),
+        data=Digest(record.data),
+        candidate=record.candidate,
+        seed=record.seed,
+        recipe=recipe,
+    )
+
+
+def _without_clock(scenario: Scenario, record: RunRecord) -> Scenario:
+    chosen = scenario.candidates[record.candidate]
+    if chosen.recipe != recipes.AUTO:
+        return scenario
+    tries = sum(recipes.TRY in item.setting for item in record.search)
+    options = {**chosen.options, "tries": tries, "seconds": recipes.NO_END_S}
+    timeless = chosen.model_copy(update={"options": options})
+    return scenario.model_copy(
+        update={"candidates": {**scenario.candidates, record.candidate: timeless}}
+    )

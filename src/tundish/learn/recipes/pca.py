@@ -34,6 +34,7 @@ from tundish.learn.material import Material
 from tundish.learn.recipe import Fitted, Options, Outputs, Promise
 from tundish.learn.recipes.pca_graph import write_graph
 from tundish.learn.recipes.pca_model import PcaModel, columns_of, fit_pca
+from tundish.learn.space import Among, Between, Space
 
 
 class PcaOptions(Record):
@@ -69,6 +70,14 @@ class PcaRecipe:
 
     name: Final = "pca"
     task: Final[Task] = "anomaly"
+    simplicity: Final = 1
+
+    def space(self, scenario: Scenario) -> Space:  # noqa: ARG002  (the same for every scenario)
+        """Return the options that are worth trying."""
+        return {
+            "explained": Between(low=0.5, high=0.99),
+            "statistics": Among(values=("both", "t2", "spe")),
+        }
 
     def fit(
         self,

@@ -94,6 +94,7 @@ class PlsRecipe:
 
     name: Final = "pls"
     task: Final[Task] = "regress"
+    simplicity: Final = 1
 
     def fit(
         self,
