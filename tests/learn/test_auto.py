@@ -84,7 +84,7 @@ class Shrunk:
     def _graph(self, weight: np.ndarray, constant: float) -> bytes:
         model = onnx.ModelProto()
         model.doc_string = f"{weight.tolist()} {constant} " + "x" * self.padding
-        return model.SerializeToString(deterministic=True)
+        return bytes(model.SerializeToString(deterministic=True))
 
 
 class Searched(Shrunk):

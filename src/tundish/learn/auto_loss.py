@@ -121,7 +121,8 @@ def injected(x: Windows, usual: Windows, *, picture: int = 0) -> Windows:
 def _patch(pixels: int, width: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Return the pixels of a square patch, an eighth of the width each way."""
     edge, height = max(2, width // 8), pixels // width
-    top, left = rng.integers(0, max(1, height - edge)), rng.integers(0, width - edge)
+    top = int(rng.integers(0, max(1, height - edge)))
+    left = int(rng.integers(0, width - edge))
     rows = np.arange(top, min(height, top + edge))[:, None] * width
     return np.asarray((rows + np.arange(left, left + edge)).ravel(), dtype=np.int64)
 

@@ -86,7 +86,7 @@ def estimate_over_time(
         )  # fmt: skip
     for band in bands:
         _add_band(figure, band)
-    return _styled(figure, y_title=unit)
+    return styled(figure, y_title=unit)
 
 
 def two_estimates(
@@ -111,7 +111,7 @@ def two_estimates(
         x=points.at, y=points.value, mode="markers", name="laboratory",
         marker={"color": MELT, "size": 9},
     )  # fmt: skip
-    return _styled(figure, y_title=unit)
+    return styled(figure, y_title=unit)
 
 
 def predicted_against_true(
@@ -138,7 +138,7 @@ def predicted_against_true(
         marker={"color": COOL, "size": 9},
         name="judged",
     )
-    figure = _styled(figure, y_title=f"estimate, {unit}")
+    figure = styled(figure, y_title=f"estimate, {unit}")
     return figure.update_xaxes(title=f"laboratory, {unit}")
 
 
@@ -163,7 +163,7 @@ def score_over_time(
     figure.update_layout(
         yaxis2={"overlaying": "y", "side": "right", "range": [0, 20], "title": "score"}
     )
-    return _styled(figure, y_title=unit)
+    return styled(figure, y_title=unit)
 
 
 def to_html(figure: go.Figure, *, with_script: bool) -> str:
@@ -231,10 +231,11 @@ def _add_band(figure: go.Figure, band: Band) -> None:
     )  # fmt: skip
 
 
-def _styled(figure: go.Figure, *, y_title: str) -> go.Figure:
+def styled(figure: go.Figure, *, y_title: str) -> go.Figure:
+    """Give a picture the look of the page."""
     figure.update_layout(
-        template="plotly_white", height=380, margin={"l": 60, "r": 40, "t": 30, "b": 40},
+        template="plotly_white", height=380, margin={"l": 60, "r": 40, "t": 60, "b": 40},
         font={"family": "system-ui, sans-serif", "size": 13, "color": INK},
-        legend={"orientation": "h", "y": -0.15}, hovermode="closest",
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}, hovermode="closest",
     )  # fmt: skip
     return figure.update_yaxes(title=y_title, selector={"overlaying": None})
