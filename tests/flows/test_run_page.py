@@ -25,8 +25,9 @@ from tests.learn.test_judges import (
 from tundish.catalog.scenario import Scenario
 from tundish.catalog.tasks import Metric
 from tundish.flows.report.judged_parts import chapters, tiles
+from tundish.flows.report.number_pictures import over_time
 from tundish.flows.report.page import Page, render
-from tundish.flows.report.plain import WORDS
+from tundish.flows.report.plain import WORDS, sentence
 from tundish.flows.report.run_page import running_shifts
 from tundish.flows.report.seen import BINS, Seen, envelope, label
 from tundish.learn.judging import Case
@@ -64,14 +65,14 @@ def anomaly() -> Seen:
     event = np.where((rows >= 400) & (rows < 460), 0, -1)
     event = np.where((rows >= 1000) & (rows < 1060), 1, event)
     x = 50 + 10 * np.sin(rows / 90) + RNG.normal(0, 1, 1500)
-    x = np.where(event == 0, x + 30, x).astype(np.float32)[:, None, None]
+    window = np.where(event == 0, x + 30, x).astype(np.float32)[:, None, None]
     score = np.abs(RNG.normal(0, 0.3, 1500)) + np.where(event == 0, 2.0, 0.0)
     outputs = {
         "score": score[:, None],
         "contribution": score[:, None] * 0.5,
         "applicability": np.zeros((1500, 1)),
     }
-    return seen(scenario(ANOMALY), material(np.full(1500, np.nan), x, event=event), outputs)  # fmt: skip
+    return seen(scenario(ANOMALY), material(np.full(1500, np.nan), window, event=event), outputs)  # fmt: skip
 
 
 def regress() -> Seen:
@@ -127,8 +128,8 @@ def diagnose() -> Seen:
 
 def inspect() -> Seen:
     bad = np.arange(60) % 5 == 0
-    x = np.arange(60, dtype=np.float32)[:, None, None] * np.ones((1, 64, 1), np.float32)
-    x += np.linspace(0, 60, 64, dtype=np.float32)[None, :, None]
+    part = np.arange(60)[:, None, None]
+    x = (part + np.linspace(0, 60, 64)[None, :, None]).astype(np.float32)
     cells = np.abs(RNG.normal(0, 0.2, (60, 4)))
     cells[bad, 2] = 1.8
     score = np.where(bad, 1.5, 0.4) + RNG.normal(0, 0.4, 60)
@@ -198,12 +199,12 @@ def test_what_people_named_is_escaped_in_texts_and_pictures() -> None:
 def test_a_long_curve_keeps_its_highest_and_lowest_in_few_points() -> None:
     values = RNG.normal(0, 1, 100_000)
     values[54_321], values[77_777] = 99.0, -99.0
-    source = np.where(np.arange(100_000) < 60_000, "a", "b")
-    at, shown = envelope(np.arange(100_000), values, source)
+    runs = (np.arange(100_000) >= 60_000).astype(np.int64)
+    at, shown = envelope(np.arange(100_000), values, runs)
     assert len(at) <= 2 * BINS + 3
     assert np.nanmax(shown) == 99.0
     assert np.nanmin(shown) == -99.0
-    assert np.isnan(shown).sum() == 1  # no line from one source to the next
+    assert np.isnan(shown).sum() == 1  # no line from one run to the next
 
 
 def test_a_night_shift_counts_once_and_a_silent_day_is_no_shift() -> None:
@@ -223,3 +224,27 @@ def test_a_promise_that_was_not_kept_is_seen_first() -> None:
     found = {tile.label: tile for tile in tiles(regress().verdict)}
     promised = found["what its own uncertainty promised"]
     assert (promised.value, promised.tone) == ("not kept", "bad")
+
+
+def test_no_curve_is_drawn_across_days_that_nobody_judged() -> None:
+    minutes = np.concatenate([np.arange(10), np.arange(5000, 5010)])
+    at = np.datetime64("2024-01-01", "us") + minutes * np.timedelta64(60, "s")
+    truth = np.arange(20.0)
+    outputs = {
+        "estimate": truth[:, None], "lower": truth[:, None], "upper": truth[:, None],
+        "applicability": np.zeros((20, 1)),
+    }  # fmt: skip
+    shown = seen(scenario(REGRESS), material(truth, at=at), outputs)
+    assert shown.runs().tolist() == [0] * 10 + [1] * 10
+    figure = over_time(shown)
+    outlines = [trace for trace in figure.data if trace.name == "interval"]
+    assert len(outlines) == 2
+    (line,) = [trace for trace in figure.data if trace.name == "estimate"]
+    assert np.isnan(line.y).sum() == 1
+
+
+def test_a_note_of_the_judge_names_no_code() -> None:
+    said = sentence("the limit of 3 on rmse holds, but lies inside the spread")
+    assert (
+        said == 'The limit of 3 on "typical error" holds, but lies inside the spread.'
+    )

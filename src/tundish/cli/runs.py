@@ -159,7 +159,8 @@ def judge(
         typer.Option("--no-copying", help="Do not measure how far copies agree."),
     ] = False,
     html: Annotated[
-        Path | None, typer.Option(help="Write a page of verdict and copies.")
+        Path | None,
+        typer.Option(help="Write a page with pictures of what was judged."),
     ] = None,
     machines: Annotated[
         int,

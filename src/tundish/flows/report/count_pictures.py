@@ -17,6 +17,7 @@ from tundish.learn.verdict import Confusion, Slice
 MOST_SLICES = 12
 MOST_TAGS = 12
 BAR = 28
+SCORES_END = 5.0
 
 
 def confusion(found: Confusion, scale: float, unit: str) -> go.Figure:
@@ -37,7 +38,11 @@ def confusion(found: Confusion, scale: float, unit: str) -> go.Figure:
     open_ = np.zeros(counts.shape, dtype=np.bool_)
     open_[:, len(columns) :] = True
     row = np.maximum(counts.sum(axis=1, keepdims=True), 1e-12)
-    tone = np.where(right, 1.0, np.where(open_, 0.0, -1.0)) * counts / row
+    share = counts / row
+    wrong = np.where(
+        counts > 0, -np.minimum(1.0, 0.2 + 2.0 * share), 0.0
+    )  # few count too
+    tone = np.where(right, share, np.where(open_, 0.0, wrong))
     figure = go.Figure(
         go.Heatmap(
             z=tone, x=taken, y=columns, zmin=-1, zmax=1, showscale=False, xgap=3, ygap=3,
@@ -97,8 +102,8 @@ def slices(
 
 
 def has(cuts: Sequence[Slice], metric: str) -> bool:
-    """Tell whether any slice has a figure."""
-    return any(_value(cut, metric) is not None for cut in cuts)
+    """Tell whether the slices have a figure that is not nought in every one."""
+    return any(_value(cut, metric) for cut in cuts)
 
 
 def contributions(
@@ -131,7 +136,7 @@ def contributions(
 
 def scores(score: Floats, bad: NDArray[np.bool_], names: tuple[str, str]) -> go.Figure:
     """Draw how the scores of good and bad lie about the limit of 1."""
-    top = float(max(2.0, np.quantile(score, 0.995)))
+    top = float(np.clip(np.quantile(score, 0.995), 2.0, SCORES_END))
     edges = np.linspace(0.0, top, 41)
     figure = go.Figure()
     for which, name, colour in ((~bad, names[0], GREEN), (bad, names[1], RED)):
@@ -145,7 +150,7 @@ def scores(score: Floats, bad: NDArray[np.bool_], names: tuple[str, str]) -> go.
     )
     figure = styled(figure, y_title="how many")
     figure.update_layout(barmode="overlay", height=300)
-    return figure.update_xaxes(title="score")
+    return figure.update_xaxes(title=f"score; the last bar holds all from {top:.2g} up")
 
 
 def _value(cut: Slice, metric: str) -> float | None:

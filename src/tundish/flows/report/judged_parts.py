@@ -77,7 +77,7 @@ def chapters(seen: Seen) -> list[Part]:
         ),
         promise(seen.verdict),
         *slices(seen),
-        contributions(seen),
+        *([] if seen.scenario.task == "inspect" else [contributions(seen)]),
         notes(seen.verdict),
     ]
 
@@ -156,7 +156,7 @@ def promise(verdict: Verdict) -> Part:
     """Return what the interval or alarm limit promised, and whether it was kept."""
     said = [note for note in verdict.notes if note.startswith("promised:")]
     made = verdict.promise
-    texts = [f"{note[0].upper()}{note[1:]}." for note in said]
+    texts = [plain.sentence(note) for note in said]
     if made is not None:
         texts.append(f"On what ground: {made.note.rstrip('.')}.")
     return Part(
@@ -250,7 +250,7 @@ def notes(verdict: Verdict) -> Part:
     return Part(
         title="What to keep in mind",
         lead="Said by the judge, not by the maker of the model.",
-        blocks=[Block(text=f"{note[0].upper()}{note[1:]}.") for note in told if note]
+        blocks=[Block(text=plain.sentence(note)) for note in told]
         or [Block(text="Nothing besides.")],
     )
 

@@ -20,16 +20,16 @@ _SHADE = "rgba(31,111,235,0.15)"
 
 def over_time(seen: Seen) -> go.Figure:
     """Draw estimates with their interval, and what was measured."""
-    place, source = seen.place(), seen.material.source
+    place, runs = seen.place(), seen.runs()
     truth = seen.material.y
     figure = go.Figure()
-    outlines = bands(place, seen.output("lower"), seen.output("upper"), source)
+    outlines = bands(place, seen.output("lower"), seen.output("upper"), runs)
     for number, (x, y) in enumerate(outlines):
         figure.add_scatter(
             x=x, y=y, fill="toself", fillcolor=_SHADE, mode="lines", line={"width": 0},
             hoverinfo="skip", name="interval", legendgroup="interval", showlegend=not number,
         )  # fmt: skip
-    at, values = envelope(place, seen.output("estimate"), source)
+    at, values = envelope(place, seen.output("estimate"), runs)
     figure.add_scatter(
         x=at,
         y=values,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tundish.learn.verdict import Figure, LimitResult, Verdict
 
 WORDS: dict[str, str] = {
@@ -48,6 +50,8 @@ WORDS: dict[str, str] = {
     "running_shifts": "running shifts that were looked at",
 }
 
+_NAMED = re.compile(rf" on ({'|'.join(map(re.escape, WORDS))})\b")
+
 SMALL_IS_GOOD = frozenset(
     {
         "rmse", "mae", "rmse_capped", "share_of_baseline_error", "interval_score",
@@ -73,6 +77,12 @@ def words(metric: str) -> str:
     return WORDS.get(metric, metric.replace("_", " "))
 
 
+def sentence(note: str) -> str:
+    """Return a note of the judge as a sentence, its figures in words."""
+    said = _NAMED.sub(lambda found: f' on "{words(found[1])}"', note)
+    return f"{said[:1].upper()}{said[1:]}."
+
+
 def number(value: float | None, metric: str, unit: str = "") -> str:
     """Return a figure for people: shares as percent, with its unit."""
     if value is None:
@@ -81,7 +91,13 @@ def number(value: float | None, metric: str, unit: str = "") -> str:
         return f"{value:.1%}"
     if metric in {"interval_coverage", "late_share", "early_share"}:
         return f"{value:.1%}"
-    return f"{value:,.4g} {unit}".strip() if abs(value) < 1e6 else f"{value:.3g}"
+    if abs(value) >= 1e7:
+        return f"{value:.3g} {unit}".strip()
+    return (
+        f"{value:,.0f} {unit}".strip()
+        if abs(value) >= 1000
+        else f"{value:.4g} {unit}".strip()
+    )
 
 
 def side(limit: LimitResult, unit: str = "") -> str:

@@ -15,6 +15,7 @@ from tundish.learn.verdict import Verdict
 
 BINS = 500
 LONGEST = 38
+GAP_STEPS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,6 +61,18 @@ class Seen:
         )
         return at if rises and at is not None else np.arange(len(self.material))
 
+    def runs(self) -> Indices:
+        """Return the number of the unbroken run that each window lies in, [N].
+
+        A run ends at another source, and where the time to the next window is long.
+        """
+        source, place = self.material.source, self.place()
+        new = source[1:] != source[:-1]
+        if place.dtype.kind == "M":
+            steps = np.diff(place.astype("datetime64[us]").astype(np.int64))
+            new |= steps > GAP_STEPS * np.median(steps) if len(steps) else False
+        return np.concatenate([[0], np.cumsum(new)]).astype(np.int64)
+
     @property
     def axis(self) -> str:
         """Name of the axis of time."""
@@ -89,19 +102,19 @@ def label(text: str) -> str:
 
 
 def envelope(
-    place: NDArray[np.generic], values: Floats, source: NDArray[np.str_]
+    place: NDArray[np.generic], values: Floats, runs: Indices
 ) -> tuple[NDArray[np.generic], Floats]:
     """Return a curve of at most ``2 * BINS`` points that shows each highest and lowest.
 
-    Between sources the curve is broken by an empty point.
+    Between runs the curve is broken by an empty point.
 
     Args:
         place: Axis of time, rising, [n].
         values: The curve, [n].
-        source: Where each point comes from, [n].
+        runs: Number of the unbroken run of each point, [n].
     """
     size = max(1, -(-len(values) // BINS))
-    ends = np.flatnonzero(source[1:] != source[:-1]) + 1
+    ends = np.flatnonzero(runs[1:] != runs[:-1]) + 1
     kept: list[int] = []
     gaps: list[int] = []
     for run in np.split(np.arange(len(values)), ends):
@@ -122,18 +135,18 @@ def bands(
     place: NDArray[np.generic],
     lower: Floats,
     upper: Floats,
-    source: NDArray[np.str_],
+    runs: Indices,
 ) -> list[tuple[NDArray[np.generic], Floats]]:
-    """Return the closed outline (x, y) of an interval for each source, in few points.
+    """Return the closed outline (x, y) of an interval for each run, in few points.
 
     Args:
         place: Axis of time, [n].
         lower: Lower ends, [n].
         upper: Upper ends, [n].
-        source: Where each point comes from, [n].
+        runs: Number of the unbroken run of each point, [n].
     """
     size = max(1, -(-len(lower) // BINS))
-    ends = np.flatnonzero(source[1:] != source[:-1]) + 1
+    ends = np.flatnonzero(runs[1:] != runs[:-1]) + 1
     found = []
     for run in np.split(np.arange(len(lower)), ends):
         firsts = np.arange(0, len(run), size)

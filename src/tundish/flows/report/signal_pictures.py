@@ -23,13 +23,13 @@ def watch(seen: Seen) -> go.Figure:
     """Draw the score with alarms and events, and the tags that moved it most."""
     tags = strongest(seen)
     names = seen.channels()
-    place, source = seen.place(), seen.material.source
+    place, runs = seen.place(), seen.runs()
     figure = make_subplots(
         rows=1 + len(tags), cols=1, shared_xaxes=True, vertical_spacing=0.03,
         row_heights=[2.0, *[1.0] * len(tags)],
     )  # fmt: skip
     score = np.minimum(seen.output("score"), CUT)
-    at, values = envelope(place, score, source)
+    at, values = envelope(place, score, runs)
     figure.add_scatter(
         x=at, y=values, mode="lines", name="score", row=1, col=1,
         line={"color": COOL, "width": 1}, showlegend=False,
@@ -41,7 +41,7 @@ def watch(seen: Seen) -> go.Figure:
     _alarms(figure, seen, score)
     for row, channel in enumerate(tags, 2):
         at, values = envelope(
-            place, seen.material.x[:, -1, channel].astype(np.float64), source
+            place, seen.material.x[:, -1, channel].astype(np.float64), runs
         )
         figure.add_scatter(
             x=at, y=values, mode="lines", row=row, col=1, showlegend=False,
@@ -96,7 +96,7 @@ def _events(figure: go.Figure, seen: Seen) -> None:
 
 
 def _edge(at: np.generic) -> object:
-    return str(at) if isinstance(at, np.datetime64) else int(at)  # type: ignore[call-overload]
+    return str(at) if isinstance(at, np.datetime64) else int(at)
 
 
 def parts(seen: Seen) -> go.Figure:
@@ -124,9 +124,10 @@ def parts(seen: Seen) -> go.Figure:
                 hoverinfo="skip", row=row, col=column,
             )  # fmt: skip
     figure = styled(figure, y_title="")
+    figure.update_annotations(font_size=12)
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False, autorange="reversed")
-    figure.update_layout(height=420)
+    figure.update_layout(height=440, margin={"t": 80})
     return figure
 
 
@@ -151,10 +152,10 @@ def _title(seen: Seen, place: np.int64) -> str:
     was = "bad" if bad_parts(seen)[place] else "good"
     said = "bad" if seen.output("score")[place] > 1.0 else "good"
     mark = "" if was == said else " \u2717"
-    return f"was {was}, called {said}{mark}"
+    return f"was {was},<br>called {said}{mark}"
 
 
 def _coarse(values: Floats) -> Floats:
     """Return a picture of at most about ``CELLS`` cells a side, by picking."""
     step = max(1, -(-max(values.shape) // CELLS))
-    return np.round(values[::step, ::step].astype(np.float64), 2)
+    return np.asarray(np.round(values[::step, ::step], 2), dtype=np.float64)
