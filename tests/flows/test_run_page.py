@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
+import yaml
 from tests.learn.test_judges import (
     DIAGNOSE,
     FORECAST,
@@ -22,17 +24,24 @@ from tests.learn.test_judges import (
     scenario,
 )
 
+from tundish.catalog import library
 from tundish.catalog.scenario import Scenario
 from tundish.catalog.tasks import Metric
+from tundish.flows import runs
+from tundish.flows import workspace as workspaces
+from tundish.flows.judge import judge
+from tundish.flows.repeat import repeat
 from tundish.flows.report.judged_parts import chapters, tiles
 from tundish.flows.report.number_pictures import over_time
 from tundish.flows.report.page import Page, render
 from tundish.flows.report.plain import WORDS, sentence
-from tundish.flows.report.run_page import running_shifts
+from tundish.flows.report.run_page import running_shifts, write_page
 from tundish.flows.report.seen import BINS, Seen, envelope, label
+from tundish.flows.train import Order, train
 from tundish.learn.judging import Case
 from tundish.learn.material import Material, pieces
 from tundish.learn.recipe import Outputs
+from tundish.learn.verdict import InjectedResult
 
 ANOMALY = b"""
 task: anomaly
@@ -220,6 +229,20 @@ def test_every_figure_that_a_limit_may_name_has_plain_words() -> None:
     assert set(get_args(Metric)) <= set(WORDS)
 
 
+def test_made_faults_are_called_made() -> None:
+    shown = anomaly()
+    made = InjectedResult(
+        fault="stuck", size=None, windows=50, found=0.8, low=0.7, high=0.9,
+        unchanged=0.01, named=0.5,
+    )  # fmt: skip
+    verdict = shown.verdict.model_copy(update={"injected": (made,)})
+    blocks = [
+        b for part in chapters(replace(shown, verdict=verdict)) for b in part.blocks
+    ]
+    (block,) = [b for b in blocks if b.title == "Made faults, not real ones"]
+    assert [cell.text for cell in block.rows[0]] == ["stuck", "", "80% (70% to 90%)", "1.0%", "50%"]  # fmt: skip
+
+
 def test_a_promise_that_was_not_kept_is_seen_first() -> None:
     found = {tile.label: tile for tile in tiles(regress().verdict)}
     promised = found["what its own uncertainty promised"]
@@ -248,3 +271,31 @@ def test_a_note_of_the_judge_names_no_code() -> None:
     assert (
         said == 'The limit of 3 on "typical error" holds, but lies inside the spread.'
     )
+
+
+@pytest.mark.e2e
+def test_a_search_on_the_real_water_main_repeats_to_the_byte(
+    water_flow: Path, tmp_path: Path
+) -> None:
+    assert water_flow.is_dir()
+    text = library.source("D46.27.pipeline-flow", Scenario).decode()
+    found = yaml.safe_load(text)
+    found["candidates"]["search"] = {
+        "recipe": "auto",
+        "why": "test",
+        "options": {"tries": 3, "splits": 2, "recipes": ["pca", "mahalanobis"]},
+    }
+    own = tmp_path / "own.yaml"
+    own.write_text(yaml.safe_dump(found, allow_unicode=True), encoding="utf-8")
+    plant = workspaces.create(tmp_path / "plant")
+    order = Order(
+        data="water-flow", scenario=str(own), site="water-flow", candidate="search"
+    )
+    made = train(plant, order)
+    record = runs.find(plant, made.run).record
+    assert sum("try" in item.setting for item in record.search) == 3
+    assert repeat(plant, made.run).same
+    judge(plant)
+    page = tmp_path / "run.html"
+    write_page(plant, "", page)
+    assert "Score, alarms" in page.read_text(encoding="utf-8")

@@ -328,12 +328,42 @@ def _anomaly(seen: Seen) -> Iterator[Block]:
             columns=("event", "", "first alarm after", "highest score (alarm above 1)"),
             rows=rows,
         )
+    if seen.verdict.injected:
+        yield _injected(seen.verdict)
     names = ("normal", "in a marked event")
     yield Block(
         title="How the scores lie about the limit",
         figure=count_pictures.scores(
             seen.output("score"), seen.material.event >= 0, names
         ),
+    )
+
+
+def _injected(verdict: Verdict) -> Block:
+    rows = [
+        cells(
+            item.fault.replace("-", " "),
+            "" if item.size is None else f"{item.size:g}",
+            f"{item.found:.0%} ({item.low:.0%} to {item.high:.0%})",
+            f"{item.unchanged:.1%}",
+            "" if item.named is None else f"{item.named:.0%}",
+        )
+        for item in verdict.injected
+    ]
+    return Block(
+        title="Made faults, not real ones",
+        text=(
+            "Nobody marked an event here, so named faults were put into judged windows. This "
+            "says what size of fault the model would see, not that such faults occur."
+        ),
+        columns=(
+            "fault",
+            "size (spreads of the tag)",
+            "windows that alarm (90 % range)",
+            "without the fault",
+            "right tag named",
+        ),
+        rows=rows,
     )
 
 

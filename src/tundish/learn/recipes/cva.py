@@ -61,6 +61,7 @@ class CvaRecipe:
 
     name: Final = "cva"
     task: Final[Task] = "anomaly"
+    simplicity: Final = 1
 
     def fit(
         self,

@@ -71,6 +71,7 @@ class MahalanobisRecipe:
 
     name: Final = "mahalanobis"
     task: Final[Task] = "anomaly"
+    simplicity: Final = 1
 
     def fit(
         self,

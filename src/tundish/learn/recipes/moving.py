@@ -55,6 +55,7 @@ class MovingRecipe:
 
     name: Final = "moving"
     task: Final[Task] = "anomaly"
+    simplicity: Final = 1
 
     def fit(
         self,

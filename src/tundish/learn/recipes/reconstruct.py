@@ -132,6 +132,7 @@ class ReconstructRecipe:
 
     name: Final = "reconstruct"
     task: Final[Task] = "anomaly"
+    simplicity: Final = 3
 
     def fit(
         self,
