@@ -34,7 +34,8 @@ def main() -> int:
             print(error, file=sys.stderr)
             continue
         collect.write(collect.merged(collect.read(), new, whole=not part))
-        print(f"{one}: {len(new)} rows in {new[0].seconds} s")
+        PAGE.write_text(page(collect.read()), encoding="utf-8")
+        print(f"{one}: {len(new)} rows in {new[0].seconds} s", flush=True)
     PAGE.write_text(page(collect.read()), encoding="utf-8")
     print(f"wrote {PAGE}")
     return int(failed)

@@ -58,7 +58,8 @@ def protocols(folder: Path = HERE) -> list[str]:
     return sorted(
         path.stem
         for path in folder.glob("*.py")
-        if path.stem != "__main__" and f"\n{RUNNABLE}" in path.read_text(encoding="utf-8")
+        if path.stem != "__main__"
+        and f"\n{RUNNABLE}" in path.read_text(encoding="utf-8")
     )
 
 

@@ -44,6 +44,22 @@ def test_the_reading_knows_which_way_is_better() -> None:
     assert "1 of 2 meet it (best boost at 0.95)" in page([kept(poor), kept(high)])
 
 
+def test_one_figure_alone_does_not_hide_the_others() -> None:
+    alarms = replace(ROW, metric="false alarms", reference=1.0, value=5.0)
+    found = replace(ROW, metric="found", reference=80.0, value=90.0, met=True)
+    said = page([kept(alarms), kept(found)])
+    assert "All of them together: **met by no recipe**" in said
+    kept_all = replace(alarms, value=0.5, met=True)
+    assert "together: met by boost" in page([kept(kept_all), kept(found)])
+
+
+def test_a_rule_that_looks_at_no_sensor_is_no_best_recipe() -> None:
+    blind = replace(ROW, recipe="no sensor: late rows", value=1.0, met=True)
+    said = page([kept(blind), kept(ROW)])
+    assert "best boost at 4.5" in said
+    assert "| no sensor: late rows |" in said
+
+
 def test_a_row_without_a_reference_claims_nothing() -> None:
     said = page([kept(replace(ROW, reference=None, met=None))])
     assert "no figure here has a reference" in said
