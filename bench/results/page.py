@@ -164,6 +164,12 @@ def _reading(rows: list[Row]) -> str:
         else:
             off = _short(abs(best.value - (best.reference or 0.0)))
             said.append(f"{metric}: **missed** by {off} ({which})")
+    blind = [row for row in rows if row.recipe.startswith(BLIND)]
+    for row in blind:
+        if row.reference is not None and row.met:
+            said.append(
+                f"{row.recipe} meets {row.metric} too: that figure proves little"
+            )
     if len(said) > 1:
         said.append(_together(held))
     if not said:

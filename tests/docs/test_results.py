@@ -58,6 +58,7 @@ def test_a_rule_that_looks_at_no_sensor_is_no_best_recipe() -> None:
     said = page([kept(blind), kept(ROW)])
     assert "best boost at 4.5" in said
     assert "| no sensor: late rows |" in said
+    assert "no sensor: late rows meets RMSE, MPa too: that figure proves little" in said
 
 
 def test_a_row_without_a_reference_claims_nothing() -> None:
