@@ -16,11 +16,13 @@ import pytest
 import tundish
 
 SOURCE = Path(tundish.__file__).parent
+# the line and its like; and the owner, who asks a package before it is written
+OPENERS = ("flows/open_package.py", "flows/sealed.py")
 # who may name what; everything else meets a refusal here
 MAY: dict[str, set[str]] = {
     "InferenceSession": {"model/session.py"},
     "onnxruntime": {"model/session.py"},
-    "clear_graph": {"model/package.py", "flows/open_package.py"},
+    "clear_graph": {"model/package.py", *OPENERS},
     "graph_bytes": set(),  # public, for who must keep a graph: no verb does
     "open_into": {"seal/envelope.py"},
     "decrypt_into": {"seal/agefile.py", "seal/envelope.py", "model/cleargraph.py"},
@@ -66,14 +68,18 @@ def test_only_these_modules_touch_a_clear_graph(word: str) -> None:
 
 
 def test_envelopes_are_opened_whole_only_where_no_graph_goes_to_a_line() -> None:
-    """Marked files beside a graph; and the owner, who compares with the last version."""
+    """Marked files beside a graph; the owner's last version, and own fingerprints."""
     openers = {
         name
         for name, tree in trees().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "envelope.decrypt"
     }
-    assert openers == {"model/marked.py", "flows/reuse.py"}
+    assert openers == {
+        "model/marked.py",
+        "flows/reuse.py",
+        "flows/fingerprint_file.py",
+    }
 
 
 def called(tree: ast.AST) -> set[str]:
@@ -102,8 +108,8 @@ def test_a_clear_graph_goes_into_a_session_and_nowhere_else() -> None:
     """Where it is held, nothing is called but the session (and the copy in package)."""
     blocks = {name: holders(tree) for name, tree in trees().items()}
     found = {name: some for name, some in blocks.items() if some}
-    assert set(found) == {"flows/open_package.py", "model/package.py"}
-    for block in found["flows/open_package.py"]:
+    assert set(found) == {"model/package.py", *OPENERS}
+    for block in (block for name in OPENERS for block in found[name]):
         assert called(block) == HELD
     assert [called(block) for block in found["model/package.py"]] == [
         {"clear_graph", "bytes", "memoryview"}

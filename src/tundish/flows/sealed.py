@@ -36,7 +36,8 @@ def require_same_answers(
     """
     windows = _windows(found)
     with packages.clear_graph(package, identity) as graph:
-        sealed = Session(graph.data, package.golden).run(windows)
+        opened = Session(graph.data, package.golden)
+    sealed = opened.run(windows)
     judged = Session(found.graph, found.golden).run(windows)
     names = ("judged graph", "sealed package")
     report = parities.compare(judged, sealed, found.scenario, names=names)
