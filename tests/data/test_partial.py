@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -82,6 +82,7 @@ def test_any_cut_gives_the_same_state(
     _same(one, many)
 
 
+@example(values=np.array([2.22507386e-313]), at=0)
 @given(
     values=hnp.arrays(np.float64, st.integers(1, 300), elements=st.floats(width=64)),
     at=st.integers(0, 300),

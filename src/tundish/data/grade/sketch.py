@@ -44,7 +44,9 @@ class Sketch:
     def of(values: Floats) -> Sketch:
         """Sketch values, shape [n]; those that are not finite are left out."""
         largest = kernels().largest(values)
-        finest = frexp(largest)[1] - _DIGITS if largest > 0 else _LOWEST
+        finest = _LOWEST  # no number lies between cells of this level
+        if largest > 0:
+            finest = max(finest, frexp(largest)[1] - _DIGITS)
         first = finest
         if (
             len(values) > 2 * _SAMPLE
