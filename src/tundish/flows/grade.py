@@ -135,7 +135,7 @@ def grade(
         located = replace(located, name=own.name, card=known)
     tell("reading and grading")
     site = chosen.site or (located.entry.grade.site if located.entry else None)
-    if site:
+    if site and library.site(site).pictures is None:
         graded = bound(located, chosen, site)
     else:
         graded = _own(located, Path(data), chosen, tell)

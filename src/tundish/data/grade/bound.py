@@ -276,6 +276,8 @@ def _labels(
     file = (source.file if source else None) or table.name
     if lab is None:
         values = table.target if table.target is not None else np.zeros(0)
+        if scenario.horizon is not None:
+            values = _ahead(table, values, scenario.horizon.rows)
         us, joined, group = None, np.isfinite(values) & sound, table.group
     else:
         values, us, group = lab.values, lab.us, None
@@ -301,6 +303,19 @@ def _labels(
         unit=target.unit,
         range=target.range,
     )
+
+
+def _ahead(
+    table: BoundTable, values: NDArray[np.float64], rows: int
+) -> NDArray[np.float64]:
+    """Return what a forecast is to know at each row: the value ``rows`` rows later, [n].
+
+    The present value is no leak then, and the labels say so.
+    """
+    found = np.full(len(values), np.nan)
+    for _, places in table.series():
+        found[places[:-rows]] = values[places[rows:]]
+    return found
 
 
 def _near(
