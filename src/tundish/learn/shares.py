@@ -40,35 +40,46 @@ class Table:
     order: tuple[int, ...]
 
 
-def tables(booster: lightgbm.Booster, owner: Indices) -> list[Table]:
+def tables(
+    booster: lightgbm.Booster, owner: Indices, owners: int | None = None
+) -> list[Table]:
     """Return the shares in each tree.
 
     Args:
         booster: Trained trees.
         owner: Owner of each feature, [F].
+        owners: Number of owners (S); None: those that own a feature.
     """
+    count = int(owner.max()) + 1 if owners is None else owners
     found = []
-    for root in _roots(booster):
+    for root in roots(booster):
         order = tuple(_number(leaf) for leaf in _leaves(root))
-        moved = np.zeros((len(order), int(owner.max()) + 1))
+        moved = np.zeros((len(order), count))
         _walk(_weighed(root), np.zeros(moved.shape[1]), owner, moved)
         found.append(Table(moved=moved, order=order))
     return found
 
 
-def shares(booster: lightgbm.Booster, owner: Indices, features: Windows) -> Floats:
+def shares(
+    booster: lightgbm.Booster,
+    owner: Indices,
+    features: Windows,
+    owners: int | None = None,
+) -> Floats:
     """Return the shares of windows from LightGBM's own leaves, [N, K, S].
 
     Args:
         booster: Trained trees.
         owner: Owner of each feature, [F].
         features: As ``trees.features_of`` gives them, [N, F].
+        owners: As for ``tables``.
     """
     each = booster.num_model_per_iteration()
-    found = np.zeros((len(features), each, int(owner.max()) + 1))
+    count = int(owner.max()) + 1 if owners is None else owners
+    found = np.zeros((len(features), each, count))
     leaves = np.asarray(booster.predict(features.astype(np.float64), pred_leaf=True))
     leaves = leaves.reshape(len(features), -1).astype(np.int64)
-    for tree, table in enumerate(tables(booster, owner)):
+    for tree, table in enumerate(tables(booster, owner, owners)):
         found[:, tree % each] += table.moved[leaves[:, tree]]
     return found
 
@@ -81,7 +92,8 @@ class _Weighed:
     children: tuple[_Weighed, ...]
 
 
-def _roots(booster: lightgbm.Booster) -> list[Node]:
+def roots(booster: lightgbm.Booster) -> list[Node]:
+    """Return the trees of a booster, as LightGBM dumps them."""
     model = cast("Mapping[str, object]", booster.dump_model())
     trees = cast("list[Node]", model["tree_info"])
     return [cast("Node", tree["tree_structure"]) for tree in trees]

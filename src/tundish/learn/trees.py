@@ -11,7 +11,7 @@ NeurIPS 2017; operator ``TreeEnsembleRegressor`` of ``ai.onnx.ml`` version 3.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -55,8 +55,9 @@ def features_of(build: BuildFeatures, x: Windows) -> Windows:
 
 @dataclass(kw_only=True)
 class _Columns:
-    """The operator's attributes, node by node and leaf by leaf."""
+    """The operator's attributes, node by node and leaf by leaf; leaves are weighed."""
 
+    weight: float
     trees: list[int] = field(default_factory=list)
     nodes: list[int] = field(default_factory=list)
     features: list[int] = field(default_factory=list)
@@ -69,38 +70,76 @@ class _Columns:
     leaf_targets: list[int] = field(default_factory=list)
     leaf_weights: list[float] = field(default_factory=list)
 
+    def say(self, tree: int, node: int, target: int, value: float) -> None:
+        """Let a leaf add to a target."""
+        self.leaf_trees.append(tree)
+        self.leaf_nodes.append(node)
+        self.leaf_targets.append(target)
+        self.leaf_weights.append(value * self.weight)
+
+    def attributes(self) -> dict[str, object]:
+        """Return the attributes by their ONNX names."""
+        return {
+            "nodes_treeids": self.trees,
+            "nodes_nodeids": self.nodes,
+            "nodes_featureids": self.features,
+            "nodes_modes": self.modes,
+            "nodes_values_as_tensor": doubles(self.values, "values"),
+            "nodes_truenodeids": self.yes,
+            "nodes_falsenodeids": self.no,
+            "target_treeids": self.leaf_trees,
+            "target_nodeids": self.leaf_nodes,
+            "target_ids": self.leaf_targets,
+            "target_weights_as_tensor": doubles(self.leaf_weights, "weights"),
+        }
+
 
 def add_trees(
     writer: GraphWriter,
     features: str,
-    booster: lightgbm.Booster,
+    boosters: lightgbm.Booster | Sequence[lightgbm.Booster],
     owner: Indices | None = None,
+    owners: int | None = None,
 ) -> str:
-    """Add a booster's raw scores (before any sigmoid or softmax) to a graph.
+    """Add raw scores (before any sigmoid or softmax) to a graph.
 
     Args:
         writer: The graph.
         features: Name of the value [N, F] in double that ``features_of`` shows.
-        booster: Trained on those features, without missing values or categories.
+        boosters: Trained on those features, without missing values or categories; of
+            several the mean.
         owner: Which of S owners each feature belongs to, [F]: adds their shares
             (``learn.shares``), which cost next to nothing since a leaf may speak for
             several targets.
+        owners: S; None: those that own a feature.
 
     Returns:
         Name of the value [N, K] in double; K is 1, or the number of classes. With
         owners [N, K + K * S]: then the shares of each class follow, class by class.
     """
-    model = cast("Mapping[str, object]", booster.dump_model())
-    each = cast("int", model["num_tree_per_iteration"])
-    columns = _Columns()
-    for number, tree in enumerate(
-        cast("list[Mapping[str, object]]", model["tree_info"])
-    ):
-        root = cast("Mapping[str, object]", tree["tree_structure"])
-        _take(root, number, number % each, columns)
+    members = (boosters,) if isinstance(boosters, lightgbm.Booster) else tuple(boosters)
+    each = members[0].num_model_per_iteration()
+    columns = _Columns(weight=1.0 / len(members))
+    number = 0
+    for member in members:
+        for place, root in enumerate(shares.roots(member)):
+            _take(root, number, place % each, columns)
+            number += 1
     targets = each
     if owner is not None:
-        targets += _take_shares(booster, owner, columns)
+        count = int(owner.max()) + 1 if owners is None else owners
+        _take_shares(members, owner, count, columns)
+        targets += each * count
+    return add_ensemble(writer, features, columns.attributes(), targets)
+
+
+def add_ensemble(
+    writer: GraphWriter, features: str, attributes: Mapping[str, object], targets: int
+) -> str:
+    """Add the operator that sums the leaves of trees; return [N, targets] in double.
+
+    The features are rounded to float32 first, since the trees were trained on that.
+    """
     exact = writer.add("Cast", features, to=writer.FLOAT, hint="rounded")
     exact = writer.add("Cast", exact, to=writer.DOUBLE, hint="exact")
     scores = writer.add(
@@ -111,17 +150,7 @@ def add_trees(
         n_targets=targets,
         aggregate_function="SUM",
         post_transform="NONE",
-        nodes_treeids=columns.trees,
-        nodes_nodeids=columns.nodes,
-        nodes_featureids=columns.features,
-        nodes_modes=columns.modes,
-        nodes_values_as_tensor=_doubles(columns.values, "values"),
-        nodes_truenodeids=columns.yes,
-        nodes_falsenodeids=columns.no,
-        target_treeids=columns.leaf_trees,
-        target_nodeids=columns.leaf_nodes,
-        target_ids=columns.leaf_targets,
-        target_weights_as_tensor=_doubles(columns.leaf_weights, "weights"),
+        **attributes,
     )
     return writer.add("Cast", scores, to=writer.DOUBLE, hint="scores")
 
@@ -145,10 +174,7 @@ def _take(node: Mapping[str, object], tree: int, target: int, columns: _Columns)
     columns.yes.append(0)
     columns.no.append(0)
     if "split_feature" not in node:
-        columns.leaf_trees.append(tree)
-        columns.leaf_nodes.append(number)
-        columns.leaf_targets.append(target)
-        columns.leaf_weights.append(float(cast("float", node["leaf_value"])))
+        columns.say(tree, number, target, float(cast("float", node["leaf_value"])))
         return number
     for side, child in ((columns.yes, "left_child"), (columns.no, "right_child")):
         below = cast("Mapping[str, object]", node[child])
@@ -156,24 +182,23 @@ def _take(node: Mapping[str, object], tree: int, target: int, columns: _Columns)
     return number
 
 
-def _take_shares(booster: lightgbm.Booster, owner: Indices, columns: _Columns) -> int:
-    """Let each leaf speak for its owners' shares too; return how many targets that adds."""
-    each, owners = booster.num_model_per_iteration(), int(owner.max()) + 1
-    plain = list(zip(columns.leaf_trees, columns.leaf_nodes, strict=True))
-    at = 0
-    for tree, table in enumerate(shares.tables(booster, owner)):
-        for leaf in table.order:
-            number, node = plain[at]
-            at += 1
-            for place in np.flatnonzero(table.moved[leaf]):
-                columns.leaf_trees.append(number)
-                columns.leaf_nodes.append(node)
-                target = each + (tree % each) * owners + int(place)
-                columns.leaf_targets.append(target)
-                columns.leaf_weights.append(float(table.moved[leaf, place]))
-    return each * owners
+def _take_shares(
+    members: Sequence[lightgbm.Booster], owner: Indices, owners: int, columns: _Columns
+) -> None:
+    """Let each leaf speak for its owners' shares too."""
+    leaves = iter(list(zip(columns.leaf_trees, columns.leaf_nodes, strict=True)))
+    each = members[0].num_model_per_iteration()
+    for member in members:
+        for place, table in enumerate(shares.tables(member, owner, owners)):
+            first = each + (place % each) * owners
+            for leaf in table.order:
+                tree, node = next(leaves)
+                for one in np.flatnonzero(table.moved[leaf]):
+                    moved = float(table.moved[leaf, one])
+                    columns.say(tree, node, first + int(one), moved)
 
 
-def _doubles(values: list[float], name: str) -> object:
+def doubles(values: Sequence[float] | Floats, name: str) -> object:
+    """Return numbers as a tensor in double precision, for an attribute."""
     array: NDArray[np.float64] = np.asarray(values, dtype=np.float64)
     return numpy_helper.from_array(array, name)

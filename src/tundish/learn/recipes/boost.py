@@ -15,7 +15,7 @@ one calibrated factor.
 
 Sources: J. H. Friedman, Annals of Statistics 29 (2001) 1189; G. Ke et al., NeurIPS 2017
 (LightGBM); J. Lei et al., J. Amer. Statist. Assoc. 113 (2018) 1094 (locally weighted
-conformal intervals); ``learn.tree_parts`` for the contributions.
+conformal intervals); ``learn.shares`` for the contributions.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from tundish.catalog.tasks import Task
 from tundish.kernel.records import Record
 from tundish.learn import folds
 from tundish.learn import recipe as recipes
+from tundish.learn.crowd import Crowd
 from tundish.learn.folds import Trial
 from tundish.learn.material import Floats, Indices, Material, Windows
 from tundish.learn.recipe import Fitted, Options
@@ -41,7 +42,6 @@ from tundish.learn.recipes.boost_model import BoostModel, Sight, sight_of
 from tundish.learn.recipes.inputs import Plan, blocks_of
 from tundish.learn.recipes.linear import LinearModel, ridge_path, suiting_plans
 from tundish.learn.recipes.number import Made
-from tundish.learn.tree_parts import parts_of
 
 SCALE_LEAST = 100
 _PATIENCE = 60
@@ -218,7 +218,9 @@ class _Maker:
         model = BoostModel(
             sight=sight,
             base=base,
-            trees=parts_of(boosters, sight.part_of, sight.parts),
+            crowd=Crowd(
+                boosters=tuple(boosters), owner=sight.part_of, owners=sight.parts
+            ),
             scaler=scaler,
             floor=max(1e-9, 0.3 * float(np.median(off))),
             prior=learning.prior,

@@ -11,7 +11,7 @@ is shrunk by the share that least squares asks for there, and left out if that i
 Direct forecasts of several steps: S. Ben Taieb et al., Expert Systems with Applications
 39 (2012) 7067. Boosting: G. Ke et al., "LightGBM", NeurIPS 2017. Intervals as in
 ``seasonal``. The contribution of a channel is how far it moved the correction of the
-last step (``learn.paths``) in the target's unit.
+last step (``learn.shares``) in the target's unit.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from tundish.kernel.records import Record
 from tundish.learn import recipe as recipes
 from tundish.learn import trees
 from tundish.learn.bank import Bank, bank_of
+from tundish.learn.crowd import Crowd
 from tundish.learn.graph import GraphWriter
 from tundish.learn.material import Floats, Indices, Material, Windows
-from tundish.learn.paths import Crowd
 from tundish.learn.reach import Reach, reach_of
 from tundish.learn.recipe import Fitted, Options, Outputs, Tried
 from tundish.learn.recipes.forecast_parts import (
@@ -302,8 +302,8 @@ def _corrected(
                     options.trees,
                 ),
             ),
-            channel=model.looks.account,
-            accounts=model.looks.channels,
+            owner=model.looks.account,
+            owners=model.looks.channels,
         )
         for step in steps
     )

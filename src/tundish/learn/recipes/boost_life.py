@@ -41,10 +41,10 @@ from tundish.kernel.records import Record
 from tundish.learn import recipe as recipes
 from tundish.learn.bank import bank_of
 from tundish.learn.calibration import interval
+from tundish.learn.crowd import Crowd
 from tundish.learn.errors import MaterialUnfitError, OptionsInvalidError
 from tundish.learn.ladder import Ladder, quantile_ladder
 from tundish.learn.material import Floats, Indices, Material, Texts, Windows
-from tundish.learn.paths import Crowd
 from tundish.learn.reach import reach_of
 from tundish.learn.recipe import Fitted, Options, Promise, Tried
 from tundish.learn.recipes.life_model import (
@@ -122,8 +122,8 @@ class BoostLifeRecipe:
             looks=looks,
             crowd=Crowd(
                 boosters=best.boosters,
-                channel=looks.channel,
-                accounts=len(looks.regimes.kept) + 1,
+                owner=looks.channel,
+                owners=len(looks.regimes.kept) + 1,
             ),
             bounds=bounds,
             reach=reach_of(material.take(material.part != "judge"), scenario),

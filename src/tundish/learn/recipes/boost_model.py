@@ -9,6 +9,7 @@ import numpy as np
 
 from tundish.catalog.scenario import Scenario
 from tundish.learn import features as window_features
+from tundish.learn.crowd import Crowd
 from tundish.learn.features import Feature
 from tundish.learn.graph import GraphWriter
 from tundish.learn.material import Floats, Indices, Windows
@@ -17,7 +18,6 @@ from tundish.learn.prior import PriorFormula
 from tundish.learn.recipes.inputs import Inputs, Plan, inputs_of
 from tundish.learn.recipes.linear import LinearModel
 from tundish.learn.recipes.number import Said
-from tundish.learn.tree_parts import TreeParts
 from tundish.learn.trees import add_trees, features_of, raw_scores
 
 LEAST_ROWS_FOR_STATISTICS = 4
@@ -120,7 +120,7 @@ class BoostModel:
     Attributes:
         sight: What it looks at.
         base: The linear base, if any.
-        trees: The ensemble with the parts of its leaves.
+        crowd: The trees, and what each part of the inputs moved.
         scaler: Ensemble of the error to be expected; None: the same everywhere.
         floor: Least error to be expected, in the target's unit.
         prior: The formula, if it is an input.
@@ -128,7 +128,7 @@ class BoostModel:
 
     sight: Sight
     base: LinearModel | None
-    trees: TreeParts
+    crowd: Crowd
     scaler: lightgbm.Booster | None
     floor: float
     prior: PriorFormula | None
@@ -136,8 +136,8 @@ class BoostModel:
     def say(self, x: Windows) -> Said:
         """Return what it says; see ``NumberModel``."""
         features = self.sight.features(x)
-        parts = self.trees.of(features)
-        estimate = self.trees.level + parts.sum(axis=1, keepdims=True)
+        parts = self.crowd.moved(features)
+        estimate = self.crowd.answers(features)[:, None]
         contribution = parts[:, : self.sight.channels]
         if self.prior is not None:
             share = self._shares(x) * parts[:, -1:]
@@ -159,20 +159,18 @@ class BoostModel:
     def add(self, writer: GraphWriter, raw: str) -> tuple[str, str, str]:
         """Add the same to a graph; see ``NumberModel``."""
         features = self.sight.add(writer, raw)
-        parts = self.trees.add(writer, features)
-        level = writer.constant(np.array([self.trees.level]), "trees_level")
-        total = writer.sum_last(parts, "trees_total")
-        estimate = writer.add("Add", total, level, hint="trees_estimate")
+        estimate, parts = self.crowd.add(writer, features)
+        scale = self._add_scale(writer, features, estimate)
         contribution = self._by_channel(writer, raw, parts)
         if self.base is not None:
             below, _, linear = self.base.add(writer, raw)
             estimate = writer.add("Add", estimate, below, hint="with_base")
             contribution = writer.add("Add", contribution, linear, hint="with_linear")
-        return estimate, self._add_scale(writer, features, total), contribution
+        return estimate, scale, contribution
 
-    def _add_scale(self, writer: GraphWriter, features: str, total: str) -> str:
+    def _add_scale(self, writer: GraphWriter, features: str, estimate: str) -> str:
         if self.scaler is None:
-            zero = writer.add("Sub", total, total, hint="zero")
+            zero = writer.add("Sub", estimate, estimate, hint="zero")
             one = writer.constant(np.ones(1), "one")
             return writer.add("Add", zero, one, hint="unit_scale")
         expected = add_trees(writer, features, self.scaler)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from onnx import numpy_helper
 from sklearn.ensemble import IsolationForest
 
-from tundish.learn.graph import ML_DOMAIN, GraphWriter
+from tundish.learn.graph import GraphWriter
 from tundish.learn.material import Floats, Indices, Windows
 from tundish.learn.recipes import summary
 from tundish.learn.recipes.rows import RowColumns
-from tundish.learn.trees import features_of
+from tundish.learn.trees import add_ensemble, doubles, features_of
 
 _EULER = 0.5772156649015329
 
@@ -124,19 +123,7 @@ class ForestModel:
         """Add score and parts to a graph."""
         channels = len(self.columns.names)
         features = summary.build(self.columns)(writer, raw)
-        exact = writer.add("Cast", features, to=writer.FLOAT, hint="rounded")
-        exact = writer.add("Cast", exact, to=writer.DOUBLE, hint="exact")
-        found = writer.add(
-            "TreeEnsembleRegressor",
-            exact,
-            hint="forest",
-            domain=ML_DOMAIN,
-            n_targets=1 + channels,
-            aggregate_function="SUM",
-            post_transform="NONE",
-            **self._attributes(),
-        )
-        wide = writer.add("Cast", found, to=writer.DOUBLE, hint="sums")
+        wide = add_ensemble(writer, features, self._attributes(), 1 + channels)
         count = writer.constant(np.array([float(len(self.trees))]), "trees")
         mean = writer.add("Div", wide, count, hint="means")
         first = writer.constant(np.array([0]), "depth_column")
@@ -173,7 +160,7 @@ class ForestModel:
                 [tree.feature for tree in self.trees]
             ).tolist(),
             "nodes_modes": ["LEAF" if end else "BRANCH_LEQ" for end in leaf],
-            "nodes_values_as_tensor": _doubles(
+            "nodes_values_as_tensor": doubles(
                 np.concatenate([tree.threshold for tree in self.trees]), "values"
             ),
             "nodes_truenodeids": np.where(leaf, 0, left).tolist(),
@@ -181,9 +168,5 @@ class ForestModel:
             "target_treeids": number[places].tolist(),
             "target_nodeids": node[places].tolist(),
             "target_ids": targets.tolist(),
-            "target_weights_as_tensor": _doubles(values[places, targets], "weights"),
+            "target_weights_as_tensor": doubles(values[places, targets], "weights"),
         }
-
-
-def _doubles(values: Floats, name: str) -> object:
-    return numpy_helper.from_array(np.asarray(values, dtype=np.float64), name)

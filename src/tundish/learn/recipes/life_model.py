@@ -10,10 +10,10 @@ import numpy as np
 
 from tundish.learn import trees
 from tundish.learn.bank import Bank
+from tundish.learn.crowd import Crowd
 from tundish.learn.graph import GraphWriter
 from tundish.learn.ladder import Ladder
 from tundish.learn.material import Floats, Indices, Texts, Windows
-from tundish.learn.paths import Crowd
 from tundish.learn.reach import Reach
 from tundish.learn.recipe import Outputs
 from tundish.learn.regimes import Regimes

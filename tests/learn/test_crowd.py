@@ -5,8 +5,8 @@ from __future__ import annotations
 import lightgbm
 import numpy as np
 
+from tundish.learn.crowd import Crowd
 from tundish.learn.graph import GraphWriter
-from tundish.learn.paths import Crowd
 from tundish.model.graphcheck import check_graph
 from tundish.model.session import evaluate
 
@@ -27,7 +27,7 @@ def crowd(members: int) -> Crowd:
         )
         for seed in range(members)
     )  # fmt: skip
-    return Crowd(boosters=boosters, channel=CHANNEL, accounts=ACCOUNTS)
+    return Crowd(boosters=boosters, owner=CHANNEL, owners=ACCOUNTS)
 
 
 def graph_of(made: Crowd) -> bytes:
@@ -69,7 +69,7 @@ def test_a_booster_that_never_splits_moves_nothing() -> None:
         lightgbm.Dataset(np.zeros((50, FEATURES)), np.full(50, 7.5)),
         2,
     )
-    made = Crowd(boosters=(flat,), channel=CHANNEL, accounts=ACCOUNTS)
+    made = Crowd(boosters=(flat,), owner=CHANNEL, owners=ACCOUNTS)
     found = evaluate(graph_of(made), windows())
     np.testing.assert_allclose(found["estimate"], 7.5)
     assert not found["contribution"].any()
