@@ -218,6 +218,24 @@ def test_the_same_rows_in_two_parts_fail_the_leakage_gate() -> None:
     assert leaked.findings[0].rows == 10
 
 
+def test_a_state_that_comes_again_is_no_copy_and_a_copied_stretch_is() -> None:
+    rows = 20_000
+    values = np.random.default_rng(0).normal(size=(rows, 4))
+    us = np.arange(rows, dtype=np.int64) * 60_000_000 + 1_767_225_600_000_000
+    part = np.repeat(["fit", "judge"], rows // 2)
+    brief = Brief(
+        name="t", task="anomaly", now_us=BRIEF.now_us, licence="own", split=True
+    )
+    values[15_000] = values[20]
+    once = grade_sheets([_split(values, part, us)], brief)
+    assert once.gates[0].state == "passed"
+    assert grade_sheets([_split(values, part)], brief).gates[0].state == "failed"
+    values[16_000:16_004] = values[40:44]
+    copied = grade_sheets([_split(values, part, us)], brief)
+    assert copied.gates[0].state == "failed"
+    assert copied.findings[0].rows == 4
+
+
 def test_judged_rows_between_fitted_neighbours_fail_the_leakage_gate() -> None:
     values = np.random.default_rng(0).normal(size=(200, 4))
     us = np.arange(200, dtype=np.int64) * 60_000_000 + 1_767_225_600_000_000

@@ -135,7 +135,7 @@ def grade(
         located = replace(located, name=own.name, card=known)
     tell("reading and grading")
     site = chosen.site or (located.entry.grade.site if located.entry else None)
-    if site and library.site(site).pictures is None:
+    if site:
         graded = bound(located, chosen, site)
     else:
         graded = _own(located, Path(data), chosen, tell)
@@ -155,8 +155,13 @@ def grade(
 
 
 def bound(located: Located, options: GradeOptions, name: str) -> Graded:
-    """Grade files that a site profile binds; raises what binding and readers refuse."""
+    """Grade files that a site profile binds; raises what binding and readers refuse.
+
+    Pictures have no signals to bind: they are graded as the folder that they are.
+    """
     site = library.site(name)
+    if site.pictures is not None:
+        return _own(located, located.root, options, lambda _text: None)
     if options.join is not None:
         msg = f"{name} says itself where results are (target); --join is for files without a site."
         raise JoinImpossibleError(

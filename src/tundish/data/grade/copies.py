@@ -17,6 +17,7 @@ from tundish.data.grade.tally import Notes, Spot, Tally, spans
 CHANCE_FACTOR = 10.0
 TWIN_ROWS = 30
 TWIN_SHARE = 0.5
+RARE_SHARE = 0.001
 MIN_COLUMNS = 2
 _SAMPLE = 20_000
 
@@ -183,7 +184,27 @@ def _twins(sheet: Sheet, seen: Hashes) -> Bools:
     expected = _by_chance(columns, sheet.rows)
     if twins.sum() <= CHANCE_FACTOR * expected or len(columns) < MIN_COLUMNS:
         return np.zeros(sheet.rows, dtype=bool)
+    if twins.sum() < RARE_SHARE * judged.sum():
+        twins &= _beside_another(sheet, twins)
     return np.asarray(twins)
+
+
+def _beside_another(sheet: Sheet, marked: Bools) -> Bools:
+    """Mark rows whose neighbour in time is marked too; all, where rows have no time.
+
+    What is copied from one stretch into another has neighbours; a plant that comes to a
+    state where it has been before agrees for a row. ``_by_chance`` takes signals for
+    independent and expects too few of these.
+    """
+    if sheet.us is None or sheet.made_clock:
+        return marked
+    along = marked[sheet.order]
+    beside = np.zeros(len(along), dtype=bool)
+    beside[1:] |= along[:-1]
+    beside[:-1] |= along[1:]
+    found = np.zeros(sheet.rows, dtype=bool)
+    found[sheet.order] = beside
+    return found
 
 
 def _flat(sheet: Sheet) -> Bools:
