@@ -24,6 +24,7 @@ from tundish.learn.verdict import (
     finite,
     hold_limits,
     narrow_notes,
+    spread_figure,
 )
 
 Answers = dict[str, NDArray[np.float64]]
@@ -172,22 +173,15 @@ def _ranking(
     if not bad.any() or bad.all():
         return ()
     drawn = bootstrap.draws_of(case.material.source, case.rng)
-    found = []
-    for name, measure in _RANKS.items():
-        low, high = bootstrap.interval(
+    return tuple(
+        spread_figure(
+            name,
             lambda at, m=measure: m(score[at], bad[at]),  # type: ignore[misc]
-            drawn.places,
+            drawn,
+            len(score),
         )
-        found.append(
-            Figure(
-                metric=name,
-                value=finite(measure(score, bad)),
-                low=finite(low),
-                high=finite(high),
-                spread=drawn.name,
-            )
-        )
-    return tuple(found)
+        for name, measure in _RANKS.items()
+    )
 
 
 _RANKS: dict[str, Callable[[NDArray[np.float64], Bools], float]] = {

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from tundish.learn.verdict import (
     finite,
     hold_limits,
     narrow_notes,
+    spread_figure,
 )
 
 Answers = dict[str, NDArray[np.float64]]
@@ -75,7 +77,13 @@ def judge_diagnose(case: Case, outputs: Answers) -> Verdict:
     drawn = bootstrap.draws_of(case.material.source, case.rng)
     figures = (
         *(
-            _figure(name, measure, decisions, (everything, drawn), unit)
+            spread_figure(
+                name,
+                partial(measure, decisions),
+                drawn,
+                len(truth),
+                unit,
+            )
             for name, (measure, unit) in measures.items()
         ),
         Figure(
@@ -226,25 +234,6 @@ def _share(
     which: Callable[[Decisions, Indices], NDArray[np.bool_]],
 ) -> float:
     return float(np.average(which(decisions, at), weights=decisions.weight[at]))
-
-
-def _figure(
-    name: str,
-    measure: Measure,
-    decisions: Decisions,
-    over: tuple[Indices, bootstrap.Draws],
-    unit: str,
-) -> Figure:
-    everything, drawn = over
-    low, high = bootstrap.interval(lambda at: measure(decisions, at), drawn.places)
-    return Figure(
-        metric=name,
-        value=finite(measure(decisions, everything)),
-        unit=unit,
-        low=finite(low),
-        high=finite(high),
-        spread=drawn.name,
-    )
 
 
 def _commonest(case: Case, decisions: Decisions) -> Decisions:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,37 +28,57 @@ from tundish.learn.verdict import (
     finite,
     hold_limits,
     narrow_notes,
+    spread_figure,
 )
 
 Answers = dict[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Steps:
-    """What was forecast and what came, [n, H] each; NaN where nothing came."""
+class _Sums:
+    """What each window adds to the figures, summed over its horizon once, [n] each.
 
-    truth: Floats
-    estimate: Floats
-    lower: Floats
-    upper: Floats
+    Attributes:
+        count: Steps for which a value came.
+        error, size, square: Error, its size, its square.
+        within, covered: Steps within the tolerance, and inside their interval.
+        score: Interval score.
+        own, plain: Squared error of the graph and of the baseline on the steps for
+            which the baseline has a value; ``both`` counts these.
+    """
+
+    count: Floats
+    error: Floats
+    size: Floats
+    square: Floats
+    within: Floats
+    covered: Floats
+    score: Floats
+    own: Floats
     plain: Floats
-    tolerance: float
-    rate: float
+    both: Floats
 
 
-_Measure = Callable[[_Steps, Indices], float]
+_Measure = Callable[[_Sums, Indices], float]
 
 
 def judge_forecast(case: Case, outputs: Answers) -> Verdict:
     """Return the verdict on a forecast."""
-    steps = _steps(case, outputs)
+    held = plain_forecast(case)
+    sums = _sums(case, outputs, held)
     unit = case.scenario.target.unit if case.scenario.target else ""
     drawn = bootstrap.draws_of(case.material.source, case.rng)
-    everything = np.arange(len(steps.truth))
+    everything = np.arange(len(sums.count))
     figures = (
         *(
-            _figure(name, steps, (everything, drawn), unit if has_unit else "")
-            for name, (_, has_unit) in _MEASURES.items()
+            spread_figure(
+                name,
+                partial(measure, sums),
+                drawn,
+                len(everything),
+                unit if has_unit else "",
+            )
+            for name, (measure, has_unit) in _MEASURES.items()
         ),
         Figure(
             metric="share_withheld",
@@ -77,7 +98,7 @@ def judge_forecast(case: Case, outputs: Answers) -> Verdict:
             f"{covered:.1%} ({kept})",
         )
     plain = Figure(
-        metric="rmse", value=finite(_plain_rmse(steps, everything)), unit=unit
+        metric="rmse", value=finite(_plain_rmse(sums, everything)), unit=unit
     )
     return Verdict(
         scenario=case.scenario.key,
@@ -89,8 +110,8 @@ def judge_forecast(case: Case, outputs: Answers) -> Verdict:
         baseline_name=_plain_name(case),
         baseline=(plain,),
         promise=promise,
-        slices=(*_by_cut(case, steps, unit), *_by_step(steps, unit)),
-        judged=len(steps.truth),
+        slices=(*_by_cut(case, sums, unit), *_by_step(case, outputs, held, unit)),
+        judged=len(sums.count),
         notes=tuple(notes),
         seed=case.seed,
     )
@@ -131,127 +152,101 @@ def _plain_name(case: Case) -> str:
     return f"the value one season ({horizon.season_rows} rows) before"
 
 
-def _steps(case: Case, outputs: Answers) -> _Steps:
-    return _Steps(
-        truth=case.material.y,
-        estimate=outputs["estimate"],
-        lower=outputs["lower"],
-        upper=outputs["upper"],
-        plain=plain_forecast(case),
-        tolerance=case.scenario.acceptance.tolerance or 0.0,
-        rate=1.0 - case.scenario.acceptance.coverage,
+def _sums(
+    case: Case, outputs: Answers, held: Floats, steps: slice = slice(None)
+) -> _Sums:
+    """Sum over some steps of the horizon; where nothing came, nothing counts."""
+    truth, held = case.material.y[:, steps], held[:, steps]
+    low, high = outputs["lower"][:, steps], outputs["upper"][:, steps]
+    error = outputs["estimate"][:, steps] - truth
+    tolerance = case.scenario.acceptance.tolerance or 0.0
+    rate = 1.0 - case.scenario.acceptance.coverage
+    missed = np.maximum(low - truth, 0.0) + np.maximum(truth - high, 0.0)
+    both = np.isfinite(held) & np.isfinite(truth)
+
+    def total(values: NDArray[np.generic]) -> Floats:
+        return np.asarray(np.nansum(values.astype(np.float64), axis=1))
+
+    return _Sums(
+        count=total(np.isfinite(truth)),
+        error=total(error),
+        size=total(np.abs(error)),
+        square=total(error**2),
+        within=total(np.abs(error) <= tolerance),
+        covered=total((low <= truth) & (truth <= high)),
+        score=total(high - low + 2.0 / rate * missed),
+        own=total(np.where(both, error**2, 0.0)),
+        plain=total(np.where(both, (held - truth) ** 2, 0.0)),
+        both=total(both),
     )
 
 
-def _error(steps: _Steps, at: Indices) -> Floats:
-    off = (steps.estimate - steps.truth)[at].ravel()
-    return np.asarray(off[np.isfinite(off)])
+def _mean(name: str) -> _Measure:
+    def measure(sums: _Sums, at: Indices) -> float:
+        count = float(sums.count[at].sum())
+        return float(getattr(sums, name)[at].sum()) / count if count else float("nan")
+
+    return measure
 
 
-def _rmse(steps: _Steps, at: Indices) -> float:
-    return float(np.sqrt(np.mean(_error(steps, at) ** 2)))
+def _rmse(sums: _Sums, at: Indices) -> float:
+    return float(np.sqrt(_mean("square")(sums, at)))
 
 
-def _plain_rmse(steps: _Steps, at: Indices) -> float:
-    off = (steps.plain - steps.truth)[at]
-    known = np.isfinite(off)
-    return float(np.sqrt(np.mean(off[known] ** 2))) if known.any() else float("nan")
+def _plain_rmse(sums: _Sums, at: Indices) -> float:
+    known = float(sums.both[at].sum())
+    return float(np.sqrt(sums.plain[at].sum() / known)) if known else float("nan")
 
 
-def _share_of_baseline(steps: _Steps, at: Indices) -> float:
+def _share_of_baseline(sums: _Sums, at: Indices) -> float:
     """RMSE over the baseline's, on the values for which the baseline has one."""
-    known = np.isfinite(steps.plain[at]) & np.isfinite(steps.truth[at])
-    if not known.any():
-        return float("nan")
-    own = (steps.estimate - steps.truth)[at][known]
-    plain = (steps.plain - steps.truth)[at][known]
-    base = float(np.mean(plain**2))
-    return float(np.sqrt(np.mean(own**2) / base)) if base > 0 else float("nan")
-
-
-def _coverage(steps: _Steps, at: Indices) -> float:
-    truth = steps.truth[at]
-    inside = (steps.lower[at] <= truth) & (truth <= steps.upper[at])
-    return float(inside[np.isfinite(truth)].mean())
-
-
-def _interval_score(steps: _Steps, at: Indices) -> float:
-    truth, low, high = steps.truth[at], steps.lower[at], steps.upper[at]
-    missed = np.maximum(low - truth, 0.0) + np.maximum(truth - high, 0.0)
-    return float(np.nanmean(high - low + 2.0 / steps.rate * missed))
-
-
-def _within(steps: _Steps, at: Indices) -> float:
-    return float(np.mean(np.abs(_error(steps, at)) <= steps.tolerance))
+    base = float(sums.plain[at].sum())
+    return float(np.sqrt(sums.own[at].sum() / base)) if base > 0 else float("nan")
 
 
 _MEASURES: dict[str, tuple[_Measure, bool]] = {
     "rmse": (_rmse, True),
-    "mae": (lambda steps, at: float(np.abs(_error(steps, at)).mean()), True),
-    "bias": (lambda steps, at: float(_error(steps, at).mean()), True),
-    "share_within_tolerance": (_within, False),
-    "interval_coverage": (_coverage, False),
-    "interval_score": (_interval_score, True),
+    "mae": (_mean("size"), True),
+    "bias": (_mean("error"), True),
+    "share_within_tolerance": (_mean("within"), False),
+    "interval_coverage": (_mean("covered"), False),
+    "interval_score": (_mean("score"), True),
     "share_of_baseline_error": (_share_of_baseline, False),
 }
 
 
-def _figure(
-    name: str, steps: _Steps, over: tuple[Indices, bootstrap.Draws], unit: str
-) -> Figure:
-    measure, (everything, drawn) = _MEASURES[name][0], over
-    low, high = bootstrap.interval(lambda at: measure(steps, at), drawn.places)
-    return Figure(
-        metric=name,
-        value=finite(measure(steps, everything)),
-        unit=unit,
-        low=finite(low),
-        high=finite(high),
-        spread=drawn.name,
-    )
-
-
-def _measured(steps: _Steps, at: Indices, unit: str) -> tuple[Figure, ...]:
+def _measured(sums: _Sums, at: Indices, unit: str) -> tuple[Figure, ...]:
     return tuple(
-        Figure(metric=name, value=finite(measure(steps, at)), unit=unit if has else "")
+        Figure(metric=name, value=finite(measure(sums, at)), unit=unit if has else "")
         for name, (measure, has) in _MEASURES.items()
     )
 
 
-def _by_cut(case: Case, steps: _Steps, unit: str) -> list[Slice]:
+def _by_cut(case: Case, sums: _Sums, unit: str) -> list[Slice]:
     return [
         Slice(
             by=cut.by,
             name=cut.name,
             count=len(cut.index),
-            figures=_measured(steps, cut.index, unit),
+            figures=_measured(sums, cut.index, unit),
         )
         for cut in cuts(case)
     ]
 
 
-def _by_step(steps: _Steps, unit: str) -> list[Slice]:
+def _by_step(case: Case, outputs: Answers, held: Floats, unit: str) -> list[Slice]:
     """Return the figures of the first, the middle and the last step ahead."""
-    ahead = steps.truth.shape[1]
-    everything = np.arange(len(steps.truth))
-    found = []
-    for step in sorted({0, ahead // 2, ahead - 1}):
-        one = slice(step, step + 1)
-        alone = _Steps(
-            truth=steps.truth[:, one],
-            estimate=steps.estimate[:, one],
-            lower=steps.lower[:, one],
-            upper=steps.upper[:, one],
-            plain=steps.plain[:, one],
-            tolerance=steps.tolerance,
-            rate=steps.rate,
+    count, ahead = case.material.y.shape
+    return [
+        Slice(
+            by="horizon",
+            name=f"{step + 1} rows ahead",
+            count=count,
+            figures=_measured(
+                _sums(case, outputs, held, slice(step, step + 1)),
+                np.arange(count),
+                unit,
+            ),
         )
-        found.append(
-            Slice(
-                by="horizon",
-                name=f"{step + 1} rows ahead",
-                count=len(everything),
-                figures=_measured(alone, everything, unit),
-            )
-        )
-    return found
+        for step in sorted({0, ahead // 2, ahead - 1})
+    ]

@@ -24,6 +24,7 @@ from tundish.learn.verdict import (
     finite,
     hold_limits,
     narrow_notes,
+    spread_figure,
 )
 
 Answers = dict[str, NDArray[np.float64]]
@@ -39,11 +40,10 @@ def judge_inspect(case: Case, outputs: Answers) -> Verdict:
     """Return the verdict on an inspection."""
     score = outputs["score"][:, 0]
     bad = _bad(case)
-    everything = np.arange(len(bad))
     drawn = bootstrap.draws_of(case.material.source, case.rng)
     measures = _measures(case, score, outputs)
     figures = tuple(
-        _figure(name, measure, (everything, drawn), unit)
+        _figure(name, measure, drawn, len(bad), unit)
         for name, (measure, unit) in measures.items()
     )
     limits = hold_limits(case.scenario, figures)
@@ -133,21 +133,12 @@ def _decisions(case: Case, score: Floats) -> Decisions:
 
 
 def _figure(
-    name: str, measure: Measure, over: tuple[Indices, bootstrap.Draws], unit: str
+    name: str, measure: Measure, drawn: bootstrap.Draws, count: int, unit: str
 ) -> Figure:
-    everything, drawn = over
-    value = finite(measure(everything))
     if name == "pixel_auroc":  # millions of cells: one draw takes a second
+        value = finite(measure(np.arange(count)))
         return Figure(metric=name, value=value, unit=unit)
-    low, high = bootstrap.interval(measure, drawn.places)
-    return Figure(
-        metric=name,
-        value=value,
-        unit=unit,
-        low=finite(low),
-        high=finite(high),
-        spread=drawn.name,
-    )
+    return spread_figure(name, measure, drawn, count, unit)
 
 
 def _notes(case: Case, score: Floats, bad: NDArray[np.bool_]) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from tundish.learn.verdict import (
     finite,
     hold_limits,
     narrow_notes,
+    spread_figure,
 )
 
 Answers = dict[str, NDArray[np.float64]]
@@ -82,7 +84,13 @@ def judge_number(case: Case, outputs: Answers, measures: Measures) -> Verdict:
     everything = np.arange(len(samples.truth))
     figures = (
         *(
-            _figure(name, measure, samples, drawn, everything, units[name])
+            spread_figure(
+                name,
+                partial(measure, samples),
+                drawn,
+                len(samples.truth),
+                units[name],
+            )
             for name, (measure, _) in measures.items()
         ),
         *mechanism.figures(case, outputs["estimate"][:, 0]),
@@ -188,25 +196,6 @@ MEASURES: Measures = {
     "r2": (_r2, ""),
     "share_withheld": (_mean_of("withheld"), ""),
 }
-
-
-def _figure(
-    name: str,
-    measure: Measure,
-    samples: Samples,
-    drawn: bootstrap.Draws,
-    everything: Indices,
-    unit: str,
-) -> Figure:
-    low, high = bootstrap.interval(lambda at: measure(samples, at), drawn.places)
-    return Figure(
-        metric=name,
-        value=finite(measure(samples, everything)),
-        unit=unit,
-        low=finite(low),
-        high=finite(high),
-        spread=drawn.name,
-    )
 
 
 def _slices(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
+
+import numpy as np
 
 from tundish.catalog.scenario import Limit, Scenario
 from tundish.catalog.tasks import Task
 from tundish.kernel.records import Record
+from tundish.learn.bootstrap import Draws, Indices, interval
 from tundish.learn.recipe import Promise
 
 
@@ -154,6 +157,33 @@ class Verdict(Record):
     def figure(self, metric: str) -> Figure:
         """Return the graph's figure of a metric; ``KeyError`` if there is none."""
         return {figure.metric: figure for figure in self.figures}[metric]
+
+
+def spread_figure(
+    metric: str,
+    measure: Callable[[Indices], float],
+    drawn: Draws,
+    count: int,
+    unit: str = "",
+) -> Figure:
+    """Return a figure of all samples with its spread over draws of them.
+
+    Args:
+        metric: Its name.
+        measure: The figure of the samples at some places; NaN if there is none.
+        drawn: See ``bootstrap.draws_of``.
+        count: Number of samples.
+        unit: Of the figure.
+    """
+    low, high = interval(measure, drawn.places)
+    return Figure(
+        metric=metric,
+        value=finite(measure(np.arange(count))),
+        unit=unit,
+        low=finite(low),
+        high=finite(high),
+        spread=drawn.name,
+    )
 
 
 def finite(value: float) -> float | None:
