@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 import tundish
 from tundish.model import graphcheck, memory
 from tundish.model.errors import SessionFailedError, SessionMemoryError
-from tundish.model.session import Session, make_golden
+from tundish.model.session import Foreign, Session, make_golden, run_foreign
 
 Node = onnx.NodeProto
 MEGABYTES = 1024**2
@@ -135,6 +135,18 @@ def test_a_graph_that_grows_step_by_step_ends_in_one_clear_error(kind: str) -> N
     window = np.full((1, 2, 3), SIZE, np.float32)
     with pytest.raises(SessionMemoryError, match="MiB of memory"):
         make_golden(data, window)
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
+
+
+@pytest.mark.parametrize("kind", ["joined", "Expand"])
+def test_a_strangers_graph_meets_the_same_bound(kind: str) -> None:
+    """A suspect that is held against a fingerprint, and a model of another tool."""
+    data, window = BOMBS[kind](), np.full((1, 2, 3), SIZE, np.float32)
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    with pytest.raises(SessionMemoryError, match="MiB of memory"):
+        run_foreign(data, window)
+    with pytest.raises(SessionMemoryError, match="MiB of memory"):
+        Foreign(data).run(window, "y")
     assert resource.getrlimit(resource.RLIMIT_AS) == before
 
 

@@ -7,13 +7,14 @@ check follows every load.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from tundish.kernel import settings
@@ -42,6 +43,7 @@ ALLOWED_OPTIONS = frozenset(
     }
 )
 MAX_THREADS = 64
+Numbers = NDArray[np.generic]
 _NUMBERS, _DOUBLE, _ROW = frozenset({1, 7, 11}), 11, 2
 
 
@@ -181,11 +183,9 @@ def run_foreign(graph: bytes, window: Floats) -> dict[str, Floats]:
     if len(entry.shape) == _ROW:
         asked = asked.reshape(len(asked), -1)
     session = _open(graph, SessionOptions())
-    try:
-        values = session.run(names, {entry.name: asked})
-    except Exception as error:
-        msg = f"The graph cannot answer windows of shape {window.shape[1:]}: {type(error).__name__}."
-        raise SessionFailedError(msg) from error
+    budget = memory.for_window(asked.nbytes, len(graph))
+    said = _no_answer(window)
+    values = _answers(session, names, {entry.name: asked}, budget, said)
     found = zip(names, values, strict=True)
     return {name: np.asarray(value, np.float32) for name, value in found}
 
@@ -202,6 +202,7 @@ class Foreign:
 
     def __init__(self, graph: bytes) -> None:
         self._inputs = graphcheck.check_graph(graph).inputs
+        self._size = len(graph)
         self._session = _open(graph, SessionOptions())
 
     def run(self, window: Floats, output: str) -> Floats:
@@ -227,11 +228,10 @@ class Foreign:
             item.name: part.astype(kind)
             for item, part, kind in zip(self._inputs, parts, kinds, strict=True)
         }
-        try:
-            (found,) = self._session.run([output], asked)
-        except Exception as error:
-            msg = f"The graph cannot answer windows of shape {window.shape[1:]}: {type(error).__name__}."
-            raise SessionFailedError(msg) from error
+        size = sum(part.nbytes for part in asked.values())
+        budget = memory.for_window(size, self._size)
+        said = _no_answer(window)
+        (found,) = _answers(self._session, [output], asked, budget, said)
         return np.asarray(found, np.float32)
 
 
@@ -245,9 +245,7 @@ class _Loaded:
         self.rows, self.channels = int(str(rows)), int(str(channels))
         self.outputs = tuple(item.name for item in facts.outputs)
         self._size = len(graph)
-        _runtime()  # its libraries do not count against the graph
-        with memory.bounded(memory.for_graph(self._size)):
-            self._session = _open(graph, options)
+        self._session = _open(graph, options)
 
     def run(self, window: Floats) -> dict[str, Floats]:
         expected = (self.rows, self.channels)
@@ -258,21 +256,19 @@ class _Loaded:
             )
             raise WindowShapeError(msg)
         budget = memory.for_window(window.nbytes, self._size)
-        try:
-            with memory.bounded(budget):
-                values = self._session.run(list(self.outputs), {"window": window})
-        except Exception as error:
-            raise _failed(budget, error) from error
-        return dict(zip(self.outputs, values, strict=True))
+        said, asked = "The inference runtime failed", {"window": window}
+        values = _answers(self._session, self.outputs, asked, budget, said)
+        return dict(zip(self.outputs, cast("list[Floats]", values), strict=True))
 
 
 def _open(graph: bytes, options: SessionOptions) -> InferenceSession:
+    """Load a graph within a bound on memory: every graph comes in through here."""
     denied = set(options.config or {}) - ALLOWED_OPTIONS
     if denied or not 1 <= options.threads <= MAX_THREADS:
         what = min(denied) if denied else f"threads={options.threads}"
         msg = f"The session option {what!r} is not allowed."
         raise SessionOptionError(msg)
-    runtime = _runtime()
+    runtime = _runtime()  # its libraries do not count against the graph
     settings.deny_settings_in_graphs()
     chosen = runtime.SessionOptions()
     chosen.intra_op_num_threads = options.threads
@@ -282,22 +278,43 @@ def _open(graph: bytes, options: SessionOptions) -> InferenceSession:
     chosen.add_session_config_entry("session.intra_op.allow_spinning", "0")
     for name, value in (options.config or {}).items():
         chosen.add_session_config_entry(name, value)
+    budget = memory.for_graph(len(graph))
     try:
-        # `graph` is a name of this frame: it lives until the session stands
-        opened = runtime.InferenceSession(
-            graph,
-            sess_options=chosen,
-            providers=["CPUExecutionProvider"],
-            read_config_from_model=0,
-            # falling back prints what the runtime says of the graph, and tries again
-            enable_fallback=0,
-        )
+        with memory.bounded(budget):
+            # `graph` is a name of this frame: it lives until the session stands
+            opened = runtime.InferenceSession(
+                graph,
+                sess_options=chosen,
+                providers=["CPUExecutionProvider"],
+                read_config_from_model=0,
+                # falling back prints what the runtime says, and tries again
+                enable_fallback=0,
+            )
         # the wrapper would keep the file as long as the session, beside its weights
         vars(opened)["_model_bytes"] = b""
     except Exception as error:
-        budget = memory.for_graph(len(graph))
-        raise _failed(budget, error, loading=True) from error
+        said = "The inference runtime cannot load a graph"
+        raise _failed(budget, error, said) from error
     return cast("InferenceSession", opened)
+
+
+def _answers(
+    session: InferenceSession,
+    names: Sequence[str],
+    asked: Mapping[str, Numbers],
+    budget: int,
+    said: str,
+) -> list[Numbers]:
+    """Run a graph within a bound on memory: every answer comes out through here."""
+    try:
+        with memory.bounded(budget):
+            return cast("list[Numbers]", session.run(list(names), dict(asked)))
+    except Exception as error:
+        raise _failed(budget, error, said) from error
+
+
+def _no_answer(window: Floats) -> str:
+    return f"The graph cannot answer windows of shape {window.shape[1:]}"
 
 
 _NO_MEMORY = (
@@ -308,18 +325,14 @@ _NO_MEMORY = (
 )
 
 
-def _failed(
-    budget: int, error: Exception, *, loading: bool = False
-) -> SessionFailedError:
-    said = f"{type(error).__name__}: {error}"
-    if any(words in said for words in _NO_MEMORY):
+def _failed(budget: int, error: Exception, said: str) -> SessionFailedError:
+    found = f"{type(error).__name__}: {error}"
+    if any(words in found for words in _NO_MEMORY):
         msg = (
             f"A graph takes more than {budget // 1024**2} MiB of memory when it is run."
         )
         return SessionMemoryError(msg)
-    what = "cannot load a graph" if loading else "failed"
-    msg = f"The inference runtime {what}: {type(error).__name__}."
-    return SessionFailedError(msg)
+    return SessionFailedError(f"{said}: {type(error).__name__}.")
 
 
 @cache
