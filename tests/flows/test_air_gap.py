@@ -82,6 +82,25 @@ def test_a_listed_address_is_connected_to_and_no_name_is_asked(
     assert asked == ["literal 192.0.2.4", "address ('192.0.2.4', 5000)"]
 
 
+@pytest.mark.parametrize(
+    "proxy", ["http://proxy.plant:3128", "198.51.100.7:3128", "socks5://elsewhere"]
+)
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+def test_no_proxy_of_the_environment_is_asked_by_name_or_unlisted(
+    variable: str,
+    proxy: str,
+    workspace: Workspace,
+    asked: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, proxy)
+    with pytest.raises(AirGappedError, match="proxy"):
+        pull(workspace, Registry(reference="192.0.2.5/p/f:1"))
+    assert asked == []
+
+
 def test_no_package_index_is_asked(
     workspace: Workspace, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

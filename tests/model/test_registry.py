@@ -103,6 +103,8 @@ def test_a_package_that_is_not_there_is_said(oci_registry: str) -> None:
         "h:1/ /x",
         "h/UP:1",
         "h/a@sha256:0",
+        "h:65536/a:1",
+        "h:99999/a:1",
     ],
 )
 def test_a_name_that_is_none_is_refused(reference: str) -> None:

@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     from oras.container import Container
     from oras.provider import Registry as OrasRegistry
 
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?")
+_MAX_PORT = 2**16 - 1
 _REFERENCE = re.compile(
-    r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d{1,5})?"  # host and port
-    r"(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)+"  # repository
+    _HOST.pattern + r"(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)+"  # repository
     r"(?::[\w][\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
 )
 _BLOCK = 1024**2
@@ -74,9 +75,32 @@ class Registry:
     also: tuple[str, ...] = ()
 
     def each(self, told: Callable[[str, str], None]) -> None:
-        """Tell each host that may be asked, with a word for it."""
-        for host in (self.reference.partition("/")[0], *self.also):
+        """Tell each host that may be asked, with a word for it: proxies too.
+
+        Raises:
+            RegistryNameError: if the reference or a further host is no name of one.
+        """
+        # Late: only whoever pushes or pulls needs an HTTP client.
+        from tundish.model.registrydoor import proxy_of  # noqa: PLC0415
+
+        self._check_names()
+        scheme = "http" if self.plain_http else "https"
+        named = (scheme, self.reference.partition("/")[0])
+        for kind, host in (named, *(("https", host) for host in self.also)):
             told(host, "The registry")
+            if proxy := proxy_of(f"{kind}://{host}"):
+                told(proxy, "The proxy that the environment names")
+
+    def _check_names(self) -> None:
+        hosts = (self.reference.partition("/")[0], *self.also)
+        ports = (host.partition(":")[2] for host in hosts)
+        if (
+            not _REFERENCE.fullmatch(self.reference)
+            or not all(_HOST.fullmatch(host) for host in hosts)
+            or not all(int(port or 1) <= _MAX_PORT for port in ports)
+        ):
+            msg = f"{self.reference[:80]!r} names no repository of a registry."
+            raise RegistryNameError(msg)
 
     def push(self, entries: Mapping[str, bytes]) -> Transfer:
         """Push the entries of a layout; blobs that the registry has are not sent.
@@ -173,16 +197,13 @@ class Registry:
         return entries, Transfer(manifest=name, sent=sent, spared=spared)
 
     def _client(self) -> tuple[OrasRegistry, Container]:
-        # Late: only whoever pushes or pulls needs an HTTP client.
         from oras.container import Container as Place  # noqa: PLC0415
         from oras.provider import Registry as Client  # noqa: PLC0415
 
         from tundish.model.registrydoor import guard  # noqa: PLC0415
 
+        self._check_names()
         host, _, name = self.reference.partition("/")
-        if not _REFERENCE.fullmatch(self.reference):
-            msg = f"{self.reference[:80]!r} names no repository of a registry."
-            raise RegistryNameError(msg)
         client = Client(insecure=self.plain_http, tls_verify=self.ca_file or True)
         # oras tries five times and waits two minutes in all: people want to know now
         once = getattr(Client.do_request, "__wrapped__", Client.do_request)

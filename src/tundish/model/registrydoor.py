@@ -44,6 +44,11 @@ def guard(
     session.hooks["response"].append(_leave_body)
 
 
+def proxy_of(place: str) -> str | None:
+    """Return the proxy that the environment puts before a place, if it names one."""
+    return requests.utils.select_proxy(place, requests.utils.get_environ_proxies(place))
+
+
 def _leave_body(answer: requests.Response, **_: object) -> None:
     """Close an answer that wants a login: nobody reads on, however long it is."""
     if answer.status_code in {401, 403}:
