@@ -15,8 +15,10 @@ from tundish.kernel import canonical
 from tundish.kernel.canonical import Json
 from tundish.kernel.errors import TundishError
 from tundish.kernel.records import Record
+from tundish.kernel.texts import visible
 
 out = Console(highlight=False, soft_wrap=False)
+_KEPT = "\n\t\u00a0\u202f\u3000"  # ends of lines, and the blanks of our own texts
 err = Console(stderr=True, highlight=False)
 
 GOOD, POOR, WARN = "bold green", "bold red", "yellow"
@@ -38,25 +40,25 @@ def error(problem: TundishError, *, json: bool) -> None:
         }
         sys.stderr.write(canonical.dumps({"error": body}).decode() + "\n")
         return
-    err.print(f"[{POOR}]{escape(f'[{problem.code}]')}[/] {escape(problem.message)}")
+    err.print(f"[{POOR}]{escape(f'[{problem.code}]')}[/] {_plain(problem.message)}")
     if problem.advice:
-        err.print(f"  Advice: {escape(problem.advice)}")
+        err.print(f"  Advice: {_plain(problem.advice)}")
     err.print(f"  More: tundish explain {problem.code}", style="dim")
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table; cells are plain text, never markup."""
-    made = Table(title=title or None, title_justify="left", header_style="bold")
+    made = Table(title=_plain(title) or None, title_justify="left", header_style="bold")
     for name in columns:
         made.add_column(name, overflow="fold")
     for row in rows:
-        made.add_row(*(escape(cell) for cell in row))
+        made.add_row(*(_plain(cell) for cell in row))
     out.print(made)
 
 
 def line(text: str, style: str = "") -> None:
     """Print one line of plain text."""
-    out.print(escape(text), style=style or None)
+    out.print(_plain(text), style=style or None)
 
 
 def kept_in_token(what: str, uri: str, *, inside: bool) -> None:
@@ -76,7 +78,7 @@ def raw(text: str) -> None:
 
 def heading(text: str) -> None:
     """Print the heading of a stage."""
-    out.rule(f"[bold]{escape(text)}[/]", align="left")
+    out.rule(f"[bold]{_plain(text)}[/]", align="left")
 
 
 @contextmanager
@@ -85,8 +87,8 @@ def working(text: str) -> Iterator[Callable[[str], None]]:
     if not err.is_terminal:
         yield _say_nothing
         return
-    with err.status(escape(text)) as status:
-        yield lambda detail: status.update(f"{escape(text)}: {escape(detail)}")
+    with err.status(_plain(text)) as status:
+        yield lambda detail: status.update(_plain(f"{text}: {detail}"))
 
 
 @contextmanager
@@ -96,10 +98,15 @@ def progressing(text: str) -> Iterator[Callable[[str, float], None]]:
         yield _say_nothing_of
         return
     with Progress(console=err, transient=True) as bar:
-        task = bar.add_task(escape(text), total=1.0)
+        task = bar.add_task(_plain(text), total=1.0)
         yield lambda detail, share: bar.update(
-            task, completed=share, description=escape(f"{text}: {detail}")
+            task, completed=share, description=_plain(f"{text}: {detail}")
         )
+
+
+def _plain(text: str) -> str:
+    """Return a text that may hold foreign names: no markup, and nothing that steers."""
+    return escape(visible(text, keep=_KEPT))
 
 
 def _say_nothing_of(_detail: str, _share: float) -> None:

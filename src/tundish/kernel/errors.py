@@ -10,6 +10,8 @@ from __future__ import annotations
 import inspect
 from typing import ClassVar
 
+from tundish.kernel.texts import visible
+
 LONGEST = 1500
 
 
@@ -21,9 +23,7 @@ def plain(text: str) -> str:
     """
     if len(text) > LONGEST:
         text = f"{text[:LONGEST]}..."
-    if text.isprintable():
-        return text
-    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+    return visible(text)
 
 
 class TundishError(Exception):

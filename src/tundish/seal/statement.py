@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, ValidationError, field_validator
 from tundish.kernel import clock
 from tundish.kernel.digest import Digest, is_digest
 from tundish.kernel.records import SignedRecord
+from tundish.kernel.texts import visible
 from tundish.seal.errors import TermsInvalidError
 
 MAX_VERSION = 2**31 - 1
@@ -100,4 +101,4 @@ def first_fault(what: str, error: ValidationError) -> str:
 
 def _plain(text: str) -> str:
     cut = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
-    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in cut)
+    return visible(cut)

@@ -1,0 +1,17 @@
+"""Foreign text as people may be shown it: nothing in it steers a terminal."""
+
+from __future__ import annotations
+
+
+def visible(text: str, *, keep: str = "") -> str:
+    r"""Return a text with letters that cannot be printed written out, as in ``\x1b``.
+
+    Args:
+        text: Any text.
+        keep: Letters that stay as they are, such as the end of a line.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() or one in keep else repr(one)[1:-1] for one in text
+    )
