@@ -31,8 +31,9 @@ Kit = Any  # the class lives in conftest, which cannot be imported
 def _estimate(at_us: int, value: float = 1.0) -> Estimate:
     digest = of_bytes(b"x")
     return Estimate(
-        at_us=at_us, quality="good", value=value, model=digest, input=digest
-    )
+        at_us=at_us, quality="good", value=value, because="t1 62 %, t2 21 %",
+        model=digest, input=digest,
+    )  # fmt: skip
 
 
 @pytest.fixture

@@ -321,13 +321,13 @@ def score(
                 f"{item.outputs[name]:.4g}" if name in item.outputs else "-"
                 for name in names
             ),
-            item.abstained,
+            item.abstained or item.because,
         )
         for number, item in enumerate(report.scores)
     ]
     show.table(
         f"{report.product} version {report.version}",
-        ["window", *names, "abstained"],
+        ["window", *names, "from, or why no answer"],
         rows,
     )
 

@@ -19,6 +19,7 @@ from tundish.kernel import clock, paths
 from tundish.kernel import digest as digests
 from tundish.kernel.digest import Digest
 from tundish.kernel.records import Record
+from tundish.line.because import because
 from tundish.model import package as packages
 from tundish.model.hardening import Hardening
 from tundish.model.package import Package
@@ -80,10 +81,12 @@ class Score(Record):
     Attributes:
         outputs: Each output of the graph with one number per window.
         abstained: Why the contract kept the window from the model, if it did.
+        because: Which tags the answer comes from, if the graph says so.
     """
 
     outputs: dict[str, float]
     abstained: str
+    because: str = ""
 
 
 class ScoreReport(Record):
@@ -182,7 +185,9 @@ def score(model: OpenModel, windows: NDArray[np.float32]) -> ScoreReport:
             for name, values in answers.items()
             if values.shape[1] == 1
         }
-        found.append(_answer(numbers))
+        parts = answers.get("contribution")
+        told = "" if parts is None else because(model.scenario, parts[0])
+        found.append(_answer(numbers, told))
     return ScoreReport(
         product=model.package.statement.product,
         version=model.package.statement.version,
@@ -196,12 +201,12 @@ def _spent(model: OpenModel) -> str:
     return f"the grant's budget of {model.meter.per_day} answers a day is spent"
 
 
-def _answer(numbers: dict[str, float]) -> Score:
+def _answer(numbers: dict[str, float], told: str) -> Score:
     distance = numbers.get("applicability", 0.0)
     if distance > 1.0:
         reason = f"{distance:.3g} times as far from the training data as the limit"
         return Score(outputs={"applicability": distance}, abstained=reason)
-    return Score(outputs=numbers, abstained="")
+    return Score(outputs=numbers, abstained="", because=told)
 
 
 def read_windows(path: Path, scenario: Scenario) -> NDArray[np.float32]:

@@ -153,7 +153,10 @@ class Budget:
         self._before = (at_us, places)
 
     def given(self, answer: Estimate) -> Estimate:
-        """Return an answer as it goes out: rounded, the interval outwards."""
+        """Return an answer as it goes out: rounded, the interval outwards.
+
+        Which tags it comes from is left out: that would tell what rounding hides.
+        """
         step = self._spec.round_to
         if step is None or answer.value is None:
             return answer
@@ -163,6 +166,7 @@ class Budget:
             value=round(answer.value / step) * step,
             lower=None if lower is None else math.floor(lower / step) * step,
             upper=None if upper is None else math.ceil(upper / step) * step,
+            because="",
         )
 
     def report(self) -> BudgetReport:

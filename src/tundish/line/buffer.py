@@ -171,7 +171,7 @@ class LineBuffer:
         ):
             for estimate in estimates:
                 written += self._db.execute(
-                    "INSERT OR IGNORE INTO estimates VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                    "INSERT OR IGNORE INTO estimates VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
                     to_row(estimate),
                 ).rowcount
             self._db.execute(

@@ -25,7 +25,7 @@ from tundish.line.errors import (
 )
 
 APPLICATION_ID = 0x544E4C42
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_TIMEOUT_S = 2.0
 Durability = Literal["power", "process"]
 
@@ -38,7 +38,7 @@ _TABLES = (
     "CREATE TABLE estimates (at_us INTEGER PRIMARY KEY, quality INTEGER NOT NULL, "
     "value REAL, lower REAL, upper REAL, applicability REAL, alarm INTEGER, "
     "why TEXT NOT NULL, reason TEXT NOT NULL, model TEXT NOT NULL, "
-    "input TEXT NOT NULL) STRICT",
+    "input TEXT NOT NULL, because TEXT NOT NULL) STRICT",
     "CREATE TABLE gaps (signal TEXT NOT NULL, from_us INTEGER NOT NULL, "
     "to_us INTEGER NOT NULL, reason TEXT NOT NULL, UNIQUE (signal, from_us)) STRICT",
     "CREATE TABLE settled (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), "

@@ -23,6 +23,7 @@ EstimateRow = tuple[
     str,
     str,
     str,
+    str,
 ]
 
 
@@ -54,6 +55,7 @@ def to_row(estimate: Estimate) -> EstimateRow:
         estimate.reason,
         estimate.model,
         estimate.input,
+        estimate.because,
     )
 
 
@@ -71,4 +73,5 @@ def from_row(row: EstimateRow) -> Estimate:
         reason=row[8],
         model=Digest(row[9]),
         input=Digest(row[10]),
+        because=row[11],
     )

@@ -38,6 +38,8 @@ class Estimate:
         lower, upper: Conformal interval of an estimate.
         applicability: Distance from the training envelope, 1.0 = at its limit.
         alarm: Whether the score is above its limit, or the class is no good one.
+        because: Which tags the number comes from (see ``because``); for alarms and
+            estimates of a graph that says so, else empty.
         why: Kind of reason when not good; ``reason`` says it for people.
         model: Digest of the model that answered or abstained.
         input: Digest of the window's float32 bytes, row by row, little-endian.
@@ -50,6 +52,7 @@ class Estimate:
     upper: float | None = None
     applicability: float | None = None
     alarm: bool | None = None
+    because: str = ""
     why: Why = ""
     reason: str = ""
     model: Digest

@@ -12,6 +12,7 @@ from tundish.catalog.contract import check_window
 from tundish.catalog.scenario import Scenario
 from tundish.catalog.tasks import Task
 from tundish.kernel.digest import Digest
+from tundish.line.because import because
 from tundish.line.errors import ModeRefusedError
 from tundish.line.estimates import Estimate, Why
 from tundish.line.windows import Window
@@ -115,6 +116,7 @@ def answer(
     outputs: Mapping[str, float],
     model: Digest,
     input_digest: Digest,
+    contribution: NDArray[np.float32] | None = None,
 ) -> Estimate:
     """Turn one row of a graph's outputs into an answer, or abstain.
 
@@ -124,6 +126,7 @@ def answer(
         outputs: Scalar outputs of the graph for this window (see ``scalars``).
         model: Digest of the model.
         input_digest: Digest of the window.
+        contribution: Of each channel to this answer, [C], if the graph gives it.
     """
     names = _NUMBERS[scenario.task]
     numbers = [outputs.get(name, float("nan")) for name in names]
@@ -145,6 +148,8 @@ def answer(
     if not why:
         why, reason = _outside_target(scenario, numbers[0])
     lower, upper = numbers[1:] if len(numbers) == 3 else (None, None)
+    alarm = _alarm(scenario, numbers[0])
+    told = contribution if alarm is not False else None
     return Estimate(
         at_us=window.at_us,
         quality="uncertain" if why else "good",
@@ -152,7 +157,8 @@ def answer(
         lower=lower,
         upper=upper,
         applicability=applicability,
-        alarm=_alarm(scenario, numbers[0]),
+        alarm=alarm,
+        because="" if told is None else because(scenario, told),
         why=why,
         reason=reason,
         model=model,

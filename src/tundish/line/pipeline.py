@@ -255,6 +255,7 @@ class Pipeline:
         if fit:
             outputs = self._scorer.run(np.stack([due[index].values for index in fit]))
             self.counts.scored += len(fit)
+            parts = outputs.get("contribution")
             for place, index in enumerate(fit):
                 answer = guard.answer(
                     self.scenario,
@@ -262,6 +263,7 @@ class Pipeline:
                     guard.scalars(outputs, place),
                     self._model,
                     digests[index],
+                    None if parts is None else parts[place],
                 )
                 given = self._budget.given if self._budget else _unchanged
                 answers[index] = given(answer)

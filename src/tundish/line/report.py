@@ -41,6 +41,7 @@ class EstimateTable:
         quality: ``good``, ``uncertain`` or ``bad``.
         why: Kind of reason when not good.
         reason: The reason for people.
+        because: Which tags the number comes from.
     """
 
     at: NDArray[np.datetime64]
@@ -51,6 +52,7 @@ class EstimateTable:
     quality: NDArray[np.str_]
     why: NDArray[np.str_]
     reason: NDArray[np.str_]
+    because: NDArray[np.str_]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +130,7 @@ def table(estimates: Sequence[Estimate]) -> EstimateTable:
         quality=np.array([e.quality for e in estimates], np.str_),
         why=np.array([e.why for e in estimates], np.str_),
         reason=np.array([e.reason for e in estimates], np.str_),
+        because=np.array([e.because for e in estimates], np.str_),
     )
 
 

@@ -29,7 +29,7 @@ from tundish.line.state import SEVERITY, TagState
 from tundish.line.uaclient import LinkLostError, UaLink, node_id, severity
 
 NUMBERS = ("estimate", "lower", "upper")
-TEXTS = ("reason", "model", "state_reason", "mode")
+TEXTS = ("reason", "because", "model", "state_reason", "mode")
 NODES = (*NUMBERS, "alarm", *TEXTS, "state")
 
 Value = float | str | bool | None
@@ -139,6 +139,7 @@ class OpcUaSink:
                 "upper": estimate.upper,
                 "alarm": estimate.alarm,
                 "reason": estimate.reason,
+                "because": estimate.because,
                 "model": str(estimate.model),
             }
             await self._write(values, estimate.quality, estimate.at_us)
