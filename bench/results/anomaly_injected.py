@@ -126,14 +126,17 @@ def _one(
         scale,
         np.random.default_rng(0),
     )
+    quiet = max(result.unchanged for result in table)
+    yield row("alarms of the same windows before a fault, %", 100 * quiet, None, None)
     for result in table:
-        title = _title(result)
-        yield row(title, 100 * result.found, 100 * result.low, 100 * result.high)
+        found = (100 * each for each in (result.found, result.low, result.high))
+        yield row(f"found: {_name(result)}, %", *found)
+    for result in table:
+        if result.named is not None:
+            yield row(
+                f"right tag named: {_name(result)}, %", 100 * result.named, None, None
+            )
 
 
-def _title(result: InjectedResult) -> str:
-    size = "" if result.size is None else f" {result.size:g}"
-    named = "" if result.named is None else f", {result.named:.0%} named the tag"
-    return (
-        f"{result.fault}{size}: found %, {result.unchanged:.1%} alarm unchanged{named}"
-    )
+def _name(result: InjectedResult) -> str:
+    return result.fault if result.size is None else f"{result.fault} {result.size:g}"

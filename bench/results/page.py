@@ -35,6 +35,9 @@ SOURCES = {
 }
 """Where a reference comes from, by the beginning of a set's name."""
 
+MOST_COLUMNS = 7
+"""More figures than these make a table of figures by recipes."""
+
 BLIND = "no sensor"
 """Beginning of the name of a rule that is shown for comparison and is no recipe."""
 
@@ -61,10 +64,42 @@ def page(rows: list[Kept]) -> str:
         known = item.family in FAMILIES
         return (order.index(item.family) if known else len(order), item.family)
 
-    found = [HEAD]
-    for family, group in groupby(sorted(rows, key=place), key=lambda r: r.family):
+    rows = sorted(rows, key=place)
+    found = [HEAD, _short_of_it([item.row for item in rows])]
+    for family, group in groupby(rows, key=lambda r: r.family):
         found.append(_family(family, list(group)))
     return "\n".join(found)
+
+
+def _short_of_it(rows: list[Row]) -> str:
+    """Return one line for each figure that has a reference: the best recipe's."""
+    held = [row for row in rows if _counts(row)]
+    if not held:
+        return ""
+    lines = [
+        "## In short\n",
+        "The best recipe of each figure, of those that were tried: chosen on the figure that is shown, so read it as the most that was reached.\n",
+        _line(["set", "figure", "best recipe", "value", "reference", "", "tried"]),
+        "|" + "---|" * 7,
+    ]
+    for key in dict.fromkeys((row.set, row.protocol, row.metric) for row in held):
+        mine = [row for row in held if (row.set, row.protocol, row.metric) == key]
+        best = _best(mine)
+        lines.append(
+            _line(
+                [
+                    best.set, best.metric, best.recipe, _value(best),
+                    f"{best.reference:g}", _outcome(best), str(len(mine)),
+                ]
+            )
+        )  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _counts(row: Row) -> bool:
+    """Tell whether a row is a recipe's figure that is held against a reference."""
+    compared = row.reference is not None and row.met is not None
+    return compared and not row.recipe.startswith(BLIND)
 
 
 def _family(name: str, rows: list[Kept]) -> str:
@@ -83,38 +118,68 @@ def _provenance(rows: list[Kept]) -> str:
 
 def _set(name: str, rows: list[Row]) -> str:
     found = [f"### {name}\n"]
-    protocols = list(dict.fromkeys(row.protocol for row in rows))
-    for number, protocol in enumerate(protocols, 1):
-        mark = f"({number}) " if len(protocols) > 1 else ""
-        found.append(f"{mark}Protocol: {protocol.rstrip('.')}.\n")
     source = next((t for begin, t in SOURCES.items() if name.startswith(begin)), "")
     if source:
         found.append(f"Reference: {source}\n")
     elif any(row.reference is not None for row in rows):
         found.append("Reference: this project's aim.\n")
-    found.append(_table(rows, protocols))
-    found.append(_reading(rows))
+    for protocol in dict.fromkeys(row.protocol for row in rows):
+        found.append(f"Protocol: {protocol.rstrip('.')}.\n")
+        mine = [row for row in rows if row.protocol == protocol]
+        wide = len({row.metric for row in mine}) <= MOST_COLUMNS
+        found.append(_by_recipe(mine) if wide else _by_figure(mine))
+        found.append(_reading(mine))
     return "\n".join(found)
 
 
-def _table(rows: list[Row], protocols: list[str]) -> str:
-    several = len(protocols) > 1
-    head = ["recipe", "figure", "value", "reference", "", "train, s", "ms per 1,000"]
-    lines = [_line(["protocol", *head] if several else head)]
-    lines.append("|" + "---|" * (len(head) + several))
-    for row in rows:
-        cells = [
-            row.recipe,
-            row.metric,
-            _value(row),
-            "" if row.reference is None else f"{row.reference:g}",
-            _outcome(row),
-            "" if row.train_s is None else f"{row.train_s:.3g}",
-            "" if row.ms_per_1000 is None else f"{row.ms_per_1000:.3g}",
-        ]
-        mark = [str(protocols.index(row.protocol) + 1)] if several else []
-        lines.append(_line([*mark, *cells]))
+def _by_recipe(rows: list[Row]) -> str:
+    """Return a table with a line for each recipe and a column for each figure."""
+    metrics = list(dict.fromkeys(row.metric for row in rows))
+    lines = [
+        _line(["recipe", *metrics, "train, s", "ms per 1,000"]),
+        "|" + "---|" * (len(metrics) + 3),
+    ]
+    asked = {row.metric: row.reference for row in rows if row.reference is not None}
+    if asked:
+        cells = [f"{asked[m]:g}" if m in asked else "" for m in metrics]
+        lines.append(_line(["*reference*", *cells, "", ""]))
+    for recipe in dict.fromkeys(row.recipe for row in rows):
+        mine = [row for row in rows if row.recipe == recipe]
+        shown = [_cell([row for row in mine if row.metric == m]) for m in metrics]
+        lines.append(_line([recipe, *shown, *_cost(mine)]))
     return "\n".join(lines) + "\n"
+
+
+def _by_figure(rows: list[Row]) -> str:
+    """Return a table with a line for each figure and a column for each recipe."""
+    recipes = list(dict.fromkeys(row.recipe for row in rows))
+    lines = [_line(["figure", *recipes]), "|" + "---|" * (len(recipes) + 1)]
+    for metric in dict.fromkeys(row.metric for row in rows):
+        mine = [row for row in rows if row.metric == metric]
+        asked = next((row.reference for row in mine if row.reference is not None), None)
+        name = metric if asked is None else f"{metric} (reference {asked:g})"
+        cells = [_cell([row for row in mine if row.recipe == one]) for one in recipes]
+        lines.append(_line([name, *cells]))
+    costs = [_cost([row for row in rows if row.recipe == one]) for one in recipes]
+    for place, name in enumerate(("train, s", "ms per 1,000")):
+        lines.append(_line([name, *(cost[place] for cost in costs)]))
+    return "\n".join(lines) + "\n"
+
+
+def _cell(rows: list[Row]) -> str:
+    """Return the value of the row, if there is one, and what it comes to."""
+    return "; ".join(f"{_value(row)} {_outcome(row)}".rstrip() for row in rows)
+
+
+def _cost(rows: list[Row]) -> tuple[str, str]:
+    """Return the seconds to train and the milliseconds for 1,000 windows."""
+    trained = next((r.train_s for r in rows if r.train_s is not None), None)
+    scored = next((r.ms_per_1000 for r in rows if r.ms_per_1000 is not None), None)
+    return _seconds(trained), _seconds(scored)
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"
 
 
 def _line(cells: list[str]) -> str:
@@ -147,13 +212,7 @@ def _near(row: Row) -> bool:
 
 def _reading(rows: list[Row]) -> str:
     """Return one sentence for each figure that has a reference."""
-    held = [
-        row
-        for row in rows
-        if row.reference is not None
-        and row.met is not None
-        and not row.recipe.startswith(BLIND)
-    ]
+    held = [row for row in rows if _counts(row)]
     said = []
     for metric in dict.fromkeys(row.metric for row in held):
         mine = [row for row in held if row.metric == metric]

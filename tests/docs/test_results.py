@@ -111,3 +111,29 @@ def test_a_protocol_that_fails_keeps_no_row(
     monkeypatch.setattr(collect, "ROOT", tmp_path)
     with pytest.raises(collect.RunFailedError, match="code 3"):
         collect.run("fake", logs=tmp_path)
+
+
+def test_the_short_of_it_shows_the_best_recipe_of_each_figure_and_how_many_were_tried() -> (
+    None
+):
+    other = replace(ROW, recipe="pls", value=6.0)
+    said = page(
+        [kept(other), kept(ROW), kept(replace(ROW, metric="R2", reference=None))]
+    )
+    (line,) = [one for one in said.splitlines() if one.startswith("| mill |")]
+    assert line.endswith(
+        "| RMSE, MPa | boost | 4.5 (4.2 to 4.9) | 4.3 | **missed by 0.2** ~ | 2 |"
+    )
+
+
+def test_every_row_is_in_the_table_whichever_way_it_lies() -> None:
+    few = [kept(replace(ROW, metric=f"few {n}", value=1.25 + n)) for n in range(2)]
+    many = [
+        kept(replace(ROW, set="kiln", metric=f"many {n}", value=70.5 + n))
+        for n in range(9)
+    ]
+    said = page([*few, *many])
+    assert "| recipe | few 0 | few 1 | train, s | ms per 1,000 |" in said
+    assert "| figure | boost |" in said
+    for item in (*few, *many):
+        assert f"{item.row.value:.4g} (4.2 to 4.9)" in said
