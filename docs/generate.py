@@ -74,8 +74,8 @@ on from the kept corpus, guided by what is reached in `tundish.*`; libraries in 
 replay what is kept, a few changed inputs, and hold that no door of the code is left out.
 
 What is below is measured and added up over all runs, nothing rounded up: processor seconds of the fuzzer without its start;
-the most edges and features that one run reached. The aim is 1,200 s each: **{done} of {all} targets have that, and the
-sum is {cpu:,.0f} s.** *Held*: inputs that end a native parser, which the readers run in a child process with limits, so
+the most edges and features that one run reached. A *parser* is the code that reads one format, its *targets* are the doors
+to it. The aim is 1,200 s for each parser: **{done} of {parsers} parsers have that; the sum over {all} targets is {cpu:,.0f} s.** *Held*: inputs that end a native parser, which the readers run in a child process with limits, so
 that its end is one clear error. *Mended*: inputs that ended otherwise than the law says; they stay in `tests/fuzz/regressions`.
 Some were found by reading for what a fuzzer should find; all are replayed in the same way.
 """
@@ -84,14 +84,29 @@ Some were found by reading for what a fuzzer should find; all are replayed in th
 def fuzzing_page() -> str:
     """Return the page of what was fuzzed, for how long, and what that found."""
     sums = json.loads((FUZZ / "results.json").read_text(encoding="utf-8"))
+    parsers = json.loads((FUZZ / "parsers.json").read_text(encoding="utf-8"))
+    spent = {
+        parser: sum(sums[name]["cpu_s"] for name in names)
+        for parser, names in parsers.items()
+    }
     lines = [
         FUZZING.format(
             slow=SLOW_S,
             large=LARGE_KB // 1000,
-            done=sum(one["cpu_s"] >= AIM_S for one in sums.values()),
+            done=sum(cpu_s >= AIM_S for cpu_s in spent.values()),
+            parsers=len(spent),
             all=len(sums),
-            cpu=sum(one["cpu_s"] for one in sums.values()),
+            cpu=sum(spent.values()),
         ),
+        "| parser | targets | CPU s | of the aim |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {parser} | {', '.join(parsers[parser])} | {cpu_s:,.0f} | {min(1.0, cpu_s / AIM_S):.0%} |"
+        for parser, cpu_s in spent.items()
+    ]
+    lines += [
+        "",
         "| target | CPU s | executions | edges | features | kept inputs | held | mended |",
         "|---|---|---|---|---|---|---|---|",
     ]

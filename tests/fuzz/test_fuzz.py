@@ -20,7 +20,7 @@ from tests.data import broken
 from tests.fuzz import doors, replay
 from tests.fuzz.run import RESULTS
 from tests.fuzz.target import changed, fault
-from tests.fuzz.targets import targets
+from tests.fuzz.targets import PARSERS, targets
 
 from tundish.catalog.documents import parse_document, parse_yaml
 from tundish.catalog.scenario import Scenario
@@ -42,6 +42,12 @@ TARGETS = targets()
 MOST_BYTES = 2_000_000
 # foreign values bring warnings of NumPy and of foreign parsers with them
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(300)]
+
+
+def test_every_target_belongs_to_one_parser() -> None:
+    """Else its time would count nowhere, or twice."""
+    named = [name for names in PARSERS.values() for name in names]
+    assert sorted(named) == sorted(TARGETS)
 
 
 @pytest.mark.parametrize("name", TARGETS)
