@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from tests import ca
+from tests.golden import carried
 from tests.model.conftest import CHANNELS, NOW, ROWS, Desk, small_graph
 
 from tundish.kernel import canonical, clock, digest
@@ -181,3 +182,5 @@ if __name__ == "__main__":
         make(place)
     if not (place / "chain.tar").exists():
         add_chain(place)
+    if not (place / "carried").exists():
+        carried.add(place / "carried")
