@@ -41,6 +41,11 @@ def test_importing_tundish_does_not_load_onnxruntime() -> None:
     assert "onnxruntime" not in loaded_by("tundish")
 
 
+def test_the_command_line_loads_nothing_before_a_verb_is_called() -> None:
+    waits = {"cryptography", "numpy", "onnxruntime", "pydantic", "pyrage", "sqlite3"}
+    assert not loaded_by("tundish.cli.main") & {*waits, "yaml", "email"}
+
+
 def test_floors_hold() -> None:
     tool = Path(sys.executable).parent / "lint-imports"
     result = subprocess.run(

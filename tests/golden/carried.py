@@ -261,7 +261,7 @@ def _tokens(two: Two) -> None:
 def _buffer(path: Path) -> None:
     """A line's buffer: two samples that were taken, one of them answered."""
     late = round(NOW.timestamp() * 1e6)
-    values = np.array([1.5], np.float32)
+    values = np.array([1.5])
     taken = [
         Sample(signal="flow", at_us=late + at, quality="good", values=values)
         for at in (0, 1_000_000)
@@ -296,7 +296,7 @@ def _forms(folder: Path, two: Two) -> str:
     listed = CollectList(scenario="C34.27.pump", graph=graph, items=(wanted,))
     made = FingerprintFile(
         salt="00" * 32, product="C34.27.pump", run=None, graph=graph, output="estimate",
-        kind="estimate", form="label", windows=Tensor.of(np.zeros((2, 1, 1))),
+        kind="estimate", form="label", windows=Tensor.of(np.zeros((2, 1, 1), np.float32)),
         places=((0,), (1,)), answers=(0, 1),
         strangers=tuple(Stranger(name=name, share=0.5) for name in ("a", "b")),
         made_at=clock.to_text(NOW),

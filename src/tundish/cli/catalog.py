@@ -6,10 +6,6 @@ from typing import Annotated
 
 import typer
 
-from tundish.catalog import library
-from tundish.catalog.scenario import Scenario
-from tundish.catalog.sectors import sector_name
-from tundish.catalog.site import SiteProfile
 from tundish.cli import show
 from tundish.cli.options import AsJson
 
@@ -34,6 +30,10 @@ def register(app: typer.Typer) -> None:
 @scenarios.command("list")
 def list_scenarios(json: AsJson = False) -> None:
     """List the scenarios of the catalogue."""
+    from tundish.catalog import library
+    from tundish.catalog.scenario import Scenario
+    from tundish.catalog.sectors import sector_name
+
     found = [library.scenario(name) for name in library.names(Scenario)]
     if json:
         show.as_json([scenario.to_json() for scenario in found])
@@ -47,6 +47,8 @@ def list_scenarios(json: AsJson = False) -> None:
 @scenarios.command("show")
 def show_scenario(name: NameOrFile, json: AsJson = False) -> None:
     """Print a scenario: its signals, its limits and the reason for each."""
+    from tundish.catalog import library
+
     scenario = library.scenario(name)
     if json:
         show.as_json(scenario)
@@ -81,6 +83,8 @@ def show_scenario(name: NameOrFile, json: AsJson = False) -> None:
 @scenarios.command("check")
 def check_scenario(name: NameOrFile) -> None:
     """Check a scenario file; a bad one is refused with the path of the key."""
+    from tundish.catalog import library
+
     scenario = library.scenario(name)
     show.line(f"{scenario.key} is a valid scenario.", show.GOOD)
 
@@ -88,6 +92,8 @@ def check_scenario(name: NameOrFile) -> None:
 @sites.command("check")
 def check_site(name: NameOrFile) -> None:
     """Check a site profile; a bad one is refused with the path of the key."""
+    from tundish.catalog import library
+
     profile = library.site(name)
     show.line(f"{name} binds {profile.scenario} to {profile.site}.", show.GOOD)
 
@@ -95,6 +101,9 @@ def check_site(name: NameOrFile) -> None:
 @sites.command("list")
 def list_sites(json: AsJson = False) -> None:
     """List the site profiles of the catalogue."""
+    from tundish.catalog import library
+    from tundish.catalog.site import SiteProfile
+
     found = [(name, library.site(name)) for name in library.names(SiteProfile)]
     if json:
         show.as_json({name: profile.to_json() for name, profile in found})

@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from tundish.catalog import library
-from tundish.catalog.datasets import DatasetEntry
 from tundish.cli import cards, show
 from tundish.cli.exits import NOT_GOOD_ENOUGH
 from tundish.cli.options import AsJson, Data, Mirror, nearby
@@ -29,6 +27,8 @@ def register(app: typer.Typer) -> None:
 @group.command("list")
 def list_sets(json: AsJson = False) -> None:
     """List the data sets of the catalogue, and those that are registered here."""
+    from tundish.catalog import library
+    from tundish.catalog.datasets import DatasetEntry
     from tundish.flows import own_sets
 
     found = [library.dataset(name) for name in library.names(DatasetEntry)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from importlib import metadata
 
 import typer
 
@@ -74,6 +73,8 @@ def main(
 ) -> None:
     """From graded plant data to a sealed, traceable model on the line, offline."""
     if version:
+        from importlib import metadata
+
         show.line(f"tundish {metadata.version('tundish')}")
         raise typer.Exit
 

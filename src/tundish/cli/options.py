@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
-from tundish.flows import workspace as workspaces
 from tundish.flows.errors import WorkspaceMissingError
-from tundish.flows.keys import TokenOrder
-from tundish.flows.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tundish.flows.keys import TokenOrder
+    from tundish.flows.workspace import Workspace
 
 AsJson: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON, for machines.")
@@ -57,6 +58,8 @@ def token_order(
             msg = "--new makes a key in a token: name it with --token."
             raise typer.BadParameter(msg)
         return None
+    from tundish.flows.keys import TokenOrder
+
     return TokenOrder(uri=uri, new=new, curve=curve)
 
 
@@ -70,12 +73,14 @@ def ask_pin(token: str) -> str | None:
 
 def open_workspace(folder: Path) -> Workspace:
     """Return the workspace that a command works in."""
-    return workspaces.find(folder, ask_pin=ask_pin)
+    from tundish.flows.workspace import find
+
+    return find(folder, ask_pin=ask_pin)
 
 
 def nearby() -> Workspace | None:
     """Return the workspace around here, if there is one."""
     try:
-        return workspaces.find(Path(), ask_pin=ask_pin)
+        return open_workspace(Path())
     except WorkspaceMissingError:
         return None

@@ -5,17 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress
-from rich.table import Table
 
 from tundish.kernel import canonical
 from tundish.kernel.canonical import Json
 from tundish.kernel.errors import TundishError
-from tundish.kernel.records import Record
 from tundish.kernel.texts import visible
+
+if TYPE_CHECKING:
+    from tundish.kernel.records import Record
 
 out = Console(highlight=False, soft_wrap=False)
 _KEPT = "\n\t\u00a0\u202f\u3000"  # ends of lines, and the blanks of our own texts
@@ -26,6 +27,8 @@ GOOD, POOR, WARN = "bold green", "bold red", "yellow"
 
 def as_json(value: Record | Json) -> None:
     """Print a report as JSON on standard output."""
+    from tundish.kernel.records import Record
+
     plain = value.to_json() if isinstance(value, Record) else value
     sys.stdout.write(canonical.pretty(plain) + "\n")
 
@@ -48,6 +51,8 @@ def error(problem: TundishError, *, json: bool) -> None:
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table; cells are plain text, never markup."""
+    from rich.table import Table
+
     made = Table(title=_plain(title) or None, title_justify="left", header_style="bold")
     for name in columns:
         made.add_column(name, overflow="fold")
@@ -97,6 +102,8 @@ def progressing(text: str) -> Iterator[Callable[[str, float], None]]:
     if not err.is_terminal:
         yield _say_nothing_of
         return
+    from rich.progress import Progress
+
     with Progress(console=err, transient=True) as bar:
         task = bar.add_task(_plain(text), total=1.0)
         yield lambda detail, share: bar.update(

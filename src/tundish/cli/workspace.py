@@ -16,8 +16,6 @@ from tundish.cli.options import (
     ask_pin,
     token_order,
 )
-from tundish.flows import workspace as workspaces
-from tundish.flows.keys import KeyOrders
 from tundish.kernel.canonical import Json
 
 
@@ -43,8 +41,11 @@ def init(
     With TUNDISH_PASSPHRASE set, the keys are kept under that passphrase. With --token,
     the key that signs lies in a token, which it never leaves.
     """
+    from tundish.flows.keys import KeyOrders
+    from tundish.flows.workspace import create
+
     order = token_order(token, new=new, curve=curve)
-    made = workspaces.create(folder, name, orders=KeyOrders(signing=order, ask=ask_pin))
+    made = create(folder, name, orders=KeyOrders(signing=order, ask=ask_pin))
     named = made.key_folder.signing_in_token
     if json:
         told: dict[str, Json] = {
