@@ -157,7 +157,14 @@ async def line(folder: Path) -> tuple[int, float, Mapping[str, float]]:
             "buffer": {"path": "buffer.db"},
         }
     )
-    parts: LineParts = plugins.assemble(file, scenario, Mean(), of_bytes(b"m"), folder)
+    parts = LineParts(
+        scenario=scenario,
+        scorer=Mean(),
+        model=of_bytes(b"m"),
+        sources=plugins.open_sources(file, scenario),
+        sinks=(),
+        buffer=plugins.open_buffer(file, scenario, folder),
+    )
     received: list[int] = []
     engine = LineEngine(
         parts,

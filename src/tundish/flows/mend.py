@@ -320,11 +320,6 @@ def _record(workspace: Workspace, lineage: Lineage) -> None:
     )
 
 
-def lineage_file(out: Path) -> Path:
-    """Return where the lineage of a version stands: in its folder, or beside its file."""
-    return out / LINEAGE if out.is_dir() else out.with_name(f"{out.name}.{LINEAGE}")
-
-
 def _is_file_name(out: Path) -> bool:
     return out.suffix.lower() in _FILES
 

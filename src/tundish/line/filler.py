@@ -72,10 +72,6 @@ class Filler:
             return None
         return min(hole.from_us for hole in self._holes.values())
 
-    def filling(self, signal: str) -> bool:
-        """Tell whether a hole of a signal is open."""
-        return signal in self._holes
-
     def want(self, source: Source, signal: str, after_us: int) -> None:
         """Ask for everything of a signal after a source time.
 

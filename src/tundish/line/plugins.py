@@ -13,12 +13,9 @@ from pathlib import Path
 from typing import cast
 
 from tundish.catalog.scenario import Scenario
-from tundish.kernel.digest import Digest
 from tundish.line.buffer import LineBuffer
 from tundish.line.errors import LinePluginMissingError
 from tundish.line.linefile import LineFile, SinkSpec, SourceSpec, check_signals
-from tundish.line.parts import LineParts
-from tundish.line.pipeline import Scorer
 from tundish.line.sinks.protocol import Sink, SinkKind
 from tundish.line.sources.protocol import Source, SourceKind
 
@@ -80,35 +77,6 @@ def open_buffer(line: LineFile, scenario: Scenario, folder: Path) -> LineBuffer:
         signals={signal.name: signal.channels for signal in scenario.signals},
         max_rows=line.buffer.max_rows(scenario),
         durability=line.buffer.durability,
-    )
-
-
-def assemble(
-    line: LineFile, scenario: Scenario, scorer: Scorer, model: Digest, folder: Path
-) -> LineParts:
-    """Put a line together from its file; connects to nothing yet.
-
-    Args:
-        line: The line file.
-        scenario: The contract.
-        scorer: The opened package's session.
-        model: Digest of the package.
-        folder: The line file's folder.
-
-    Returns:
-        Parts for the engine; whoever called this closes their ``buffer``.
-
-    Raises:
-        LineFileInvalidError, LinePluginMissingError, DocumentInvalidError, and what
-        ``open_buffer`` raises.
-    """
-    return LineParts(
-        scenario=scenario,
-        scorer=scorer,
-        model=model,
-        sources=open_sources(line, scenario),
-        sinks=open_sinks(line, scenario),
-        buffer=open_buffer(line, scenario, folder),
     )
 
 
