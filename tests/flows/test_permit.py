@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tundish.flows import trust
 from tundish.flows.grant import GrantOrder, grant
 from tundish.flows.ledger import list_ledger
 from tundish.flows.line import LineOptions, run_line, summarise
-from tundish.flows.open_package import open_package
+from tundish.flows.open_package import _answer, open_package
 from tundish.flows.permit import GrantPermit
+from tundish.flows.withdrawn import withdrawn_in
 from tundish.flows.workspace import Workspace
 from tundish.kernel import canonical
 from tundish.kernel.clock import ManualClock
@@ -22,6 +24,7 @@ from tundish.line.events import Event
 from tundish.line.recording import Recording, Track
 from tundish.line.rehearsal import ReplayProcess
 from tundish.line.samples import to_us
+from tundish.seal import revocation
 from tundish.seal.errors import ClockSetBackError
 
 DAY_S = 86_400.0
@@ -137,6 +140,45 @@ def test_a_withdrawal_ends_the_line_at_its_safe_point(
     assert not found.over
     assert "withdrawn" in found.reason
     assert line.after(6 / 24).over
+
+
+def test_a_list_that_is_taken_away_brings_no_package_back(
+    desk: Any, tmp_path: Path
+) -> None:
+    line = Line(desk, tmp_path / "box")
+    model, asked = line.permit._model, withdrawn_in(line.box)
+    assert asked(model, model.grant) is None
+    since = desk.clock.now()
+    entry = revocation.entry("package", desk.digest, since, "withdrawn")
+    trust.revoke(desk.plant, [entry], tmp_path / "list.txt")
+    taken = trust.take_revocations(line.box, (tmp_path / "list.txt").read_bytes())
+    assert asked(model, model.grant) == since
+    Path(taken.file).unlink()
+    assert asked(model, model.grant) == since
+
+
+def test_a_line_says_that_its_time_cannot_be_remembered(
+    desk: Any, tmp_path: Path
+) -> None:
+    line = Line(desk, tmp_path / "box")
+    assert not line.after(1).note
+    (line.box.inner / "freshness.json").write_bytes(b"{")
+    assert "The time cannot be remembered: [freshness-" in line.after(1).note
+
+
+def test_what_is_not_finite_or_of_no_known_distance_is_no_answer() -> None:
+    none = float("nan")
+    assert _answer({"estimate": 1.0, "applicability": 0.5}, "").outputs
+    for numbers in (
+        {"estimate": 1.0},
+        {"estimate": 1.0, "applicability": none},
+        {"estimate": 1.0, "applicability": float("inf")},
+        {"estimate": none, "applicability": 0.5},
+        {"estimate": 1.0, "applicability": 1.5},
+    ):
+        found = _answer(numbers, "")
+        assert found.abstained
+        assert "estimate" not in found.outputs
 
 
 @pytest.mark.integration

@@ -146,6 +146,13 @@ def test_a_package_stands_if_one_key_that_counts_may_sign_alone() -> None:
             found.counting(signed, DOCUMENT)
 
 
+def test_a_package_that_no_key_signed_alone_does_not_stand() -> None:
+    beside = SignedBy(key=OTHER.public, alone=False)
+    for signed in ([], [beside]):
+        with pytest.raises(SignerUntrustedError):
+            trust().counting(signed, DOCUMENT)
+
+
 def test_a_running_line_hears_of_package_grant_and_device_but_not_of_keys() -> None:
     key = OLD.public.key_id
 

@@ -20,6 +20,7 @@ from tundish.kernel import digest as digests
 from tundish.kernel.digest import Digest
 from tundish.kernel.records import Record
 from tundish.line.because import because
+from tundish.line.guard import doubt
 from tundish.model import package as packages
 from tundish.model.hardening import Hardening
 from tundish.model.package import Package
@@ -202,11 +203,12 @@ def _spent(model: OpenModel) -> str:
 
 
 def _answer(numbers: dict[str, float], told: str) -> Score:
-    distance = numbers.get("applicability", 0.0)
-    if distance > 1.0:
-        reason = f"{distance:.3g} times as far from the training data as the limit"
-        return Score(outputs={"applicability": distance}, abstained=reason)
-    return Score(outputs=numbers, abstained="", because=told)
+    distance = numbers.get("applicability", float("nan"))
+    why, reason = doubt([*numbers.values()], distance)
+    if not why:
+        return Score(outputs=numbers, abstained="", because=told)
+    said = {"applicability": distance} if np.isfinite(distance) else {}
+    return Score(outputs=said, abstained=reason)
 
 
 def read_windows(path: Path, scenario: Scenario) -> NDArray[np.float32]:

@@ -66,7 +66,7 @@ class GrantPermit:
 
     def look(self) -> Term:
         """Return the term as of now; takes a renewal that lies there."""
-        notes = [self._time(), self._renewal(), self._warning()]
+        notes = [self._time(), self._remember(), self._renewal(), self._warning()]
         ends_at, why = self._end()
         grace_s = self._grant.terms.grace_s if self._grant else 0
         stops_at = stop_moment(ends_at, grace_s, self._safe_points)
@@ -86,9 +86,6 @@ class GrantPermit:
             self._workspace.clock.monotonic_s() - began_s,
         )
         self._latest = max(self._latest, now, began + timedelta(seconds=ran_s))
-        if (self._latest - self._remembered).total_seconds() >= REMEMBER_S:
-            self._remembered = self._latest
-            _tried(lambda: self._workspace.freshness().see_witness(self._latest))
         behind_s = (self._latest - now).total_seconds()
         was, self._set_back = self._set_back, behind_s > TOLERANCE_S
         if self._set_back and not was:
@@ -97,6 +94,14 @@ class GrantPermit:
                 "and the next start will be refused until it is right."
             )
         return ""
+
+    def _remember(self) -> str:
+        """Keep the time for the next start; say if it cannot be kept."""
+        if (self._latest - self._remembered).total_seconds() < REMEMBER_S:
+            return ""
+        self._remembered = self._latest
+        said = _tried(lambda: self._workspace.freshness().see_witness(self._latest))
+        return f"The time cannot be remembered: {said}" if said else ""
 
     def _renewal(self) -> str:
         stamp = _stamp(self._file)

@@ -17,7 +17,8 @@ def withdrawn_in(workspace: Workspace) -> Revoked:
 
     Lists are read again only when a file of them has changed. While they cannot be
     read, what was known last holds: a line does not stop over a file that is just being
-    replaced, and the next start is refused.
+    replaced, and the next start is refused. A list that was taken away cannot be read
+    either: it brings nothing back.
     """
     folder = workspace.inner / "revocations"
     known: dict[tuple[tuple[str, int], ...], datetime | None] = {}
@@ -40,7 +41,7 @@ def withdrawn_in(workspace: Workspace) -> Revoked:
 def _asked(
     workspace: Workspace, model: OpenModel, grant: OpenedGrant | None
 ) -> datetime | None:
-    trust = workspace.standing(complete=False)
+    trust = workspace.standing()
     signers = [by.key.key_id for by in model.package.by]
     if grant is not None:
         signers.append(grant.issuer)

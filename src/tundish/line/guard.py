@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -131,7 +131,7 @@ def answer(
     names = _NUMBERS[scenario.task]
     numbers = [outputs.get(name, float("nan")) for name in names]
     applicability = outputs.get("applicability", float("nan"))
-    why, reason = _doubt(numbers, applicability)
+    why, reason = doubt(numbers, applicability)
     if not why and scenario.task == "diagnose" and numbers[0] < 0:
         why, reason = "undecided", "no single class fits, or more than one does"
     if why:
@@ -188,7 +188,13 @@ def _alarm(scenario: Scenario, value: float) -> bool | None:
     return None
 
 
-def _doubt(numbers: list[float], applicability: float) -> tuple[Why, str]:
+def doubt(numbers: Sequence[float], applicability: float) -> tuple[Why, str]:
+    """Return why an answer must not be given, and in words; empty if it may be.
+
+    Args:
+        numbers: What the graph gave; NaN for what it did not.
+        applicability: Distance from the training envelope, 1.0 = at its limit.
+    """
     if not np.all(np.isfinite(numbers)) or not np.isfinite(applicability):
         return "not-finite", "the graph gave no finite number"
     if applicability > 1.0:

@@ -29,6 +29,7 @@ from tundish.seal.errors import (
     KeyNotYetError,
     KeyRevokedError,
     PackageRevokedError,
+    SignerUntrustedError,
 )
 from tundish.seal.keys import VerifyKey
 from tundish.seal.revocation import Kind, RevocationList, Revoked
@@ -176,7 +177,8 @@ class Trust:
         key has ended opens once the successor has signed it too.
 
         Raises:
-            RefusedError: what is wrong with the first key that may sign alone.
+            RefusedError: what is wrong with the first key that ended.
+            SignerUntrustedError: if nothing ended, and none may sign alone.
         """
         good: set[Digest] = set()
         first: RefusedError | None = None
@@ -189,8 +191,9 @@ class Trust:
                 continue
             good.add(by.key.key_id)
             alone = alone or by.alone
-        if not alone and first is not None:
-            raise first
+        if not alone:
+            msg = f"No signature under {short(document)} may stand alone here."
+            raise first or SignerUntrustedError(msg)
         return frozenset(good)
 
     def withdrawn(
