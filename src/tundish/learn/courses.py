@@ -75,29 +75,13 @@ class Group:
 
     def add(self, writer: GraphWriter, raw: str, rows: int) -> str:
         """Add ``course`` to a graph; ``raw`` is [N, T, C] in double."""
-        picked = self._add_picked(writer, raw)
+        picked = writer.pick(raw, self.channels.reshape(-1))
         if self.along_rows:
             return writer.add("Transpose", picked, perm=[0, 2, 1], hint="course")
         if rows > 1:
             picked = writer.add("ReduceMean", picked, axes=[1], keepdims=0)
         shape = writer.constant(np.array([-1, *self.channels.shape]), "course_shape")
         return writer.add("Reshape", picked, shape, hint="course")
-
-    def _add_picked(self, writer: GraphWriter, raw: str) -> str:
-        """Add the group's channels, side by side; as one slice where they are one."""
-        flat = self.channels.reshape(-1)
-        if (np.diff(flat) == 1).all():
-            ends = [
-                writer.constant(np.array([number]), hint)
-                for number, hint in (
-                    (flat[0], "from"),
-                    (flat[-1] + 1, "to"),
-                    (2, "axis"),
-                )
-            ]
-            return writer.add("Slice", raw, *ends, hint="picked")
-        at = writer.constant(flat, "channels")
-        return writer.add("Gather", raw, at, axis=2, hint="picked")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -68,7 +68,7 @@ class Regimes:
 
     def add(self, writer: GraphWriter, raw: str) -> str:
         """Add the same to a graph; ``raw`` is [N, T, C] in double."""
-        rows = _columns(writer, raw, self.kept)
+        rows = writer.pick(raw, self.kept)
         if len(self) == 1:
             mean = writer.constant(self.mean, "usual")
             factor = writer.constant(1.0 / self.scale, "over_spread")
@@ -80,7 +80,7 @@ class Regimes:
         return writer.add("Mul", writer.add("Sub", rows, mean), factor, hint="unusual")
 
     def _one_hot(self, writer: GraphWriter, raw: str) -> str:
-        at = _columns(writer, raw, self.settings)
+        at = writer.pick(raw, self.settings)
         at = writer.add("Mul", at, writer.constant(1.0 / self.unit, "per_spread"))
         toward = writer.constant(2.0 * self.centres.T, "toward")
         offset = writer.constant(np.sum(self.centres**2, axis=1), "offset")
@@ -143,7 +143,3 @@ def _centres(at: Floats, rng: np.random.Generator) -> Floats:
 def _nearness(at: Floats, centres: Floats) -> Floats:
     """Return what is largest for the nearest centre: the distance less what all share."""
     return np.asarray(2.0 * at @ centres.T - np.sum(centres**2, axis=1))
-
-
-def _columns(writer: GraphWriter, value: str, columns: Indices) -> str:
-    return writer.add("Gather", value, writer.constant(columns, "columns"), axis=2)

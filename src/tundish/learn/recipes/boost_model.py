@@ -55,8 +55,7 @@ class Sight:
         """Add all features to a graph."""
         found = [self.inputs.add(writer, raw)]
         if self.statistics and len(self.told):
-            some = writer.constant(self.told, "told")
-            free = writer.add("Gather", raw, some, axis=2, hint="free_channels")
+            free = writer.pick(raw, self.told, hint="free_channels")
             build = window_features.build(self.statistics, self.rows)
             found.append(build(writer, free))
         if self.prior is not None:

@@ -126,16 +126,15 @@ class ForestModel:
         wide = add_ensemble(writer, features, self._attributes(), 1 + channels)
         count = writer.constant(np.array([float(len(self.trees))]), "trees")
         mean = writer.add("Div", wide, count, hint="means")
-        first = writer.constant(np.array([0]), "depth_column")
-        depth = writer.add("Gather", mean, first, axis=1, hint="depth")
+        depth, moved = writer.split(
+            mean, writer.constant(np.array([1, channels]), "accounts")
+        )
         usual = path_length(np.array([float(self.forest.max_samples_)]))
         exponent = writer.add(
             "Div", depth, writer.constant(-usual, "usual_depth"), hint="exponent"
         )
         two = writer.constant(np.array([2.0]), "two")
         score = writer.add("Pow", two, exponent, hint="isolation")
-        rest = writer.constant(np.arange(1, 1 + channels), "channel_columns")
-        moved = writer.add("Gather", mean, rest, axis=1, hint="lengthened")
         shortened = writer.add("Neg", moved, hint="shortened")
         return score, writer.add("Relu", shortened, hint="parts")
 

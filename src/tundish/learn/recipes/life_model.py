@@ -91,8 +91,7 @@ class Looks:
     def _looks_of_one_regime(self, writer: GraphWriter, raw: str) -> str:
         regimes = self.regimes
         looks = self.bank.add(writer, raw)
-        kept = writer.constant(regimes.kept, "columns")
-        looks = writer.add("Gather", looks, kept, axis=2)
+        looks = writer.pick(looks, regimes.kept)
         usual = self.bank.weights.sum(axis=1, keepdims=True) * regimes.mean
         off = writer.add("Sub", looks, writer.constant(usual, "usual"))
         factor = writer.constant(1.0 / regimes.scale, "over_spread")

@@ -55,8 +55,7 @@ def _standard(writer: GraphWriter, raw: str, model: PcaModel) -> str:
 
 
 def _rows(writer: GraphWriter, raw: str, channels: Indices, columns: Columns) -> str:
-    index = writer.constant(channels, "channels")
-    kept = writer.add("Gather", raw, index, axis=2, hint="kept")
+    kept = writer.pick(raw, channels, hint="kept")
     shape = writer.constant(np.array([-1, columns.rows * len(channels)]), "rows_shape")
     return writer.add("Reshape", kept, shape, hint="rows")
 

@@ -120,8 +120,7 @@ def _flat(writer: GraphWriter, layout: Layout) -> str:
 def _centred(
     writer: GraphWriter, flat: str, used: NDArray[np.int64], middle: Floats
 ) -> str:
-    index = writer.constant(used.astype(np.int64), "used_channels")
-    kept = writer.add("Gather", flat, index, axis=1, hint="used")
+    kept = writer.pick(flat, used, width=len(middle), axis=1, hint="used")
     return writer.add(
         "Sub", kept, writer.constant(middle[used], "middle"), hint="centred"
     )

@@ -176,9 +176,9 @@ def add_centred(writer: GraphWriter, raw: str, columns: RowColumns) -> str:
     """Add the same before the division by the spread."""
     parts = []
     if len(columns.plain):
-        parts.append(_kept(writer, raw, columns.plain))
+        parts.append(writer.pick(raw, columns.plain, hint="plain"))
     if len(columns.circular):
-        degrees = _kept(writer, raw, columns.circular)
+        degrees = writer.pick(raw, columns.circular, hint="degrees")
         factor = writer.constant(np.array([np.pi / 180.0]), "radians_per_degree")
         radians = writer.add("Mul", degrees, factor, hint="radians")
         parts += [writer.add("Sin", radians), writer.add("Cos", radians)]
@@ -187,11 +187,6 @@ def add_centred(writer: GraphWriter, raw: str, columns: RowColumns) -> str:
         wide = writer.add("Concat", *parts, axis=2, hint="columns")
     mean = writer.constant(columns.mean, "mean")
     return writer.add("Sub", wide, mean, hint="centred")
-
-
-def _kept(writer: GraphWriter, raw: str, channels: Indices) -> str:
-    index = writer.constant(channels, "channels")
-    return writer.add("Gather", raw, index, axis=2, hint="kept")
 
 
 def add_applicability(writer: GraphWriter, columns: RowColumns) -> str:
