@@ -1,4 +1,4 @@
-"""``tundish package``: how a wrong registry is said."""
+"""``tundish package``, ``grant``, ``device``: what is asked wrongly is said, and not done."""
 
 from __future__ import annotations
 
@@ -29,3 +29,21 @@ def test_a_registry_that_cannot_be_used_is_said(
     assert ended in {2, 4}
     assert f"[{code}]" in said
     assert "Advice:" in said
+
+
+@pytest.mark.parametrize("option", [["--renewal", "1"], ["--spare-days", "3"]])
+def test_what_a_request_cannot_ask_for_is_not_left_out_silently(
+    option: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["grant", "flow.tar", "--request", "ask.txt", *option, "-w", "plant"]
+    assert main.status(command) == 2
+    assert "not with --request" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_workspace_before_the_command_is_not_left_out_silently(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main.status(["device", "-w", "plant", "show"]) == 2
+    assert "tundish device show -w" in " ".join(capsys.readouterr().err.split())
+    assert main.status(["device", "-w", "plant"]) == 0
+    assert capsys.readouterr().out.startswith("tundish-device-1:")

@@ -146,6 +146,19 @@ def test_a_new_version_of_the_same_graph_travels_as_a_small_delta(
     assert steps["fresh"].saved < 0.15
 
 
+def test_a_run_is_sealed_with_its_golden_answer_and_scenario_encrypted(
+    shop: Shop, tmp_path: Path
+) -> None:
+    run = shop.trained["second-derivative"].run
+    desk = workspaces.create(tmp_path / "desk", clock=shop.clock)
+    shutil.copytree(shop.plant.runs / run, desk.runs / run)
+    marked = ("golden", "scenario", "envelope", "parity")
+    made = seal(desk, run, SealOrder(valid_s=DAY_S, marked=marked))
+    names = verify(desk, Path(made.file)).files
+    assert "golden.json.age" in names
+    assert "golden.json" not in names
+
+
 def test_a_run_repeats_bit_for_bit(shop: Shop) -> None:
     report = repeat(shop.plant, shop.trained["second-derivative"].run)
     assert report.same

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tundish.cli import show
-from tundish.cli.options import AsJson, In, Mirror, nearby, open_workspace
+from tundish.cli.options import (
+    AsJson,
+    Days,
+    In,
+    Mirror,
+    nearby,
+    open_workspace,
+)
 from tundish.kernel.digest import short
 
 if TYPE_CHECKING:
@@ -51,9 +58,7 @@ def make(  # noqa: PLR0913  (a command's options)
     to: Annotated[
         Path | None, typer.Option(help="Where to write it; default: the packages.")
     ] = None,
-    days: Annotated[
-        float, typer.Option(help="Days until the certificate is refused.")
-    ] = 365.0,
+    days: Days = 365.0,
     scenario: Annotated[
         str | None, typer.Option(help="Grade against this contract.")
     ] = None,

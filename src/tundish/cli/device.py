@@ -9,6 +9,7 @@ import typer
 
 from tundish.cli import show
 from tundish.cli.options import (
+    MOST,
     AsJson,
     In,
     InToken,
@@ -32,6 +33,9 @@ def register(app: typer.Typer) -> None:
 @group.callback()
 def device(context: typer.Context, workspace: In = Path()) -> None:
     """Print the line that names this machine, or one of the commands below."""
+    if context.invoked_subcommand is not None and workspace != Path():
+        msg = f"Name it after the command: 'tundish device {context.invoked_subcommand} -w'."
+        raise typer.BadParameter(msg)
     if context.invoked_subcommand is None:
         typer.echo(open_workspace(workspace).device_text)
 
@@ -85,10 +89,16 @@ def request(  # noqa: PLR0913  (a command's options)
     ],
     purpose: Annotated[str, typer.Option(help="What for, in your words.")],
     days: Annotated[
-        int | None, typer.Option(help="For how many days; default: the owner decides.")
+        int | None,
+        typer.Option(
+            min=1, max=366, help="For how many days; default: the owner decides."
+        ),
     ] = None,
     uses: Annotated[
-        int | None, typer.Option(help="How often it shall open; default: no limit.")
+        int | None,
+        typer.Option(
+            min=1, max=MOST, help="How often it shall open; default: no limit."
+        ),
     ] = None,
     to: Annotated[
         Path | None, typer.Option(help="The file to write; default: here.")

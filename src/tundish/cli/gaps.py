@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tundish.cli import show
-from tundish.cli.options import AsJson, In, open_workspace
+from tundish.cli.options import MOST, NUMBER, AsJson, In, Seed, between, open_workspace
 from tundish.cli.runs import Run
 
 if TYPE_CHECKING:
@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 Refits = Annotated[
     int,
-    typer.Option(help="Times to fit the recipe again for the learning curve; 0: none."),
+    typer.Option(
+        min=0,
+        max=MOST,
+        help="Times to fit the recipe again for the learning curve; 0: none.",
+    ),
 ]
 
 
@@ -67,14 +71,18 @@ def loop(  # noqa: PLR0913  (a command's options)
     ] = None,
     margin: Annotated[
         float,
-        typer.Option(help="Share of the champion's loss that counts as worse."),
+        typer.Option(
+            parser=between(0.0, 1e6),
+            metavar=NUMBER,
+            help="Share of the champion's loss that counts as worse.",
+        ),
     ] = 0.1,
     refits: Refits = 5,
     asked: Annotated[
         Path | None,
         typer.Option("--list", help="The list; default: the champion's collect.yaml."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of all randomness in the run.")] = 0,
+    seed: Seed = 0,
     workspace: In = Path(),
     json: AsJson = False,
 ) -> None:

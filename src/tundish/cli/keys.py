@@ -10,11 +10,14 @@ import typer
 
 from tundish.cli import chains, show
 from tundish.cli.options import (
+    MOST_DAYS,
+    NUMBER,
     AsJson,
     Curve,
     In,
     InToken,
     NewInToken,
+    between,
     open_workspace,
     token_order,
 )
@@ -39,7 +42,12 @@ def key(  # noqa: PLR0913  (a command's options)
         typer.Option("--rotate", help="Hand over to a new key, signed by the old one."),
     ] = False,
     old_days: Annotated[
-        float, typer.Option(help="With --rotate: days for which the old key counts.")
+        float,
+        typer.Option(
+            parser=between(0.0, MOST_DAYS),
+            metavar=NUMBER,
+            help="With --rotate: days for which the old key counts.",
+        ),
     ] = 30.0,
     to: Annotated[
         Path | None, typer.Option(help="With --rotate: where to write the rotation.")

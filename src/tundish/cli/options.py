@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
@@ -14,6 +16,50 @@ if TYPE_CHECKING:
     from tundish.flows.keys import TokenOrder
     from tundish.flows.workspace import Workspace
 
+NUMBER = "<float>"  # how help names it
+MOST_DAYS = 36_525.0  # a century; beyond it no date is meant, and the calendar ends
+MOST = 2**31 - 1  # counters and seeds: what every library and every file here takes
+
+
+def between(
+    least: float, most: float, *, beyond: bool = False
+) -> Callable[[str], float]:
+    """Return what reads a number in a range; "nan" is in none.
+
+    Typer's own min and max let "nan" pass, and a number that is no day of any calendar.
+
+    Args:
+        least: The least number.
+        most: The greatest one.
+        beyond: It must be more than the least.
+    """
+    kept = "more than" if beyond else "at least"
+
+    def read(text: str | float) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        above = value > least if beyond else value >= least
+        if not (above and value <= most):  # no number compares with anything
+            msg = f"{text} was given; a number is needed, {kept} {least:g} and at most {most:,g}."
+            raise typer.BadParameter(msg)
+        return value
+
+    return read
+
+
+Days: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        parser=between(0.0, MOST_DAYS, beyond=True),
+        metavar=NUMBER,
+        help="Days until it is refused.",
+    ),
+]
+Seed: TypeAlias = Annotated[
+    int, typer.Option(min=0, max=MOST, help="Seed of all randomness in the run.")
+]
 AsJson: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON, for machines.")
 ]

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tundish.cli import carry, show
-from tundish.cli.options import AsJson, In, open_workspace
+from tundish.cli.options import (
+    MOST,
+    MOST_DAYS,
+    NUMBER,
+    AsJson,
+    Days,
+    In,
+    between,
+    open_workspace,
+)
 from tundish.kernel.digest import Digest, short
 from tundish.kernel.paths import existing_file
 
@@ -31,7 +40,6 @@ group = typer.Typer(
 Run = Annotated[
     str, typer.Argument(help="A run, or its beginning; default: the newest.")
 ]
-Days = Annotated[float, typer.Option(help="Days until the package is refused.")]
 Clear = Annotated[
     bool, typer.Option("--clear", help="Sign only; leave the graph readable.")
 ]
@@ -183,28 +191,44 @@ def grant(  # noqa: PLR0913  (a command's options)
     ] = None,
     days: Annotated[
         float | None,
-        typer.Option(help="Days until it is refused; default: as asked for, or 30."),
+        typer.Option(
+            parser=between(0.0, MOST_DAYS, beyond=True),
+            metavar=NUMBER,
+            help="Days until it is refused; default: as asked for, or 30.",
+        ),
     ] = None,
     uses: Annotated[
-        int | None, typer.Option(help="How often it opens the package.")
+        int | None,
+        typer.Option(min=1, max=MOST, help="How often it opens the package."),
     ] = None,
     purpose: Annotated[
         str | None, typer.Option(help="What for; default: as asked for, or production.")
     ] = None,
     renewal: Annotated[
-        int | None, typer.Option(help="Counter; default: one more than the last.")
+        int | None,
+        typer.Option(min=1, max=MOST, help="Counter; default: one more than the last."),
     ] = None,
     grace_hours: Annotated[
-        float, typer.Option(help="A running line stops at a safe point within these.")
+        float,
+        typer.Option(
+            parser=between(0.0, 31 * 24.0),
+            metavar=NUMBER,
+            help="A running line stops at a safe point within these.",
+        ),
     ] = 0.0,
     spare_days: Annotated[
         float | None,
         typer.Option(
-            help="For a spare: opens with a code, for so many days from then."
+            parser=between(0.0, 92.0, beyond=True),
+            metavar=NUMBER,
+            help="For a spare: opens with a code, for so many days from then.",
         ),
     ] = None,
     answers_per_day: Annotated[
-        int | None, typer.Option(help="Answers a day that the model gives the device.")
+        int | None,
+        typer.Option(
+            min=1, max=MOST, help="Answers a day that the model gives the device."
+        ),
     ] = None,
     to: Annotated[Path | None, typer.Option(help="Where to write the grant.")] = None,
     workspace: In = Path(),
@@ -219,8 +243,11 @@ def grant(  # noqa: PLR0913  (a command's options)
     if (device is None) == (request is None):
         msg = "Either --device or --request is needed, and not both."
         raise typer.BadParameter(msg)
+    if request is not None and (renewal, spare_days) != (None, None):
+        msg = "--renewal and --spare-days go with --device, not with --request."
+        raise typer.BadParameter(msg)
     if request is not None:
-        valid_s = days * DAY_S if days else None
+        valid_s = days * DAY_S if days is not None else None
         said = Answer(
             purpose=purpose, valid_s=valid_s, uses=uses, grace_s=grace_s,
             answers_per_day=answers_per_day,
@@ -230,11 +257,11 @@ def grant(  # noqa: PLR0913  (a command's options)
         order = GrantOrder(
             device=device or "",
             purpose=purpose or "production",
-            valid_s=(days or 30.0) * DAY_S,
+            valid_s=(30.0 if days is None else days) * DAY_S,
             uses=uses,
             version=renewal,
             grace_s=grace_s,
-            spare_s=round(spare_days * DAY_S) if spare_days else None,
+            spare_s=None if spare_days is None else max(1, round(spare_days * DAY_S)),
             answers_per_day=answers_per_day,
         )
         if order.spare_s is not None:
@@ -345,7 +372,7 @@ def show_package(
         return
     show.line(f"{report.product} version {report.version}: {report.title}", show.GOOD)
     for name in ("purpose", "target", "licence", "contact"):
-        show.line(f"  {name}: {report.card.get(name, '')}")
+        show.line(f"  {name}: {report.card.get(name) or '-'}")
     show.line(
         f"  valid until {report.not_after}, signed by {_who(report, report.signer)}"
     )

@@ -9,7 +9,7 @@ import typer
 
 from tundish.cli import show
 from tundish.cli.exits import NOT_GOOD_ENOUGH
-from tundish.cli.options import AsJson, In, Mirror, open_workspace
+from tundish.cli.options import AsJson, Days, In, Mirror, Seed, open_workspace
 from tundish.cli.runs import show_verdict
 
 if TYPE_CHECKING:
@@ -33,10 +33,8 @@ def run(  # noqa: PLR0913  (a command's options)
         str | None,
         typer.Option(help="One of the scenario's candidates; default: its recipe."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of all randomness in the run.")] = 0,
-    days: Annotated[
-        float, typer.Option(help="Days until the package is refused.")
-    ] = 365.0,
+    seed: Seed = 0,
+    days: Days = 365.0,
     seal: Annotated[
         bool, typer.Option("--seal/--no-seal", help="Seal what the judge accepts.")
     ] = True,

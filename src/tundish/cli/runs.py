@@ -9,7 +9,7 @@ import typer
 
 from tundish.cli import show
 from tundish.cli.exits import NOT_GOOD_ENOUGH
-from tundish.cli.options import AsJson, In, Mirror, open_workspace
+from tundish.cli.options import MOST, AsJson, In, Mirror, Seed, open_workspace
 
 if TYPE_CHECKING:
     from tundish.flows.workspace import Workspace
@@ -41,7 +41,7 @@ def train(  # noqa: PLR0913  (a command's options)
         str | None,
         typer.Option(help="One of the scenario's candidates; default: its recipe."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of all randomness in the run.")] = 0,
+    seed: Seed = 0,
     mirror: Mirror = None,
     workspace: In = Path(),
     json: AsJson = False,
@@ -166,6 +166,8 @@ def judge(
         int,
         typer.Option(
             "--leave-one-out",
+            min=0,
+            max=MOST,
             help="Fit again without each source in turn, so many at most.",
         ),
     ] = 0,

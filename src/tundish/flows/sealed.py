@@ -36,7 +36,7 @@ def require_same_answers(
     """
     windows = _windows(found)
     with packages.clear_graph(package, identity) as graph:
-        opened = Session(graph.data, package.golden)
+        opened = Session(graph.data, packages.unlocked(package, identity).golden)
     sealed = opened.run(windows)
     judged = Session(found.graph, found.golden).run(windows)
     names = ("judged graph", "sealed package")
