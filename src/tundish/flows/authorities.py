@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError, field_validator
+from pydantic import ValidationError
 
 from tundish.kernel import canonical, clock, paths
 from tundish.kernel.digest import Digest, short
@@ -20,8 +20,8 @@ from tundish.seal import chain, crl, link
 from tundish.seal.chain import Authority
 from tundish.seal.crl import Crl
 from tundish.seal.errors import RevocationsMissingError
+from tundish.seal.fields import Moment
 from tundish.seal.freshness import FileFreshness
-from tundish.seal.statement import check_moment
 
 SERIES = "crl:"
 
@@ -36,13 +36,8 @@ class AuthorityNote(Record):
     format: Literal["tundish.authority-note"] = "tundish.authority-note"
     version: Literal[1] = 1
     subjects: tuple[str, ...] = ()
-    not_before: str | None = None
-    not_after: str | None = None
-
-    @field_validator("not_before", "not_after")
-    @classmethod
-    def _moment(cls, value: str | None) -> str | None:
-        return None if value is None else check_moment(value)
+    not_before: Moment | None = None
+    not_after: Moment | None = None
 
 
 class Authorities:

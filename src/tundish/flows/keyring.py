@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError, field_validator
+from pydantic import ValidationError
 
 from tundish.flows.authorities import Authorities
 from tundish.kernel import canonical, clock, paths
@@ -21,10 +21,10 @@ from tundish.kernel.errors import DocumentMalformedError
 from tundish.kernel.records import Record
 from tundish.seal import revocation
 from tundish.seal.errors import RevocationsMissingError
+from tundish.seal.fields import Moment
 from tundish.seal.freshness import FileFreshness
 from tundish.seal.keys import VerifyKey
 from tundish.seal.revocation import RevocationList
-from tundish.seal.statement import check_moment
 from tundish.seal.trust import Known, Trust, Witness, nobody_saw
 
 SERIES = "revocations:"
@@ -35,15 +35,10 @@ class KeyNote(Record):
 
     format: Literal["tundish.key-note"] = "tundish.key-note"
     version: Literal[1] = 1
-    not_before: str | None = None
-    not_after: str | None = None
+    not_before: Moment | None = None
+    not_after: Moment | None = None
     follows: Digest | None = None
     revokes: Literal["own", "all"] = "own"
-
-    @field_validator("not_before", "not_after")
-    @classmethod
-    def _moment(cls, value: str | None) -> str | None:
-        return None if value is None else check_moment(value)
 
 
 class Keyring:

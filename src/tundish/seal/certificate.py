@@ -19,15 +19,13 @@ from typing import Annotated, Literal
 from pydantic import (
     Field,
     StringConstraints,
-    ValidationError,
-    field_validator,
     model_validator,
 )
 
 from tundish.kernel import canonical, clock
 from tundish.kernel import digest as digests
 from tundish.kernel.canonical import Json
-from tundish.kernel.digest import Digest, hex_part, is_digest, short
+from tundish.kernel.digest import Digest, hex_part, short
 from tundish.kernel.records import SignedRecord
 from tundish.seal import base64s, dsse
 from tundish.seal.errors import (
@@ -41,9 +39,10 @@ from tundish.seal.errors import (
     PackageOlderError,
     SignatureMalformedError,
 )
+from tundish.seal.fields import CheckedDigest, Moment
 from tundish.seal.freshness import Freshness
 from tundish.seal.keys import SigningKey, VerifyKey
-from tundish.seal.statement import MAX_VERSION, check_moment, first_fault
+from tundish.seal.statement import MAX_VERSION
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -63,13 +62,8 @@ class CertifiedFile(SignedRecord):
 
     name: Line
     size: Annotated[int, Field(ge=0)]
-    root: Digest
-    sha256: Digest
-
-    @field_validator("root", "sha256")
-    @classmethod
-    def _digest(cls, value: Digest) -> Digest:
-        return _checked(value)
+    root: CheckedDigest
+    sha256: CheckedDigest
 
 
 class CertifiedData(SignedRecord):
@@ -83,15 +77,10 @@ class CertifiedData(SignedRecord):
     """
 
     name: Line
-    digest: Digest
+    digest: CheckedDigest
     size: Annotated[int, Field(ge=0)]
     count: Annotated[int, Field(ge=1)]
     files: tuple[CertifiedFile, ...] = ()
-
-    @field_validator("digest")
-    @classmethod
-    def _digest(cls, value: Digest) -> Digest:
-        return _checked(value)
 
     @model_validator(mode="after")
     def _all_or_none(self) -> CertifiedData:
@@ -121,18 +110,13 @@ class CertifiedGrade(SignedRecord):
     task: Line
     scenario: Line | None
     why: Line
-    rule: Digest
+    rule: CheckedDigest
     gates: dict[Line, Literal["passed", "failed", "open"]]
     indicators: dict[Line, float]
     findings: dict[Line, int]
     options: dict[str, Json]
-    report: Digest
+    report: CheckedDigest
     whole: dict[str, Json] | None = None
-
-    @field_validator("rule", "report")
-    @classmethod
-    def _digest(cls, value: Digest) -> Digest:
-        return _checked(value)
 
     @model_validator(mode="after")
     def _whole_is_the_report(self) -> CertifiedGrade:
@@ -157,22 +141,12 @@ class CertificateBody(SignedRecord):
     format: Literal["tundish.certificate"] = "tundish.certificate"
     form: Literal[1] = 1
     version: Annotated[int, Field(ge=1, le=MAX_VERSION)]
-    issuer: Digest
+    issuer: CheckedDigest
     tool: Line
-    issued_at: str
-    not_after: str
+    issued_at: Moment
+    not_after: Moment
     data: CertifiedData
     grade: CertifiedGrade
-
-    @field_validator("issued_at", "not_after")
-    @classmethod
-    def _moment(cls, value: str) -> str:
-        return check_moment(value)
-
-    @field_validator("issuer")
-    @classmethod
-    def _digest(cls, value: Digest) -> Digest:
-        return _checked(value)
 
     @model_validator(mode="after")
     def _ends_after_it_begins(self) -> CertificateBody:
@@ -346,10 +320,8 @@ def _take_apart(payload: bytes) -> CertificateBody:
     outer = dsse.exact_object(
         value, ("_type", "subject", "predicateType", "predicate"), "statement"
     )
-    try:
-        body = CertificateBody.model_validate_json(canonical.dumps(outer["predicate"]))
-    except ValidationError as error:
-        raise SignatureMalformedError(first_fault("certificate", error)) from error
+    said = canonical.dumps(outer["predicate"])
+    body = dsse.validated(said, CertificateBody, what="certificate")
     if (
         outer["_type"] != STATEMENT_TYPE
         or outer["subject"] != _subjects(body.data)
@@ -358,10 +330,3 @@ def _take_apart(payload: bytes) -> CertificateBody:
         msg = "A certificate's subjects or fields are not those of its predicate."
         raise SignatureMalformedError(msg)
     return body
-
-
-def _checked(value: Digest) -> Digest:
-    if not is_digest(value):
-        msg = f"{value[:80]!r} is not a digest"
-        raise ValueError(msg)
-    return value

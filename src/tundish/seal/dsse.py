@@ -7,14 +7,19 @@ pre-authentication encoding of payload type and payload.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from tundish.kernel import canonical
 from tundish.kernel.errors import DocumentMalformedError, NotCanonicalError
 from tundish.seal import base64s
 from tundish.seal.errors import SignatureMalformedError, SignerUntrustedError
 from tundish.seal.keys import SigningKey, VerifyKey
+from tundish.seal.statement import first_fault
 
 MAX_BYTES = 16 * 1024 * 1024
+Form = TypeVar("Form", bound=BaseModel)
 
 
 def encode_for_signing(payload_type: str, payload: bytes) -> bytes:
@@ -83,6 +88,45 @@ def read_canonical(data: bytes, *, what: str) -> canonical.Json:
     except (DocumentMalformedError, NotCanonicalError) as error:
         msg = f"A {what} is not canonical JSON: {error.message}"
         raise SignatureMalformedError(msg) from error
+
+
+def read_record(payload: bytes, kind: type[Form], *, what: str) -> Form:
+    """Return the record that a signed payload holds and nothing else.
+
+    Raises:
+        SignatureMalformedError: if it is not canonical, or has not that form.
+    """
+    read_canonical(payload, what=what)
+    return validated(payload, kind, what=what)
+
+
+def read_apart(
+    payload: bytes, kind: type[Form], *, beside: str, what: str
+) -> tuple[Form, dict[str, canonical.Json], canonical.Json]:
+    """Return a record, its words, and the one field beside them that is bound to them.
+
+    Raises:
+        SignatureMalformedError: if it is not canonical, or has not that form.
+    """
+    value = read_canonical(payload, what=what)
+    if not isinstance(value, dict):
+        msg = f"A {what} is no JSON object."
+        raise SignatureMalformedError(msg)
+    words = {name: item for name, item in value.items() if name != beside}
+    found = validated(canonical.dumps(words), kind, what=what)
+    return found, words, value.get(beside)
+
+
+def validated(data: bytes, kind: type[Form], *, what: str) -> Form:
+    """Return the record of canonical bytes.
+
+    Raises:
+        SignatureMalformedError: naming the first field that has another form.
+    """
+    try:
+        return kind.model_validate_json(data)
+    except ValidationError as error:
+        raise SignatureMalformedError(first_fault(what, error)) from error
 
 
 def exact_object(

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Protocol, TypeAlias
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from tundish.kernel import canonical, clock, paths
 from tundish.kernel.digest import Digest, short
@@ -29,11 +29,10 @@ from tundish.seal.errors import (
     PackageOlderError,
     TimeNoteUsedError,
 )
-from tundish.seal.statement import check_moment
+from tundish.seal.fields import Moment
 
 TOLERANCE_S = 120.0
 
-Moment: TypeAlias = Annotated[str, AfterValidator(check_moment)]
 Count: TypeAlias = Annotated[int, Field(ge=0)]
 
 

@@ -18,14 +18,13 @@ from pydantic import (
     SerializerFunctionWrapHandler,
     StringConstraints,
     ValidationError,
-    field_validator,
     model_serializer,
     model_validator,
 )
 
 from tundish.kernel import canonical, clock, ids
 from tundish.kernel.canonical import Json
-from tundish.kernel.digest import Digest, is_digest, short
+from tundish.kernel.digest import Digest, short
 from tundish.kernel.records import SignedRecord
 from tundish.seal import armour, base64s, dsse, envelope, spare
 from tundish.seal.envelope import Identity
@@ -42,10 +41,11 @@ from tundish.seal.errors import (
     SignatureMalformedError,
     TermsInvalidError,
 )
+from tundish.seal.fields import CheckedDigest, Moment
 from tundish.seal.freshness import Freshness
 from tundish.seal.keys import DeviceKey, DevicePublic, SigningKey, VerifyKey
 from tundish.seal.secret import SecretText
-from tundish.seal.statement import MAX_VERSION, check_moment, first_fault
+from tundish.seal.statement import MAX_VERSION, first_fault
 
 PAYLOAD_TYPE = "application/vnd.tundish.grant.v1+json"
 KIND = "GRANT"
@@ -83,8 +83,8 @@ class GrantTerms(SignedRecord):
     """
 
     purpose: Annotated[str, StringConstraints(min_length=1, max_length=500)]
-    not_before: str
-    not_after: str
+    not_before: Moment
+    not_after: Moment
     uses: Annotated[int, Field(ge=1, le=MAX_VERSION)] | None = None
     version: Annotated[int, Field(ge=1, le=MAX_VERSION)] = 1
     grace_s: Annotated[int, Field(ge=0, le=MAX_GRACE_S)] = 0
@@ -97,11 +97,6 @@ class GrantTerms(SignedRecord):
         if self.answers_per_day is None:
             words.pop("answers_per_day", None)
         return words
-
-    @field_validator("not_before", "not_after")
-    @classmethod
-    def _moment(cls, value: str) -> str:
-        return check_moment(value)
 
     @model_validator(mode="after")
     def _ends_after_it_begins(self) -> GrantTerms:
@@ -117,18 +112,10 @@ class GrantBody(SignedRecord):
     format: Literal["tundish.grant"] = "tundish.grant"
     form: Literal[1] = 1
     grant: Annotated[str, StringConstraints(pattern=r"^grant-[0-9a-f-]{1,60}$")]
-    package: Digest
-    device: Digest
-    issuer: Digest
+    package: CheckedDigest
+    device: CheckedDigest
+    issuer: CheckedDigest
     terms: GrantTerms
-
-    @field_validator("package", "device", "issuer")
-    @classmethod
-    def _digest(cls, value: Digest) -> Digest:
-        if not is_digest(value):
-            msg = f"{value[:80]!r} is not a digest"
-            raise ValueError(msg)
-        return value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -330,16 +317,8 @@ def _plain(data: bytes) -> bytes:
 
 
 def _take_apart(payload: bytes) -> _Grant:
-    value = dsse.read_canonical(payload, what="grant")
-    if not isinstance(value, dict):
-        msg = "A grant is no JSON object."
-        raise SignatureMalformedError(msg)
-    words = {name: item for name, item in value.items() if name != "key"}
-    try:
-        body = GrantBody.model_validate_json(canonical.dumps(words))
-    except ValidationError as error:
-        raise SignatureMalformedError(first_fault("grant", error)) from error
-    sealed = base64s.decode(value.get("key"), what="key of a grant")
+    body, words, key = dsse.read_apart(payload, GrantBody, beside="key", what="grant")
+    sealed = base64s.decode(key, what="key of a grant")
     return _Grant(body=body, words=words, sealed=sealed)
 
 

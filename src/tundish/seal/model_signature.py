@@ -15,8 +15,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from pydantic import ValidationError
-
 from tundish.kernel import canonical, digest, paths
 from tundish.kernel.canonical import Json
 from tundish.kernel.digest import Digest, is_digest
@@ -29,7 +27,7 @@ from tundish.seal.errors import (
 )
 from tundish.seal.keys import SigningKey, VerifyKey
 from tundish.seal.signers import SignedBy, Signers, Trusted
-from tundish.seal.statement import PackageStatement, first_fault
+from tundish.seal.statement import PackageStatement
 
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
@@ -309,12 +307,9 @@ def _read_payload(
         msg = "A package's signed statement has no product, version and sizes."
         raise SignatureMalformedError(msg)
     own = {name: item for name, item in said.items() if name != "sizes"}
-    try:
-        statement = PackageStatement.model_validate_json(canonical.dumps(own))
-    except ValidationError as error:
-        raise SignatureMalformedError(
-            first_fault("package statement", error)
-        ) from error
+    statement = dsse.validated(
+        canonical.dumps(own), PackageStatement, what="package statement"
+    )
     return _read_files(predicate["resources"], said["sizes"]), statement, own
 
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, ValidationError, field_validator
+from pydantic import Field, StringConstraints, ValidationError
 
 from tundish.kernel import canonical, clock, ids
-from tundish.kernel.digest import Digest, is_digest
+from tundish.kernel.digest import Digest
 from tundish.kernel.records import SignedRecord
 from tundish.seal import armour, base64s, dsse
 from tundish.seal.errors import (
@@ -27,8 +27,9 @@ from tundish.seal.errors import (
     SignerUntrustedError,
     TermsInvalidError,
 )
+from tundish.seal.fields import CheckedDigest, Moment
 from tundish.seal.keys import DevicePublic, SigningKey, VerifyKey
-from tundish.seal.statement import MAX_VERSION, check_moment, first_fault
+from tundish.seal.statement import MAX_VERSION, first_fault
 
 PAYLOAD_TYPE = "application/vnd.tundish.grant-request.v1+json"
 KIND = "REQUEST"
@@ -51,20 +52,12 @@ class Wish(SignedRecord):
     product: Annotated[
         str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     ]
-    package: Digest | None = None
+    package: CheckedDigest | None = None
     purpose: Annotated[
         str, StringConstraints(min_length=1, max_length=500, pattern=_PLAIN)
     ]
     days: Annotated[int, Field(ge=1, le=MAX_DAYS)] | None = None
     uses: Annotated[int, Field(ge=1, le=MAX_VERSION)] | None = None
-
-    @field_validator("package")
-    @classmethod
-    def _digest(cls, value: Digest | None) -> Digest | None:
-        if value is not None and not is_digest(value):
-            msg = f"{value[:80]!r} is not a digest"
-            raise ValueError(msg)
-        return value
 
 
 class RequestBody(SignedRecord):
@@ -75,13 +68,8 @@ class RequestBody(SignedRecord):
     request: Annotated[str, StringConstraints(pattern=r"^request-[0-9a-f-]{1,60}$")]
     device: Annotated[str, StringConstraints(max_length=200)]
     wish: Wish
-    made_at: str
+    made_at: Moment
     key: Annotated[str, StringConstraints(max_length=_LONGEST_LINE)]
-
-    @field_validator("made_at")
-    @classmethod
-    def _moment(cls, value: str) -> str:
-        return check_moment(value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,20 +149,14 @@ def read(text: bytes) -> Request:
 
 def _read(text: bytes) -> tuple[RequestBody, VerifyKey]:
     data = armour.unwrap(KIND, text)
-    key = VerifyKey.from_pem(_body(_claimed(data)).key.encode())
+    key = VerifyKey.from_pem(
+        dsse.read_record(_claimed(data), RequestBody, what="request").key.encode()
+    )
     payload, signer = dsse.verify(data, [key], payload_type=PAYLOAD_TYPE)
-    return _body(payload), signer
+    return dsse.read_record(payload, RequestBody, what="request"), signer
 
 
 def _claimed(data: bytes) -> bytes:
     envelope = dsse.read_canonical(data, what="request")
     claimed = envelope.get("payload") if isinstance(envelope, dict) else None
     return base64s.decode(claimed, what="payload of a request")
-
-
-def _body(payload: bytes) -> RequestBody:
-    dsse.read_canonical(payload, what="request")
-    try:
-        return RequestBody.model_validate_json(payload)
-    except ValidationError as error:
-        raise SignatureMalformedError(first_fault("request", error)) from error

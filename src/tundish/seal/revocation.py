@@ -15,7 +15,6 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
@@ -29,8 +28,9 @@ from tundish.seal.errors import (
     SignatureMalformedError,
     TermsInvalidError,
 )
+from tundish.seal.fields import Moment
 from tundish.seal.keys import SigningKey, VerifyKey
-from tundish.seal.statement import MAX_VERSION, check_moment, first_fault
+from tundish.seal.statement import MAX_VERSION, first_fault
 
 PAYLOAD_TYPE = "application/vnd.tundish.revocations.v1+json"
 KIND = "REVOCATIONS"
@@ -51,13 +51,8 @@ class Revoked(SignedRecord):
 
     kind: Kind
     name: Annotated[str, StringConstraints(min_length=1, max_length=100)]
-    since: str
+    since: Moment
     reason: Annotated[str, StringConstraints(max_length=300)] = ""
-
-    @field_validator("since")
-    @classmethod
-    def _moment(cls, value: str) -> str:
-        return check_moment(value)
 
     @model_validator(mode="after")
     def _named_rightly(self) -> Revoked:
@@ -83,13 +78,8 @@ class ListBody(SignedRecord):
     form: Literal[1] = 1
     issuer: str
     version: Annotated[int, Field(ge=1, le=MAX_VERSION)]
-    issued_at: str
+    issued_at: Moment
     entries: Annotated[tuple[Revoked, ...], Field(max_length=MAX_ENTRIES)]
-
-    @field_validator("issued_at")
-    @classmethod
-    def _moment(cls, value: str) -> str:
-        return check_moment(value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,13 +162,10 @@ def read(text: bytes, known: Sequence[VerifyKey]) -> RevocationList:
     try:
         data = armour.unwrap(KIND, text)
         payload, key = dsse.verify(data, known, payload_type=PAYLOAD_TYPE)
-        dsse.read_canonical(payload, what="revocation list")
-        body = ListBody.model_validate_json(payload)
+        body = dsse.read_record(payload, ListBody, what="revocation list")
     except (SignatureMalformedError, SignatureInvalidError) as error:
         msg = f"A revocation list was changed on its way: {error.message}"
         raise RevocationsInvalidError(msg) from error
-    except ValidationError as error:
-        raise RevocationsInvalidError(first_fault("revocation list", error)) from error
     if body.issuer != key.key_id:
         msg = "A revocation list is signed by another key than it names."
         raise RevocationsInvalidError(msg)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import StringConstraints, ValidationError, field_validator
+from pydantic import StringConstraints
 
 from tundish.kernel import canonical, clock, digest
 from tundish.kernel.digest import Digest
@@ -24,8 +24,8 @@ from tundish.seal.errors import (
     SignatureInvalidError,
     SignatureMalformedError,
 )
+from tundish.seal.fields import Moment
 from tundish.seal.keys import SigningKey, VerifyKey
-from tundish.seal.statement import check_moment, first_fault
 
 PAYLOAD_TYPE = "application/vnd.tundish.rotation.v1+json"
 KIND = "ROTATION"
@@ -46,13 +46,8 @@ class RotationBody(SignedRecord):
     form: Literal[1] = 1
     old: str
     new: Annotated[str, StringConstraints(max_length=1000)]
-    at: str
-    old_until: str
-
-    @field_validator("at", "old_until")
-    @classmethod
-    def _moment(cls, value: str) -> str:
-        return check_moment(value)
+    at: Moment
+    old_until: Moment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,20 +100,14 @@ def read(text: bytes, known: Sequence[VerifyKey]) -> Rotation:
 
 
 def _take_apart(payload: bytes, key: VerifyKey) -> Rotation:
-    value = dsse.read_canonical(payload, what="rotation")
-    if not isinstance(value, dict):
-        msg = "A rotation is no JSON object."
-        raise SignatureMalformedError(msg)
-    words = {name: item for name, item in value.items() if name != "held"}
-    try:
-        body = RotationBody.model_validate_json(canonical.dumps(words))
-    except ValidationError as error:
-        raise SignatureMalformedError(first_fault("rotation", error)) from error
+    body, words, signed = dsse.read_apart(
+        payload, RotationBody, beside="held", what="rotation"
+    )
     new = VerifyKey.from_pem(body.new.encode())
     if body.old != key.key_id or new == key or new.to_pem() != body.new.encode():
         msg = "A rotation names another key than the one that signed it, or itself."
         raise SignatureMalformedError(msg)
-    held = base64s.decode(value.get("held"), what="new key's signature")
+    held = base64s.decode(signed, what="new key's signature")
     new.verify(_HELD + canonical.dumps(words), held)
     return Rotation(
         old=key.key_id,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, ValidationError, field_validator
+from pydantic import Field, StringConstraints, ValidationError
 
-from tundish.kernel import clock
-from tundish.kernel.digest import Digest, is_digest
+from tundish.kernel.digest import Digest
 from tundish.kernel.records import SignedRecord
 from tundish.kernel.texts import visible
 from tundish.seal.errors import TermsInvalidError
+from tundish.seal.fields import CheckedDigest, Moment
 
 MAX_VERSION = 2**31 - 1
 _LONGEST = 300
@@ -32,23 +32,9 @@ class PackageStatement(SignedRecord):
         str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     ]
     version: Annotated[int, Field(ge=1, le=MAX_VERSION)]
-    not_after: str
-    created_at: str
-    parents: tuple[Digest, ...] = ()
-
-    @field_validator("not_after", "created_at")
-    @classmethod
-    def _moment(cls, value: str) -> str:
-        return check_moment(value)
-
-    @field_validator("parents")
-    @classmethod
-    def _digests(cls, value: tuple[Digest, ...]) -> tuple[Digest, ...]:
-        for item in value:
-            if not is_digest(item):
-                msg = f"{item[:80]!r} is not a digest"
-                raise ValueError(msg)
-        return value
+    not_after: Moment
+    created_at: Moment
+    parents: tuple[CheckedDigest, ...] = ()
 
 
 def make_statement(
@@ -74,18 +60,6 @@ def make_statement(
         )
     except ValidationError as error:
         raise TermsInvalidError(first_fault("package statement", error)) from error
-
-
-def check_moment(value: str) -> str:
-    """Return an ISO 8601 moment in the one form that ``clock.to_text`` writes.
-
-    Raises:
-        ValueError: if it is written otherwise.
-    """
-    if clock.to_text(clock.from_text(value)) != value:
-        msg = f"the time {value!r} is not written in UTC with a Z"
-        raise ValueError(msg)
-    return value
 
 
 def first_fault(what: str, error: ValidationError) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import StringConstraints, ValidationError, field_validator
+from pydantic import StringConstraints
 
 from tundish.kernel import canonical, clock, ids
 from tundish.kernel.digest import Digest
@@ -22,8 +22,8 @@ from tundish.seal.errors import (
     SignatureMalformedError,
     TimeNoteInvalidError,
 )
+from tundish.seal.fields import Moment
 from tundish.seal.keys import SigningKey, VerifyKey
-from tundish.seal.statement import check_moment, first_fault
 
 PAYLOAD_TYPE = "application/vnd.tundish.time.v1+json"
 KIND = "TIME"
@@ -43,14 +43,9 @@ class TimeNote(SignedRecord):
     format: Literal["tundish.time"] = "tundish.time"
     form: Literal[1] = 1
     name: Annotated[str, StringConstraints(pattern=r"^time-[0-9a-f-]{1,60}$")]
-    time: str
+    time: Moment
     checkpoint: Annotated[str, StringConstraints(max_length=4096)] = ""
     corrects: Digest | None = None
-
-    @field_validator("time")
-    @classmethod
-    def _moment(cls, value: str) -> str:
-        return check_moment(value)
 
     def moment(self) -> datetime:
         """Return the time that was signed."""
@@ -90,7 +85,7 @@ def read(text: bytes, trusted: Sequence[VerifyKey], device: Digest) -> TimeNote:
     try:
         data = armour.unwrap(KIND, text)
         payload, _ = dsse.verify(data, trusted, payload_type=PAYLOAD_TYPE)
-        note = _note(payload)
+        note = dsse.read_record(payload, TimeNote, what="signed time")
     except (SignatureMalformedError, SignatureInvalidError) as error:
         msg = f"A signed time was changed on its way: {error.message}"
         raise TimeNoteInvalidError(msg) from error
@@ -98,11 +93,3 @@ def read(text: bytes, trusted: Sequence[VerifyKey], device: Digest) -> TimeNote:
         msg = f"The signed time {note.name} corrects another device than this one."
         raise TimeNoteInvalidError(msg)
     return note
-
-
-def _note(payload: bytes) -> TimeNote:
-    dsse.read_canonical(payload, what="signed time")
-    try:
-        return TimeNote.model_validate_json(payload)
-    except ValidationError as error:
-        raise SignatureMalformedError(first_fault("signed time", error)) from error
