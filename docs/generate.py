@@ -23,6 +23,7 @@ from tundish.data.grade.catalogue import SPECS
 from tundish.data.grade.kinds import KINDS
 from tundish.data.grade.verdict import RULE
 from tundish.kernel import errors
+from tundish.learn import about
 
 HERE = Path(__file__).parent / "reference"
 FUZZ = Path(__file__).parents[1] / "tests/fuzz"
@@ -38,6 +39,7 @@ def pages() -> dict[str, str]:
         "catalogue.md": NOTE + catalogue_page(),
         "indicators.md": NOTE + indicators_page(),
         "fuzzing.md": NOTE + fuzzing_page(),
+        "recipes.md": NOTE + recipes_page(),
     }
 
 
@@ -149,6 +151,36 @@ def indicators_page() -> str:
         for name, kind in sorted(KINDS.items())
     ]
     return "\n".join(lines) + "\n"
+
+
+def recipes_page() -> str:
+    """Return the page of recipes: method, source and options of each."""
+    lines = [
+        "# Recipes\n",
+        "Ways to make a model; a scenario's candidates name them, `recipe: auto` tries those that fit. Each returns one ONNX graph from the raw window to",
+        "the answer, and each must pass the public check `tundish.learn.check_recipe`, as a plug-in of yours does (entry point `tundish.recipes`).",
+        "What they reach on real sets: [results](../explain/results.md).\n",
+        "| task | recipe | what it is |",
+        "|---|---|---|",
+    ]
+    found = about.every()
+    lines += [
+        f"| {one.task or 'any'} | [`{one.name}`](#{one.name}) | {one.line} |"
+        for one in found
+    ]
+    for one in found:
+        lines += [
+            f"\n## {one.name}\n",
+            f"{one.line} ({one.task or 'any task'}).\n",
+            one.note,
+        ]
+        if one.options:
+            lines += ["\n| option | default | what it does |", "|---|---|---|"]
+        lines += [
+            f"| `{option.name}` | {f'`{option.default}`' if option.default else ''} | {option.text} |"
+            for option in one.options
+        ]
+    return "\n".join(lines).replace("``", "`") + "\n"
 
 
 def catalogue_page() -> str:

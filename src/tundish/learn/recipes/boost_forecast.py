@@ -8,10 +8,11 @@ last hour may listen to different channels; the corrections of the steps between
 straight lines. A correction is only as large as it proves good for on later windows: it
 is shrunk by the share that least squares asks for there, and left out if that is none.
 
-Direct forecasts of several steps: S. Ben Taieb et al., Expert Systems with Applications
-39 (2012) 7067. Boosting: G. Ke et al., "LightGBM", NeurIPS 2017. Intervals as in
-``seasonal``. The contribution of a channel is how far it moved the correction of the
-last step (``learn.shares``) in the target's unit.
+Intervals as in ``seasonal``. The contribution of a channel is how far it moved the
+correction of the last step (``learn.shares``) in the target's unit.
+
+Sources: S. Ben Taieb et al., Expert Systems with Applications 39 (2012) 7067 (direct
+forecasts of several steps); G. Ke et al., "LightGBM", NeurIPS 2017.
 """
 
 from __future__ import annotations

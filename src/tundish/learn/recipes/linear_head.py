@@ -6,8 +6,9 @@ of all classes that are not good, over its conformal limit. Since mean and model
 linear, each patch has its own share in the log-odds: that is the map.
 
 With few labelled pictures a linear model on pretrained features is hard to beat, and it
-cannot learn by heart (S. Kornblith et al., "Do better ImageNet models transfer better?",
-CVPR 2019).
+cannot learn by heart.
+
+Source: S. Kornblith et al., "Do better ImageNet models transfer better?", CVPR 2019.
 """
 
 from __future__ import annotations

@@ -1,0 +1,107 @@
+"""What each installed recipe says of itself: its note, its options, how to have it.
+
+The note is the docstring of the recipe's module (method, why, source), so that there is
+one text for whoever reads the code, ``tundish recipe show`` and the docs.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from importlib import metadata
+
+from pydantic_core import PydanticUndefined
+
+from tundish.catalog.tasks import Task
+from tundish.kernel.records import Record
+from tundish.learn.errors import RecipeUnknownError
+from tundish.learn.recipe import AUTO, ENTRY_POINTS, names
+
+_ENTRY = re.compile(
+    r"^\s{4}(?P<names>[\w, ]+): (?P<text>.*(?:\n\s{8}.*)*)", re.MULTILINE
+)
+
+
+class OptionAbout(Record):
+    """One option of a recipe: its default as text, and what it does."""
+
+    name: str
+    default: str
+    text: str
+
+
+class About(Record):
+    """What a recipe says of itself.
+
+    Attributes:
+        name: As a scenario's candidate names it.
+        task: What it is for; None: whatever the scenario asks for.
+        line: In one line.
+        note: Method, reasons and sources.
+        options: Those that a candidate may give, in order.
+    """
+
+    name: str
+    task: Task | None
+    line: str
+    note: str
+    options: tuple[OptionAbout, ...]
+
+
+def every() -> list[About]:
+    """Return what all installed recipes say, by task and name."""
+    found = [about(name) for name in names()]
+    return sorted(found, key=lambda one: (one.task or "~", one.name))
+
+
+def about(name: str) -> About:
+    """Return what one recipe says.
+
+    Raises:
+        RecipeUnknownError: if there is none of that name.
+    """
+    points = list(metadata.entry_points(group=ENTRY_POINTS, name=name))
+    if not points:
+        msg = f"There is no recipe {name!r}; installed are: {', '.join(names())}."
+        raise RecipeUnknownError(msg)
+    maker = points[0].load()
+    module = sys.modules[maker.__module__]
+    first, _, rest = inspect.cleandoc(module.__doc__ or "").partition("\n")
+    line = first.partition(": ")[2] or first
+    return About(
+        name=name,
+        task=None if name == AUTO else maker.task,
+        line=line[:1].upper() + line[1:].rstrip("."),
+        note=rest.strip(),
+        options=_options(vars(module)),
+    )
+
+
+def _options(found: dict[str, object]) -> tuple[OptionAbout, ...]:
+    """Return the options of the record in a module whose name ends in ``Options``."""
+    for name, value in found.items():
+        if not name.endswith("Options") or not isinstance(value, type):
+            continue
+        if issubclass(value, Record):
+            texts = _texts(inspect.cleandoc(value.__doc__ or ""))
+            return tuple(
+                OptionAbout(
+                    name=key,
+                    default=""
+                    if field.default is PydanticUndefined
+                    else repr(field.default),
+                    text=texts.get(key, ""),
+                )
+                for key, field in value.model_fields.items()
+            )
+    return ()
+
+
+def _texts(note: str) -> dict[str, str]:
+    """Return what a record's docstring says of its attributes."""
+    found = {}
+    for entry in _ENTRY.finditer(note.partition("Attributes:\n")[2]):
+        text = " ".join(entry["text"].split())
+        found.update({name.strip(): text for name in entry["names"].split(",")})
+    return found
