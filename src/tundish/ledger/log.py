@@ -19,6 +19,7 @@ from typing import Self
 from pydantic import JsonValue
 
 from tundish.kernel import clock as clocks
+from tundish.kernel import sqlitefile
 from tundish.kernel.clock import Clock
 from tundish.kernel.digest import Digest
 from tundish.kernel.records import Record
@@ -376,15 +377,11 @@ class Ledger:
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
-        with self._reading() as connection:
-            connection.execute(begin)
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
+        with (
+            self._reading() as connection,
+            sqlitefile.transaction(connection, begin),
+        ):
+            yield connection
 
 
 def _entry(new: NewAct, at: str) -> Entry:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from tundish.kernel.errors import DiskFullError, PathMissingError
+from tundish.kernel import sqlitefile
+from tundish.kernel.errors import PathMissingError
 from tundish.ledger.errors import LedgerLockedError, LedgerUnreadableError
 
 APPLICATION_ID = 0x544E444C
@@ -109,33 +109,8 @@ def _link(fresh: Path, path: Path) -> None:
             fresh.rename(path)
 
 
-@contextmanager
-def said_clearly(path: Path) -> Iterator[None]:
+def said_clearly(path: Path) -> AbstractContextManager[None]:
     """Turn SQLite's and the system's complaints into Tundish's sentences."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        raise _translate(error, path) from error
-    except UnicodeDecodeError as error:  # SQLite's own words on a damaged file
-        msg = f"The ledger at {path} is damaged: a text in it is none."
-        raise LedgerUnreadableError(msg) from error
-    except PermissionError as error:
-        msg = f"The ledger at {path} may not be read or written by this user."
-        raise LedgerUnreadableError(msg) from error
-
-
-def _translate(
-    error: sqlite3.DatabaseError, path: Path
-) -> LedgerLockedError | LedgerUnreadableError | DiskFullError:
-    number = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if number in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-        msg = f"The ledger at {path} is locked by another process."
-        return LedgerLockedError(msg)
-    if number == sqlite3.SQLITE_FULL:
-        msg = f"There is no room on the disk to write the ledger at {path}."
-        return DiskFullError(msg)
-    if number == sqlite3.SQLITE_NOTADB:
-        msg = f"The file at {path} is no SQLite database, so it is no ledger."
-        return LedgerUnreadableError(msg)
-    msg = f"The ledger at {path} cannot be used: SQLite says '{error}'."
-    return LedgerUnreadableError(msg)
+    return sqlitefile.said_clearly(
+        path, what="ledger", locked=LedgerLockedError, unreadable=LedgerUnreadableError
+    )

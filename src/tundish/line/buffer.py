@@ -15,8 +15,9 @@ from typing import Self, cast
 
 import numpy as np
 
+from tundish.kernel.sqlitefile import transaction
 from tundish.line import bufferfile
-from tundish.line.bufferfile import Durability, said_clearly, transaction
+from tundish.line.bufferfile import Durability, said_clearly
 from tundish.line.bufferrows import QUALITIES, SampleRow, from_row, sample_row, to_row
 from tundish.line.estimates import Estimate
 from tundish.line.samples import Gap, Sample

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Literal
 
-from tundish.kernel import canonical
-from tundish.kernel.errors import DiskFullError
+from tundish.kernel import canonical, sqlitefile
+from tundish.kernel.sqlitefile import transaction
 from tundish.line.errors import (
     BufferLockedError,
     BufferOfOtherLineError,
@@ -78,32 +78,14 @@ def connect(
         return connection
 
 
-@contextmanager
-def said_clearly(path: Path) -> Iterator[None]:
+def said_clearly(path: Path) -> AbstractContextManager[None]:
     """Turn SQLite's and the system's complaints into Tundish's sentences."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        raise _translate(error, path) from error
-    except UnicodeDecodeError as error:  # SQLite's own words on a damaged file
-        msg = f"The line's buffer at {path} is damaged: a text in it is none."
-        raise BufferUnreadableError(msg) from error
-    except OSError as error:
-        msg = f"The line's buffer at {path} cannot be used: {error.strerror}."
-        raise BufferUnreadableError(msg) from error
-
-
-@contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Run a block as one commit; nothing of it stays if it raises."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+    return sqlitefile.said_clearly(
+        path,
+        what="line's buffer",
+        locked=BufferLockedError,
+        unreadable=BufferUnreadableError,
+    )
 
 
 @contextmanager
@@ -156,20 +138,3 @@ def _check(connection: sqlite3.Connection, path: Path, identity: str) -> None:
     if found != identity:
         msg = f"The buffer at {path} belongs to the line {found}, expected {identity}."
         raise BufferOfOtherLineError(msg)
-
-
-def _translate(
-    error: sqlite3.DatabaseError, path: Path
-) -> BufferLockedError | BufferUnreadableError | DiskFullError:
-    number = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if number in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-        msg = f"The line's buffer at {path} is locked by another process."
-        return BufferLockedError(msg)
-    if number == sqlite3.SQLITE_FULL:
-        msg = f"There is no room on the disk to write the line's buffer at {path}."
-        return DiskFullError(msg)
-    if number == sqlite3.SQLITE_NOTADB:
-        msg = f"The file at {path} is no SQLite database, so it is no line's buffer."
-        return BufferUnreadableError(msg)
-    msg = f"The line's buffer at {path} cannot be used: SQLite says '{error}'."
-    return BufferUnreadableError(msg)

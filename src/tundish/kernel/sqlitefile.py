@@ -1,0 +1,60 @@
+"""SQLite files: commits that are whole or not at all, and complaints in plain words."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tundish.kernel.errors import DiskFullError, TundishError
+
+
+@contextmanager
+def said_clearly(
+    path: Path, *, what: str, locked: type[TundishError], unreadable: type[TundishError]
+) -> Iterator[None]:
+    """Turn SQLite's and the system's complaints into Tundish's sentences.
+
+    Args:
+        path: The file.
+        what: It holds, such as ``ledger``.
+        locked: Raised if another process holds it.
+        unreadable: Raised for all else but a full disk.
+    """
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        number = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if number in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+            msg = f"The {what} at {path} is locked by another process."
+            raise locked(msg) from error
+        if number == sqlite3.SQLITE_FULL:
+            msg = f"There is no room on the disk to write the {what} at {path}."
+            raise DiskFullError(msg) from error
+        if number == sqlite3.SQLITE_NOTADB:
+            msg = f"The file at {path} is no SQLite database, so it is no {what}."
+            raise unreadable(msg) from error
+        msg = f"The {what} at {path} cannot be used: SQLite says '{error}'."
+        raise unreadable(msg) from error
+    except UnicodeDecodeError as error:  # SQLite's own words on a damaged file
+        msg = f"The {what} at {path} is damaged: a text in it is none."
+        raise unreadable(msg) from error
+    except OSError as error:
+        msg = f"The {what} at {path} cannot be used: {error.strerror}."
+        raise unreadable(msg) from error
+
+
+@contextmanager
+def transaction(
+    connection: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE"
+) -> Iterator[None]:
+    """Run a block as one commit; nothing of it stays if it raises."""
+    connection.execute(begin)
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
