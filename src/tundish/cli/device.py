@@ -14,6 +14,7 @@ from tundish.cli.options import (
     In,
     InToken,
     NewInToken,
+    ask_hidden,
     ask_pin,
     open_workspace,
     token_order,
@@ -167,19 +168,17 @@ def activate(
     package: Annotated[Path, typer.Argument(help="The package.")],
     grant: Annotated[Path, typer.Argument(help="The grant of this spare device.")],
     code: Annotated[
-        str,
-        typer.Option(
-            prompt="Code from the envelope",
-            hide_input=True,
-            help="Asked for, if it is not given here.",
-        ),
-    ],
+        str | None,
+        typer.Option(help="Default: asked for, or a line of standard input."),
+    ] = None,
     workspace: In = Path(),
 ) -> None:
     """Activate a spare device when the other one failed; the ledger keeps the use."""
     from tundish.flows.open_package import activate as activate_grant
 
-    opened = activate_grant(open_workspace(workspace), package, grant, code)
+    here = open_workspace(workspace)
+    code = ask_hidden("Code from the envelope") if code is None else code
+    opened = activate_grant(here, package, grant, code)
     show.line(
         f"Activated; this device opens the package until {opened.ends_at}.", show.GOOD
     )

@@ -19,6 +19,7 @@ from tundish.cli.options import (
     NewInToken,
     between,
     open_workspace,
+    require_with,
     token_order,
 )
 from tundish.kernel.paths import existing_file
@@ -83,6 +84,8 @@ def key(  # noqa: PLR0913  (a command's options)
 
     here = open_workspace(workspace)
     order = token_order(token, new=new, curve=curve)
+    require_with("--csr", csr, subject=subject)
+    require_with("--rotate or --token", rotate or token, to=to)
     if csr is not None or chain is not None:
         if rotate or order is not None or None not in (csr, chain):
             msg = "Name one thing: --csr FILE, --chain FILE, --token or --rotate."
@@ -147,6 +150,10 @@ def trust(  # noqa: PLR0913  (a command's options)
     if (file, rotation, revocations, ca, crl).count(None) != 4:
         msg = "Name one thing: a public key, --ca, --crl, --rotation or --revocations FILE."
         raise typer.BadParameter(msg)
+    require_with("--ca", ca, subject=subject)
+    require_with("a public key", file, may_revoke=may_revoke)
+    if ca is None:
+        require_with("a public key or --ca", file, **{"from": since, "until": until})
     if ca is not None:
         ends = (_utc(since), _utc(until))
         chains.trust_authority(here, ca, subject or [], ends, json=json)

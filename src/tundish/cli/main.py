@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 
 import typer
@@ -29,10 +31,17 @@ from tundish.cli import (
 from tundish.cli.exits import exit_code
 from tundish.flows.errors import ExtraMissingError
 from tundish.kernel import settings
-from tundish.kernel.errors import InternalError, InterruptedByUserError, TundishError
+from tundish.kernel.errors import (
+    InternalError,
+    InterruptedByUserError,
+    OutputLostError,
+    TundishError,
+)
 from tundish.kernel.extras import extra_for
+from tundish.kernel.paths import refused
 
 INTERRUPTED = 130
+OUTPUT_GONE = {errno.EPIPE, errno.EBADF, errno.ENOSPC, errno.EDQUOT, errno.EIO}
 
 app = typer.Typer(
     name="tundish",
@@ -91,16 +100,39 @@ def status(arguments: list[str]) -> int:
     """Run one command and return its exit code; a traceback never reaches the user."""
     try:
         app(args=arguments, prog_name="tundish")
+        sys.stdout.flush()
     except SystemExit as stop:  # every end of Typer's, also of usage errors
         code = stop.code if isinstance(stop.code, int) else 0
-        if code == INTERRUPTED:
-            show.error(_as_problem(KeyboardInterrupt()), json="--json" in arguments)
-        return code
+        met = _met(stop) if code else None
+        return code if met is None else _said(met, arguments)
     except (Exception, KeyboardInterrupt) as raised:  # noqa: BLE001  (the last stop before the user)
-        said = _as_problem(raised)
-        show.error(said, json="--json" in arguments)
-        return exit_code(said)
+        return _said(raised, arguments)
     return 0
+
+
+def _met(stop: SystemExit) -> BaseException | None:
+    """Return what Typer turned into an exit code that means something else here."""
+    if stop.code == INTERRUPTED:
+        return KeyboardInterrupt()
+    met = stop.__context__
+    if isinstance(met, typer.Abort):  # a library met the end of a file
+        return met.__cause__ or met
+    return met if isinstance(met, OSError) else None  # nobody reads the output
+
+
+def _said(raised: BaseException, arguments: list[str]) -> int:
+    problem = _as_problem(raised)
+    if isinstance(problem, OutputLostError):
+        _let_go_of_output()
+    show.error(problem, json="--json" in arguments)
+    return exit_code(problem)
+
+
+def _let_go_of_output() -> None:
+    """Point standard output at nothing, so that the interpreter does not try again."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.__stdout__.fileno() if sys.__stdout__ else 1)
+    os.close(nothing)
 
 
 def _as_problem(raised: BaseException) -> TundishError:
@@ -112,6 +144,10 @@ def _as_problem(raised: BaseException) -> TundishError:
         return _extra(raised)
     if settings.debug():
         raise raised
+    if isinstance(raised, OSError) and raised.filename is not None:
+        return refused(raised, os.fsdecode(raised.filename))
+    if isinstance(raised, OSError) and raised.errno in OUTPUT_GONE:
+        return OutputLostError(f"The output cannot be written: {raised.strerror}.")
     name = type(raised).__name__
     return InternalError(f"Tundish made a mistake of its own ({name}).")
 

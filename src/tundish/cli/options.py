@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
-from tundish.flows.errors import WorkspaceMissingError
+from tundish.flows.errors import AnswerMissingError, WorkspaceMissingError
 
 if TYPE_CHECKING:
     from tundish.flows.keys import TokenOrder
@@ -113,7 +113,41 @@ def ask_pin(token: str) -> str | None:
     """Ask for the PIN of a token, if a person sits at a terminal."""
     if not sys.stdin.isatty():
         return None
-    typed: str = typer.prompt(f"PIN of the token {token}", hide_input=True, err=True)
+    return _typed(f"PIN of the token {token}")
+
+
+def ask_hidden(what: str) -> str:
+    """Ask a person for a secret, or read one line of standard input; never shown."""
+    if sys.stdin.isatty():
+        return _typed(what)
+    line = sys.stdin.readline(1000).strip()
+    if not line:
+        msg = f"The {what[0].lower()}{what[1:]} is asked for, and nobody is at a terminal."
+        raise AnswerMissingError(msg)
+    return line
+
+
+def require_with(name: str, given: object, **others: object) -> None:
+    """Refuse options that would be left out silently.
+
+    Args:
+        name: The option that they go with.
+        given: Its value: None or false if it was not given.
+        others: Their values, by the names of their parameters.
+    """
+    if given not in (None, False):
+        return
+    vain = [f"--{key.replace('_', '-')}" for key, value in others.items() if value]
+    if vain:
+        msg = f"{', '.join(vain)} would do nothing without {name}."
+        raise typer.BadParameter(msg)
+
+
+def _typed(what: str) -> str:
+    try:
+        typed: str = typer.prompt(what, hide_input=True, err=True)
+    except typer.Abort as stop:  # at the prompt Typer does not tell the two apart
+        raise KeyboardInterrupt from stop
     return typed
 
 

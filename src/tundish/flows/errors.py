@@ -31,6 +31,19 @@ class WorkspaceExistsError(UsageError):
     default_advice = "Use it, or choose another folder."
 
 
+class AnswerMissingError(UsageError):
+    """Something secret was to be typed, and nobody was there to type it.
+
+    What happened: the command asks at a terminal and reads standard input otherwise;
+    there was no terminal, and standard input was empty.
+
+    What to do: run it at a terminal, or write the answer to its standard input.
+    """
+
+    code = "answer-missing"
+    default_advice = "Run it at a terminal, or write the answer to its standard input."
+
+
 class ExtraMissingError(MachineError):
     """A verb needs libraries that the base install leaves out.
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -33,6 +34,7 @@ from tundish.model.golden import MAX_ELEMENTS, Tensor
 from tundish.model.session import run_foreign
 
 GRAPH = ".onnx"
+NO_ARRAYS = (OSError, EOFError, BadZipFile, KeyError, TypeError, ValueError)
 _KINDS: dict[Task, Kind] = {
     "regress": "estimate",
     "rul": "estimate",
@@ -270,9 +272,12 @@ def _of_run(workspace: Workspace, name: str) -> _Subject:
 def _foreign(of: Foreign) -> _Subject:
     graph = paths.existing_file(of.graph).read_bytes()
     try:
-        with np.load(paths.existing_file(of.material), allow_pickle=False) as held:
+        with (
+            paths.existing_file(of.material).open("rb") as stream,
+            np.load(stream, allow_pickle=False) as held,
+        ):
             x, y = held["x"], held["y"] if "y" in held.files else None
-    except (OSError, ValueError, KeyError) as error:
+    except NO_ARRAYS as error:
         msg = f"{of.material} holds no array x, or is no .npz file: {type(error).__name__}."
         raise AnswersFileError(msg) from error
     if x.ndim != 3 or (y is not None and y.shape != (len(x),)):

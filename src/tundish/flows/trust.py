@@ -213,8 +213,10 @@ def name_of(workspace: Workspace, kind: Kind, text: str) -> str:
     path = Path(text)
     if kind == "device" and ":" in text and not is_digest(text):
         return DevicePublic.from_text(text).device_id
-    if is_digest(text) or not path.exists():
+    if is_digest(text) or (kind in {"grant", "device"} and not path.exists()):
         return text
+    if kind != "package":  # which may be a folder
+        paths.existing_file(path)
     if kind == "key":
         return _key_of(path).key_id
     if kind == "grant":

@@ -168,6 +168,35 @@ class DiskFullError(MachineError):
     default_advice = "Free some space and give the command again."
 
 
+class PlaceRefusedError(MachineError):
+    """The system does not let a file be read or written where it was named.
+
+    What happened: the folder may not be written by this user, or is a file, or a
+    folder stands where a file was to be, or the disk is read-only. The sentence gives
+    the system's own reason.
+
+    What to do: name another place, or have its owner allow it. Nothing was left
+    half-written.
+    """
+
+    code = "place-refused"
+    default_advice = "Name another place, or ask its owner for the right to it."
+
+
+class OutputLostError(MachineError):
+    """What the command had to say could not be written to its output.
+
+    What happened: standard output was closed, or its disk is full. What was done is
+    kept; the ledger has it.
+
+    What to do: give the output another place. A code that is shown once is lost: have
+    a new one made.
+    """
+
+    code = "output-lost"
+    default_advice = "Give the output another place; what was done is kept."
+
+
 class InterruptedByUserError(MachineError):
     """The command was stopped by Ctrl-C.
 

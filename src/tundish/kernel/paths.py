@@ -10,7 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tundish.kernel.errors import DiskFullError, PathMissingError, UnsafePathError
+from tundish.kernel.errors import (
+    DiskFullError,
+    MachineError,
+    PathMissingError,
+    PlaceRefusedError,
+    UnsafePathError,
+)
 
 MAX_NAME_LENGTH = 240
 _RESERVED = {
@@ -56,8 +62,7 @@ def existing_file(path: Path) -> Path:
     """
     if path.is_file():
         return path
-    found = "a folder" if path.is_dir() else "nothing"
-    msg = f"A file was expected at {path}, and {found} is there."
+    msg = f"A file was expected at {path}, and {_what_is_at(path)} is there."
     raise PathMissingError(msg)
 
 
@@ -69,9 +74,16 @@ def existing_folder(path: Path) -> Path:
     """
     if path.is_dir():
         return path
-    found = "a file" if path.is_file() else "nothing"
-    msg = f"A folder was expected at {path}, and {found} is there."
+    msg = f"A folder was expected at {path}, and {_what_is_at(path)} is there."
     raise PathMissingError(msg)
+
+
+def _what_is_at(path: Path) -> str:
+    if path.is_dir():
+        return "a folder"
+    if path.is_file():
+        return "a file"
+    return "no plain file" if path.exists() else "nothing"
 
 
 def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
@@ -79,8 +91,9 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
 
     Raises:
         DiskFullError: if there is no room; the old file stands.
+        PlaceRefusedError: if the system does not let it be written there.
     """
-    with _no_room_said(path):
+    with _refusal_said(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tundish-")
         temporary = Path(name)
@@ -97,14 +110,19 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
 
 
 @contextmanager
-def _no_room_said(path: Path) -> Iterator[None]:
+def _refusal_said(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            msg = f"There is no room on the disk to write {path}."
-            raise DiskFullError(msg) from error
-        raise
+        raise refused(error, path) from error
+
+
+def refused(error: OSError, path: Path | str) -> MachineError:
+    """Return what the system's refusal of a place means to a person."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        return DiskFullError(f"There is no room on the disk to write {path}.")
+    why = error.strerror or type(error).__name__
+    return PlaceRefusedError(f"The system refuses {path}: {why}.")
 
 
 def _why_unsafe(name: str) -> str:
