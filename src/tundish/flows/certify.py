@@ -18,8 +18,9 @@ from tundish.flows.certificate import CertificateReport, describe
 from tundish.flows.errors import DataMovedError
 from tundish.flows.fetch import Located, Progress, locate
 from tundish.flows.grade import GradeOptions, PageWish, grade
+from tundish.flows.outputs import write_out
 from tundish.flows.workspace import Workspace
-from tundish.kernel import canonical, clock, paths
+from tundish.kernel import canonical, clock
 from tundish.kernel import digest as digests
 from tundish.kernel.canonical import Json
 from tundish.kernel.digest import Digest
@@ -111,7 +112,7 @@ def certify(
     sealed = certificates.sign(body, workspace.key)
     found = certificates.read(sealed, workspace.trusted())
     path = asked.to or _default_path(workspace, body)
-    paths.write_whole(path, sealed)
+    write_out(path, sealed)
     workspace.record(
         "certificate-made",
         inputs=[body.data.digest, body.grade.report],

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tundish.flows.authorities import SERIES, AuthorityNote
+from tundish.flows.outputs import write_out
 from tundish.flows.workspace import Workspace
 from tundish.kernel import clock, digest, paths
 from tundish.kernel.records import Record
@@ -172,7 +173,7 @@ def write_request(
     """
     said = subject if subject is not None else f"CN={workspace.name}"
     data = csr.make(workspace.key, said)
-    paths.write_whole(to, data)
+    write_out(to, data)
     key = workspace.key.public.key_id
     workspace.record("csr-written", detail={"key": key, "subject": said})
     return RequestReport(key=key, subject=said, file=str(to))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from tundish.flows import policy
+from tundish.flows.outputs import write_out
 from tundish.flows.verify import PackageReport, describe, read
 from tundish.flows.workspace import Workspace
 from tundish.kernel import digest as digests
-from tundish.kernel import paths
 from tundish.kernel.records import Record
 from tundish.model import delta
 from tundish.model import package as packages
@@ -57,7 +57,7 @@ def make_delta(workspace: Workspace, new: Path, old: Path, to: Path) -> DeltaRep
     with workspace.refusals_kept("package-delta-made", [result.digest]):
         base = packages.recognise(old, trusted=policy.signers(workspace))
         data = delta.make(packages.to_layout(base), packages.to_layout(result))
-    paths.write_whole(to, data)
+    write_out(to, data)
     made = digests.of_bytes(data)
     workspace.record(
         "package-delta-made",
@@ -106,7 +106,7 @@ def apply_delta(workspace: Workspace, step: Path, base: Path, to: Path) -> Delta
             admit=policy.admission(workspace),
         )
     whole = packages.to_tar(package)
-    paths.write_whole(to, whole)
+    write_out(to, whole)
     used = digests.of_bytes(data)
     workspace.record(
         "package-delta-applied",

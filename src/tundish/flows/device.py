@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tundish.flows import workspace as workspaces
 from tundish.flows.keys import KeyOrders
+from tundish.flows.outputs import write_out
 from tundish.flows.verify import read
 from tundish.flows.workspace import Workspace
 from tundish.kernel import paths
@@ -116,7 +117,7 @@ def ask(workspace: Workspace, order: AskOrder, to: Path | None = None) -> AskRep
         wish, device=device, key=workspace.key, now=workspace.clock.now()
     )
     path = to or Path(f"{product}-{short(device.device_id)}.request")
-    paths.write_whole(path, data)
+    write_out(path, data)
     name = requests.read(data).name
     workspace.record(
         "grant-asked",
@@ -157,7 +158,7 @@ def say_time(workspace: Workspace, to: Path, correct: str | None = None) -> Time
         checkpoint = ledger.checkpoints()[-1]
     now = workspace.clock.now()
     data = timenote.sign(now, workspace.key, checkpoint=checkpoint, corrects=corrects)
-    paths.write_whole(to, data)
+    write_out(to, data)
     note = timenote.read(data, workspace.trusted(), corrects or _this(workspace))
     workspace.record("time-signed", detail={"note": note.name, "corrects": corrects})
     return _time_report(to, note)

@@ -197,11 +197,13 @@ class DataMovedError(RefusedError):
 
 
 class OutExistsError(UsageError):
-    """There is something already where a new version was to be written.
+    """There is something already where something new was to be written.
 
     What happened: the file or folder named exists. It was left as it is.
 
-    Why: a version of a data set is never written over another one.
+    Why: a version of a data set is never written over another one, and a grant, a
+    delta, a list or a request takes the place of a file of its own kind only: no
+    package, key or ledger is lost by a slip.
 
     What to do: name another file or folder, or move the old one away yourself.
     """

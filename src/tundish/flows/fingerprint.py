@@ -19,6 +19,7 @@ from tundish.flows.fingerprint_proof import COMMITTED, Proof, prove, require_in_
 from tundish.flows.fingerprint_siblings import Siblings, no_siblings, of_halves
 from tundish.flows.judge import material_of
 from tundish.flows.ledger import list_ledger
+from tundish.flows.outputs import write_out
 from tundish.flows.workspace import Workspace
 from tundish.kernel import clock, paths
 from tundish.kernel import digest as digests
@@ -175,9 +176,9 @@ def questions(workspace: Workspace, fingerprint: Path, to: Path) -> QuestionsRep
     if to.suffix == ".npy":
         held = BytesIO()
         np.save(held, windows, allow_pickle=False)
-        paths.write_whole(to, held.getvalue())
+        write_out(to, held.getvalue())
     else:
-        paths.write_whole(to, _csv(windows).encode())
+        write_out(to, _csv(windows).encode())
     return QuestionsReport(file=str(to), windows=len(windows), shape=windows.shape)
 
 

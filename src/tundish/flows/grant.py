@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from tundish.flows import policy, runs
+from tundish.flows.outputs import write_out
 from tundish.flows.workspace import Workspace
 from tundish.kernel import digest as digests
 from tundish.kernel import paths
@@ -278,7 +279,7 @@ def _issue(
     made = digests.of_bytes(data)
     name = f"{found.statement.product}-{short(device.device_id)}-{short(made)}.grant"
     path = to or workspace.packages / name
-    paths.write_whole(path, data)
+    write_out(path, data)
     workspace.record(
         "grant-issued",
         inputs=[found.digest],

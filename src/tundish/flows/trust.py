@@ -9,6 +9,7 @@ from typing import Literal
 
 from tundish.flows.keyring import SERIES, KeyNote
 from tundish.flows.keys import TokenOrder, in_token
+from tundish.flows.outputs import write_out
 from tundish.flows.workspace import Workspace
 from tundish.kernel import clock, paths
 from tundish.kernel.digest import Digest, is_digest, short
@@ -132,7 +133,7 @@ def rotate(
     text = rotation.sign(old, new, at=now, until=until)
     name = f"{workspace.name}-{short(new.public.key_id)}.rotation"
     path = to or workspace.packages / name
-    paths.write_whole(path, text)
+    write_out(path, text)
     ring, before = workspace.keyring, workspace.keyring.note(old.public)
     ring.keep(new.public, before.model_copy(update={"follows": old.public.key_id}))
     ring.keep(old.public, before.model_copy(update={"not_after": clock.to_text(until)}))
@@ -257,15 +258,16 @@ def revoke(
     )
     named = {(item.kind, item.name): item for item in last.entries} if last else {}
     named.update({(item.kind, item.name): item for item in entries})
+    version = last.version + 1 if last else 1
     text = revocation.sign(
         list(named.values()),
-        version=last.version + 1 if last else 1,
+        version=version,
         now=workspace.clock.now(),
         key=workspace.key,
     )
+    path = to or workspace.packages / f"{workspace.name}-{version}.revocations"
+    write_out(path, text)  # before it counts: a place that refuses changes nothing
     report = take_revocations(workspace, text)
-    path = to or workspace.packages / f"{workspace.name}-{report.version}.revocations"
-    paths.write_whole(path, text)
     return report.model_copy(update={"file": str(path)})
 
 

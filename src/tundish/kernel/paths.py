@@ -91,8 +91,12 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
 
     Raises:
         DiskFullError: if there is no room; the old file stands.
-        PlaceRefusedError: if the system does not let it be written there.
+        PlaceRefusedError: if the system does not let it be written there, or if it is
+            a device or a pipe, which a file would replace.
     """
+    if _is_strange(path):
+        msg = f"No file is written in place of {path}: it is a device, a pipe or a link to one."
+        raise PlaceRefusedError(msg)
     with _refusal_said(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tundish-")
@@ -107,6 +111,12 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def _is_strange(path: Path) -> bool:
+    if path.is_symlink() and os.path.realpath(path.parent) == "/dev":
+        return True  # /dev/stdout, wherever it leads
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 @contextmanager

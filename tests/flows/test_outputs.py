@@ -1,0 +1,74 @@
+"""What a person has written takes no other thing's place."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tundish.cli import main
+from tundish.flows.errors import OutExistsError
+from tundish.flows.outputs import write_out
+from tundish.kernel import paths
+from tundish.kernel.errors import PlaceRefusedError
+
+REQUEST = b"-----BEGIN CERTIFICATE REQUEST-----\nnew\n"
+OTHERS = [
+    b"SQLite format 3\x00",
+    b"-----BEGIN PRIVATE KEY-----\n",
+    b"-----BEGIN CERTIFICATE-----\n",
+    b"age-encryption.org/v1\n",
+    b"x",
+]
+
+
+@pytest.mark.parametrize("there", OTHERS)
+def test_a_file_of_another_kind_is_not_replaced(there: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.write_bytes(there)
+    with pytest.raises(OutExistsError):
+        write_out(path, REQUEST)
+    assert path.read_bytes() == there
+
+
+@pytest.mark.parametrize("there", [None, b"", REQUEST.replace(b"new", b"old, longer")])
+def test_an_empty_file_or_one_of_the_same_kind_is_replaced(
+    there: bytes | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "out"
+    if there is not None:
+        path.write_bytes(there)
+    write_out(path, REQUEST)
+    assert path.read_bytes() == REQUEST
+
+
+def test_no_file_takes_the_place_of_a_device_or_a_pipe(tmp_path: Path) -> None:
+    """Run by root, a rename would remove /dev/null from the machine."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/null")
+    for path in (tmp_path / "pipe", tmp_path / "link"):
+        with pytest.raises(PlaceRefusedError):
+            paths.write_whole(path, b"x")
+    assert (tmp_path / "pipe").is_fifo()
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_key_and_a_ledger_outlive_a_slip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main.status(["init", "plant"]) == 0
+    kept = Path("plant/.tundish")
+    slips = [
+        (["key", "--subject", "CN=x", "--csr"], kept / "keys/signing.pem"),
+        (["revoke", "--grant", "grant-x", "--to"], kept / "ledger.db"),
+        (["key", "--rotate", "--to"], kept / "keys/checkpoint.pem"),
+    ]
+    for command, place in slips:
+        before = place.read_bytes()
+        assert main.status([*command, str(place), "-w", "plant"]) == 2
+        assert "[out-exists]" in capsys.readouterr().err
+        assert place.read_bytes() == before
+    assert main.status(["ledger", "verify", "-w", "plant"]) == 0
+    assert not list((kept / "revocations").iterdir())  # what was not written counts not
