@@ -25,6 +25,7 @@ from tundish.seal.errors import (
     CertificateOtherDataError,
     ClockSetBackError,
     SignerUntrustedError,
+    TermsInvalidError,
 )
 
 
@@ -152,15 +153,13 @@ def test_data_that_changes_while_it_is_graded_is_not_certified(
     assert not table.with_name("c.json").exists()
 
 
-@pytest.mark.parametrize("days", ["-1", "0", "1e9", "nan"])
+@pytest.mark.parametrize("days", [-1.0, 0.0, 1e9, float("nan")])
 def test_an_end_that_cannot_be_is_refused(
-    days: str, plant: Workspace, table: Path, capsys: pytest.CaptureFixture[str]
+    days: float, plant: Workspace, table: Path
 ) -> None:
-    arguments = ["certificate", "make", str(table), "--days", days]
-    code = main.status([*arguments, "-w", str(plant.root)])
-    said = capsys.readouterr().err
-    assert code == 2
-    assert "terms-invalid" in said
+    order = CertifyOrder(valid_s=days * 86_400.0)
+    with pytest.raises(TermsInvalidError):
+        tundish.certify(plant, str(table), order=order)
 
 
 def test_the_commands_make_verify_and_show(
