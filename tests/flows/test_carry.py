@@ -30,6 +30,7 @@ from tundish.flows.seal import SealOrder, SealReport
 from tundish.flows.workspace import Workspace
 from tundish.kernel import canonical, clock, digest
 from tundish.kernel.errors import RefusedError
+from tundish.learn.errors import ParityBrokenError
 from tundish.learn.verdict import Figure, hold_limits
 from tundish.ledger import lineage
 from tundish.model import package as packages
@@ -491,6 +492,19 @@ def test_a_broken_parity_is_not_packed(desk: Desk, source: Path) -> None:
         with pytest.raises(PackageMalformedError, match="parity"):
             sealed(desk, source)
     changed(source, "parity.json", outputs=good, tolerance=1e-5)
+
+
+def test_a_broken_comparison_besides_is_not_packed(desk: Desk, source: Path) -> None:
+    good = [parity_row(name) for name in OUTPUTS]
+    narrow = {
+        "reference": "graph in double", "candidate": "graph in float32", "windows": 3,
+        "outputs": [*good[:-1], parity_row(OUTPUTS[-1], 2e-5)],
+        "tolerance": 1e-5, "passed": True,
+    }  # fmt: skip
+    changed(source, "parity.json", besides=[narrow])
+    with pytest.raises(ParityBrokenError, match="graph in float32"):
+        sealed(desk, source)
+    changed(source, "parity.json", besides=[narrow | {"outputs": good}])
     with pytest.raises(MarkInvalidError):
         sealed(desk, source, marked=("card.json",))
 

@@ -11,7 +11,7 @@ from tests.learn.conftest import open_graph
 from tundish.catalog.documents import parse_document
 from tundish.catalog.scenario import Scenario
 from tundish.learn import backbone, parity
-from tundish.learn.backends import against_reference
+from tundish.learn.backends import NAME, against_others
 from tundish.learn.check_recipe import check_recipe
 from tundish.learn.errors import BackboneMissingError, MaterialUnfitError
 from tundish.learn.material import Material
@@ -124,9 +124,10 @@ def test_comparison_with_a_reference_finds_spots_that_a_shift_does_not_explain()
     assert image == 1.0
     assert pixel > 0.9
     contract = scenario(reference=True)
-    second = against_reference(fitted.graph, run, judged.x, contract)
-    assert second is not None
-    parity.require(second)
+    others = against_others(fitted.graph, run, judged.x, contract)
+    assert NAME in others[0].candidate
+    for other in others:
+        parity.require(other)
 
 
 def test_comparison_without_a_reference_is_refused() -> None:

@@ -89,6 +89,13 @@ InToken: TypeAlias = Annotated[
 NewInToken: TypeAlias = Annotated[
     bool, typer.Option("--new", help="With --token: have the token make the key.")
 ]
+Precision: TypeAlias = Annotated[
+    Literal["double", "float32", "float16"],
+    typer.Option(
+        help="Of the graph: float32 is half as large and mostly 1.5 to 2 times as fast, float16 "
+        "keeps its weights in half of that; refused beyond the scenario's tolerance."
+    ),
+]
 Curve: TypeAlias = Annotated[
     Literal["P-256", "P-384"],
     typer.Option("--curve", help="With --new: the curve of a key that signs."),

@@ -9,7 +9,15 @@ import typer
 
 from tundish.cli import show
 from tundish.cli.exits import NOT_GOOD_ENOUGH
-from tundish.cli.options import AsJson, Days, In, Mirror, Seed, open_workspace
+from tundish.cli.options import (
+    AsJson,
+    Days,
+    In,
+    Mirror,
+    Precision,
+    Seed,
+    open_workspace,
+)
 from tundish.cli.runs import show_verdict
 
 if TYPE_CHECKING:
@@ -34,6 +42,7 @@ def run(  # noqa: PLR0913  (a command's options)
         typer.Option(help="One of the scenario's candidates; default: its recipe."),
     ] = None,
     seed: Seed = 0,
+    precision: Precision = "double",
     days: Days = 365.0,
     seal: Annotated[
         bool, typer.Option("--seal/--no-seal", help="Seal what the judge accepts.")
@@ -66,7 +75,12 @@ def run(  # noqa: PLR0913  (a command's options)
 
     order = RunAllOrder(
         train=Order(
-            data=data, scenario=scenario, site=site, candidate=candidate, seed=seed
+            data=data,
+            scenario=scenario,
+            site=site,
+            candidate=candidate,
+            seed=seed,
+            precision=precision,
         ),
         seal=SealOrder(valid_s=days * DAY_S, encrypt=not clear) if seal else None,
         despite_gates=despite_gates,

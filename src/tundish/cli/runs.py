@@ -9,7 +9,15 @@ import typer
 
 from tundish.cli import show
 from tundish.cli.exits import NOT_GOOD_ENOUGH
-from tundish.cli.options import MOST, AsJson, In, Mirror, Seed, open_workspace
+from tundish.cli.options import (
+    MOST,
+    AsJson,
+    In,
+    Mirror,
+    Precision,
+    Seed,
+    open_workspace,
+)
 
 if TYPE_CHECKING:
     from tundish.flows.workspace import Workspace
@@ -42,6 +50,7 @@ def train(  # noqa: PLR0913  (a command's options)
         typer.Option(help="One of the scenario's candidates; default: its recipe."),
     ] = None,
     seed: Seed = 0,
+    precision: Precision = "double",
     mirror: Mirror = None,
     workspace: In = Path(),
     json: AsJson = False,
@@ -51,7 +60,12 @@ def train(  # noqa: PLR0913  (a command's options)
     from tundish.flows.train import train as train_run
 
     order = Order(
-        data=data, scenario=scenario, site=site, candidate=candidate, seed=seed
+        data=data,
+        scenario=scenario,
+        site=site,
+        candidate=candidate,
+        seed=seed,
+        precision=precision,
     )
     with show.working("Training") as tell:
         report = train_run(
@@ -93,6 +107,7 @@ def import_model(  # noqa: PLR0913  (a command's options)
         str,
         typer.Option(help="Classes in the order of its columns, with commas."),
     ] = "",
+    precision: Precision = "double",
     workspace: In = Path(),
     json: AsJson = False,
 ) -> None:
@@ -111,7 +126,7 @@ def import_model(  # noqa: PLR0913  (a command's options)
         high_is_normal=high_is_normal,
         classes=tuple(name.strip() for name in classes.split(",") if name.strip()),
     )
-    order = Order(data=data, scenario=scenario, site=site)
+    order = Order(data=data, scenario=scenario, site=site, precision=precision)
     with show.working("Importing") as tell:
         report = adopt(open_workspace(workspace), model, order, how, tell)
     if json:

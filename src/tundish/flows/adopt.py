@@ -13,7 +13,7 @@ from tundish.learn import adopt as adopting
 from tundish.learn.adopt import Adoption
 from tundish.learn.errors import ForeignUnfitError
 from tundish.learn.record import RunRecord
-from tundish.learn.train import Trained
+from tundish.learn.train import Trained, in_precision
 
 MODELS = "*.onnx"
 
@@ -36,7 +36,7 @@ def adopt(
         progress: Told what is being done.
 
     Raises:
-        ForeignUnfitError, and what ``train`` refuses.
+        ForeignUnfitError, PrecisionUnfitError, and what ``train`` refuses.
     """
     tell = progress or (lambda _text: None)
     scenario, site = ordered(order)
@@ -65,7 +65,7 @@ def adopt(
         graph=digest.of_bytes(fitted.graph),
     )
     tell("comparing the foreign file and the graph")
-    made = Trained(fitted=fitted, record=record)
+    made = in_precision(Trained(fitted=fitted, record=record), order.precision)
     return keep(workspace, order, located, material, made)
 
 

@@ -126,17 +126,21 @@ def _check_judged(files: Mapping[str, bytes]) -> None:
 
 
 def _check_parity(scenario: Scenario, report: ParityReport) -> None:
-    said = [row.output for row in report.outputs]
     wanted = list(outputs_of(scenario))
-    rest = said[len(wanted) :]
-    complete = said == [*wanted, *rest] and set(rest) <= set(optional_outputs(scenario))
-    if not complete or report.tolerance > scenario.parity_tolerance:
-        msg = f"The folder's parity report is not one on {', '.join(wanted)}."
-        raise PackageMalformedError(msg, advice="Compare estimator and graph again.")
-    far = [
-        row.max_rel is None or row.max_rel > report.tolerance for row in report.outputs
-    ]
-    parities.require(report.model_copy(update={"passed": not any(far)}))
+    for item in report.each():
+        said = [row.output for row in item.outputs]
+        rest = said[len(wanted) :]
+        whole = said[: len(wanted)] == wanted
+        whole = whole and set(rest) <= set(optional_outputs(scenario))
+        if not whole or item.tolerance > scenario.parity_tolerance:
+            msg = f"The folder's parity report is not one on {', '.join(wanted)}."
+            raise PackageMalformedError(
+                msg, advice="Compare estimator and graph again."
+            )
+        far = any(
+            row.max_rel is None or row.max_rel > item.tolerance for row in item.outputs
+        )
+        parities.require(item.model_copy(update={"passed": not far, "besides": ()}))
 
 
 def _parts_of(

@@ -25,13 +25,14 @@ class Refit:
             PartMissingError, MaterialUnfitError: if it is too little for the recipe.
         """
         record = self.run.record
-        return training.train(
+        made = training.train(
             material,
             self.run.scenario,
             data=Digest(record.data),
             candidate=record.candidate,
             seed=record.seed,
-        ).fitted
+        )
+        return training.in_precision(made, record.precision).fitted
 
     def open(self, fitted: Fitted) -> Scorer:
         """Load the graph that was fitted, as the line does."""

@@ -25,7 +25,7 @@ from tundish.model.golden import Golden
 
 GRAPH, GOLDEN, RECORD, PARITY = "graph.onnx", "golden.json", "run.json", "parity.json"
 ENVELOPE, VERDICT, PLACE = "envelope.json", "verdict.json", "place.json"
-COPYING, BACKENDS = "copying.json", "backends.json"
+COPYING = "copying.json"
 SCENARIO, SITE = "scenario.yaml", "site.yaml"
 
 
@@ -69,7 +69,6 @@ class Run:
     parity: ParityReport
     verdict: Verdict | None
     copying: CopyingReport | None = None
-    backends: ParityReport | None = None
 
     @property
     def digest(self) -> Digest:
@@ -147,7 +146,6 @@ def _line(run: Run) -> RunLine:
 def _read(folder: Path) -> Run:
     try:
         verdict, copying = folder / VERDICT, folder / COPYING
-        backends = folder / BACKENDS
         scenario_yaml = (folder / SCENARIO).read_bytes()
         run = Run(
             name=folder.name,
@@ -168,9 +166,6 @@ def _read(folder: Path) -> Run:
             else None,
             copying=CopyingReport.model_validate_json(copying.read_bytes())
             if copying.exists()
-            else None,
-            backends=ParityReport.model_validate_json(backends.read_bytes())
-            if backends.exists()
             else None,
         )
     except (OSError, ValidationError, UnicodeDecodeError) as error:

@@ -121,8 +121,6 @@ def seal(
     with workspace.refusals_kept("package-sealed", [found.digest]):
         verdict = _accepted(found)
         parities.require(found.parity)
-        if found.backends is not None:
-            parities.require(found.backends)
 
     def parts(version: int, now: datetime) -> packages.PackageParts:
         return _parts(found, verdict, _card(found, verdict, order, version), now)

@@ -19,17 +19,17 @@ from tundish.kernel import digest as digests
 from tundish.kernel.records import Record
 from tundish.learn import parity as parities
 from tundish.learn import train as training
-from tundish.learn.backends import against_reference, few
+from tundish.learn.backends import RUNTIME, against_others, few
 from tundish.learn.material import Material
-from tundish.learn.recipe import Fitted
+from tundish.learn.parity import ParityReport
+from tundish.learn.precision import against_wide
+from tundish.learn.record import Precision
 from tundish.learn.train import Trained
 from tundish.model.session import Session, make_golden
 
 LARGE = 2**14
 PICTURES = 24
-NOT_RUN = (
-    "the reference evaluator cannot run this graph, so no second runtime was asked"
-)
+NOT_RUN = "no second runtime could run this graph"
 
 
 class Order(Record):
@@ -40,6 +40,7 @@ class Order(Record):
         scenario, site: Names of the catalogue, or YAML files.
         candidate: One of the scenario's candidates; None: its recipe.
         seed: Seed of all randomness.
+        precision: What the graph shall compute in.
     """
 
     data: str
@@ -47,6 +48,7 @@ class Order(Record):
     site: str
     candidate: str | None = None
     seed: int = 0
+    precision: Precision = "double"
 
 
 class TrainReport(Record):
@@ -75,6 +77,7 @@ def train(
         UnknownNameError, DocumentInvalidError: for scenario and site.
         ContractBrokenError and what the readers refuse: for the data.
         OptionsInvalidError and what the recipe refuses.
+        PrecisionUnfitError: if the graph answers otherwise in the precision asked for.
     """
     tell = progress or (lambda _text: None)
     scenario, site = ordered(order)
@@ -89,6 +92,7 @@ def train(
         candidate=order.candidate,
         seed=order.seed,
     )
+    made = training.in_precision(made, order.precision)
     tell("comparing estimator and graph")
     return keep(workspace, order, located, material, made)
 
@@ -113,17 +117,18 @@ def keep(
     material: Material,
     made: Trained,
 ) -> TrainReport:
-    """Compare estimator, graph and backends, and write the run folder.
+    """Compare estimator, graph, runtimes and precisions, and write the run folder.
 
     Raises:
         ParityBrokenError: if an output of the graph is missing or misshapen. Differences
             are written down, and sealing refuses what lies beyond the tolerance.
+        PrecisionUnfitError: if the graph differs too much from the one in double.
     """
     fitted, scenario = made.fitted, library.scenario(order.scenario)
     golden = make_golden(fitted.graph, fitted.golden_window)
     session = Session(fitted.graph, golden)
-    parity = _compare(fitted, session, material, scenario)
-    backends = against_reference(fitted.graph, session.run, material.x, scenario)
+    with workspace.refusals_kept("trained", [located.digest]):
+        parity = _compare(made, session, material, scenario)
     now = workspace.clock.now()
     name = ids.new_id("run", now)
     place = runs.Place(
@@ -140,7 +145,6 @@ def keep(
             runs.GRAPH: fitted.graph,
             runs.GOLDEN: golden,
             runs.PARITY: parity,
-            **({runs.BACKENDS: backends} if backends else {}),
             runs.ENVELOPE: fitted.envelope,
             runs.PLACE: place,
             runs.SCENARIO: library.source(order.scenario, Scenario),
@@ -161,23 +165,38 @@ def keep(
             str(part): int(count) for part, count in zip(parts, counts, strict=True)
         },
         notes=(*fitted.notes, fitted.promise.note),
-        parity=f"{_said(parity)}; {_said(backends) if backends else NOT_RUN}",
+        parity=_said(parity),
     )
 
 
 def _compare(
-    fitted: Fitted, session: Session, material: Material, scenario: Scenario
-) -> parities.ParityReport:
-    x = material.x
+    made: Trained, session: Session, material: Material, scenario: Scenario
+) -> ParityReport:
+    """Compare the graph with the estimator, and besides with what else there is."""
+    fitted, x = made.fitted, material.x
     if x[0].size > LARGE:  # a picture is a million numbers: some of them will do
         x = few(x, most=PICTURES, values=x[0].size * PICTURES)
-    return parities.compare(fitted.reference(x), session.run(x), scenario)
+    besides = against_others(fitted.graph, session.run, material.x, scenario)
+    if made.wide is not None:
+        wide = Session(made.wide, make_golden(made.wide, fitted.golden_window))
+        precision = made.record.precision
+        besides += (against_wide(wide.run, session.run, x, scenario, precision),)
+    answers = parities.batched(session.run, x)
+    report = parities.compare(fitted.reference(x), answers, scenario)
+    return report.model_copy(update={"besides": besides})
 
 
-def _said(parity: parities.ParityReport) -> str:
-    worst = max((row.max_rel or 0.0) for row in parity.outputs)
-    word = "passed" if parity.passed else "FAILED"
-    return f"{word}: {parity.reference} and {parity.candidate} differ by {worst:.1e} of scale at most over {parity.windows} windows ({parity.tolerance:g} allowed)"
+def _said(parity: ParityReport) -> str:
+    said = []
+    for report in parity.each():
+        worst = max((row.max_rel or 0.0) for row in report.outputs)
+        word = "passed" if report.passed else "FAILED"
+        said.append(
+            f"{word}: {report.reference} and {report.candidate} differ by {worst:.1e} of scale at most over {report.windows} windows ({report.tolerance:g} allowed)"
+        )
+    if not any(RUNTIME in report.reference for report in parity.besides):
+        said.append(NOT_RUN)
+    return "; ".join(said)
 
 
 def _record(

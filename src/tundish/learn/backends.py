@@ -1,11 +1,16 @@
-"""Does another runtime compute the same? The graph on ONNX's reference evaluator.
+"""Do other runtimes compute the same? The graph in two that share no code with the first.
 
-onnxruntime fuses and reorders operators; the reference evaluator of ``onnx`` computes
-each by itself with NumPy. Where both agree within the scenario's tolerance, the answer is
-the graph's and not the runtime's.
+onnxruntime fuses and reorders operators. The reference evaluator of ``onnx`` computes
+each by itself with NumPy, in Python; tract (the extra ``[tract]``) is an inference engine
+in Rust, made for small boxes. Where they agree within the scenario's tolerance, the
+answer is the graph's and not the runtime's.
 """
 
 from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from onnx.reference import ReferenceEvaluator
@@ -15,10 +20,14 @@ from tundish.learn import parity
 from tundish.learn.material import Windows
 from tundish.learn.parity import ParityReport
 from tundish.learn.recipe import Outputs, Scorer, optional_outputs, outputs_of
+from tundish.model.graphcheck import check_graph
 
 MOST = 16
-MOST_VALUES = 2**16  # a picture's graph takes seconds a picture there
-NAME = "onnx reference evaluator"
+MOST_VALUES = 2**16  # a picture's graph takes seconds a picture in the evaluator
+RUNTIME = "graph in onnxruntime"
+NAME, TRACT = "onnx reference evaluator", "runtime tract"
+
+Answers = Callable[[list[str], Windows], Outputs | None]
 
 
 def few(x: Windows, most: int = MOST, values: int = MOST_VALUES) -> Windows:
@@ -27,10 +36,10 @@ def few(x: Windows, most: int = MOST, values: int = MOST_VALUES) -> Windows:
     return x[np.linspace(0, len(x) - 1, count).round().astype(np.int64)]
 
 
-def against_reference(
+def against_others(
     graph: bytes, run: Scorer, x: Windows, scenario: Scenario
-) -> ParityReport | None:
-    """Compare the graph in onnxruntime to the graph in the reference evaluator.
+) -> tuple[ParityReport, ...]:
+    """Compare the graph in onnxruntime to the graph in each runtime that can run it.
 
     Args:
         graph: The graph.
@@ -39,24 +48,58 @@ def against_reference(
         scenario: Its tolerance counts.
 
     Returns:
-        None if the evaluator has no such operator, or cannot run one that onnxruntime
-        can (its GatherElements, for one, takes 64 rows at most).
+        A report for each runtime that has all operators of the graph.
 
     Raises:
         ParityBrokenError: if an output is missing or has another shape.
     """
+    others: dict[str, Answers] = {
+        NAME: partial(_evaluated, graph),
+        TRACT: partial(_in_tract, graph),
+    }
     asked = few(x)
-    names = [*outputs_of(scenario)]
     found = run(asked)
+    names = [*outputs_of(scenario)]
     names += [name for name in optional_outputs(scenario) if name in found]
+    reports = []
+    for name, answers in others.items():
+        other = answers(names, asked)
+        if other is not None:
+            mine = {output: found[output] for output in names}
+            said = (RUNTIME, f"graph in the {name}")
+            reports.append(parity.compare(mine, other, scenario, names=said))
+    return tuple(reports)
+
+
+def _evaluated(graph: bytes, names: list[str], x: Windows) -> Outputs | None:
+    """Ask the reference evaluator; None for its own gaps: it is written for clarity.
+
+    Its GatherElements, for one, takes 64 rows at most.
+    """
     try:
-        values = ReferenceEvaluator(graph).run(names, {"window": asked})
+        values = ReferenceEvaluator(graph).run(names, {"window": x})
     except (NotImplementedError, RuntimeError, TypeError, ValueError, IndexError):
-        return None  # the evaluator's own gaps; it is written for clarity
-    other: Outputs = dict(zip(names, map(np.asarray, values), strict=True))
-    return parity.compare(
-        {name: found[name] for name in names},
-        other,
-        scenario,
-        names=("graph in onnxruntime", f"graph in the {NAME}"),
-    )
+        return None
+    return dict(zip(names, map(np.asarray, values), strict=True))
+
+
+def _in_tract(graph: bytes, names: list[str], x: Windows) -> Outputs | None:
+    """Ask tract; None if it is not installed, or lacks an operator (trees, for one)."""
+    try:
+        import tract  # noqa: PLC0415 -- an extra
+    except ImportError:
+        return None
+    # it reads a path only: one without a name, which never lies on a disk
+    held = os.memfd_create("graph")
+    try:
+        with os.fdopen(os.dup(held), "wb") as file:
+            file.write(graph)
+        model = tract.onnx().load(f"/proc/self/fd/{held}")
+        model.set_input_fact(0, ",".join(map(str, x.shape)) + ",f32")
+        values = model.into_model().into_runnable().run([x])
+    except tract.TractError:
+        return None
+    finally:
+        os.close(held)
+    outputs = [item.name for item in check_graph(graph).outputs]  # it keeps the order
+    return {name: values[outputs.index(name)].to_numpy() for name in names}

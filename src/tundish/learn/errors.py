@@ -116,6 +116,25 @@ class ParityBrokenError(RefusedError):
     default_advice = "Do not seal this graph; report it to the maker of the recipe."
 
 
+class PrecisionUnfitError(RefusedError):
+    """A graph does not answer as before in the precision that was asked for.
+
+    What happened: made in float32 or float16, an output of the graph differs from the
+    same graph in double precision by more than the scenario's ``parity_tolerance``. No
+    run was made.
+
+    Why: distances in many directions, spectra and thresholds of trees may hang on
+    digits that a narrower number does not have.
+
+    What to do: leave ``--precision`` out, or ask for a wider one. If a difference of
+    that size does no harm in this trade, raise ``parity_tolerance`` in the scenario:
+    the judge judges the very graph that is sealed, in its precision.
+    """
+
+    code = "precision-unfit"
+    default_advice = "Leave --precision out or ask for a wider one; or, if that difference does no harm, raise parity_tolerance in the scenario."
+
+
 class RecipeBrokenError(RefusedError):
     """A recipe does not keep what every recipe promises.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -9,7 +10,10 @@ import numpy as np
 from tundish.catalog.scenario import Scenario
 from tundish.kernel.records import Record
 from tundish.learn.errors import ParityBrokenError
-from tundish.learn.recipe import Outputs, optional_outputs, outputs_of
+from tundish.learn.material import Windows
+from tundish.learn.recipe import Outputs, Scorer, optional_outputs, outputs_of
+
+BATCH_VALUES = 2**20
 
 
 class OutputParity(Record):
@@ -37,6 +41,8 @@ class ParityReport(Record):
         windows: Number of windows.
         tolerance: Largest relative difference that the scenario allows.
         passed: True if every output lies within it.
+        besides: The same graph compared otherwise: in other runtimes, and with the graph
+            in double precision that it was made from.
     """
 
     format: Literal["tundish.parity"] = "tundish.parity"
@@ -47,6 +53,27 @@ class ParityReport(Record):
     outputs: tuple[OutputParity, ...]
     tolerance: float
     passed: bool
+    besides: tuple[ParityReport, ...] = ()
+
+    def each(self) -> Iterator[ParityReport]:
+        """Yield this report and all besides."""
+        yield self
+        for report in self.besides:
+            yield from report.each()
+
+    def worst(self) -> OutputParity:
+        """Return the output that differs most; one that is not finite differs most."""
+        return max(
+            self.outputs,
+            key=lambda row: np.inf if row.max_rel is None else row.max_rel,
+        )
+
+
+def batched(run: Scorer, x: Windows) -> Outputs:
+    """Run a graph over many windows, or a few pictures, a batch at a time."""
+    size = max(1, BATCH_VALUES // max(1, x[0].size))
+    parts = [run(x[first : first + size]) for first in range(0, len(x), size)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def compare(
@@ -89,22 +116,22 @@ def require(report: ParityReport) -> None:
     Raises:
         ParityBrokenError: names the worst output and its difference.
     """
-    if report.passed:
-        return
-    worst = max(
-        report.outputs,
-        key=lambda row: np.inf if row.max_rel is None else row.max_rel,
-    )
-    found = (
-        "values that are not finite"
-        if worst.max_rel is None
-        else f"{worst.max_rel:.3g}"
-    )
-    msg = (
-        f"The {report.candidate} differs from the {report.reference} in {worst.output!r} "
-        f"by {found} (relative), and {report.tolerance:g} is allowed."
-    )
-    raise ParityBrokenError(msg)
+    for item in report.each():
+        if item.passed:
+            continue
+        worst = item.worst()
+        msg = (
+            f"The {item.candidate} differs from the {item.reference} in {worst.output!r} "
+            f"by {said(worst)}, and {item.tolerance:g} is allowed."
+        )
+        raise ParityBrokenError(msg)
+
+
+def said(row: OutputParity) -> str:
+    """Return a difference in words."""
+    if row.max_rel is None:
+        return "values that are not finite"
+    return f"{row.max_rel:.3g} (relative)"
 
 
 def _refuse_misfit(

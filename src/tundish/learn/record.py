@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from tundish.catalog.scenario import Option
 from tundish.kernel.records import Record
 from tundish.learn.recipe import Promise, Tried
+
+Precision: TypeAlias = Literal["double", "float32", "float16"]
+"""What a graph computes in, or (float16) keeps its weights in; ``learn.precision``."""
 
 
 class RunRecord(Record):
@@ -23,6 +26,7 @@ class RunRecord(Record):
         material: Digest of the material.
         candidate: Name of the candidate in the scenario.
         recipe, options, seed: What was run.
+        precision: What the graph computes in.
         chosen: What the recipe chose: one entry for each setting kept.
         search: Every setting tried.
         promise: What the threshold promises.
@@ -42,6 +46,7 @@ class RunRecord(Record):
     recipe: str
     options: dict[str, Option]
     seed: int
+    precision: Precision = "double"
     chosen: tuple[dict[str, Option], ...]
     search: tuple[Tried, ...]
     promise: Promise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -13,16 +13,24 @@ from tundish.kernel.digest import Digest
 from tundish.learn import recipe as recipes
 from tundish.learn.errors import OptionsInvalidError
 from tundish.learn.material import Material
+from tundish.learn.precision import narrowed
 from tundish.learn.recipe import Fitted, Recipe
-from tundish.learn.record import RunRecord
+from tundish.learn.record import Precision, RunRecord
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """A trained candidate and how to repeat it."""
+    """A trained candidate and how to repeat it.
+
+    Attributes:
+        fitted: What the recipe made, its graph in the precision asked for.
+        record: What repeats it.
+        wide: The graph in double precision, if the one that was asked for is narrower.
+    """
 
     fitted: Fitted
     record: RunRecord
+    wide: bytes | None = None
 
 
 def train(
@@ -96,13 +104,32 @@ def repeat(
     Raises:
         As ``train``.
     """
-    return train(
+    again = train(
         material,
         _without_clock(scenario, record),
         data=Digest(record.data),
         candidate=record.candidate,
         seed=record.seed,
         recipe=recipe,
+    )
+    return in_precision(again, record.precision)
+
+
+def in_precision(made: Trained, precision: Precision) -> Trained:
+    """Return what was trained with its graph in another precision."""
+    wide = made.fitted.graph
+    if precision == "double":
+        return made
+    graph = narrowed(wide, precision)
+    note = f"The graph computes in {precision}: {len(graph):,} bytes instead of {len(wide):,} in double."
+    if precision == "float16":
+        note = f"The graph computes in float32 and keeps large weights in float16: {len(graph):,} bytes instead of {len(wide):,} in double."
+    notes = (*made.fitted.notes, note)
+    named = {"precision": precision, "graph": digest.of_bytes(graph), "notes": notes}
+    return Trained(
+        fitted=replace(made.fitted, graph=graph, notes=notes),
+        record=made.record.model_copy(update=named),
+        wide=wide,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tundish.flows.report.page import Block, Cell, Tone, cells
 from tundish.learn.copying_report import CopyingReport
+from tundish.learn.parity import ParityReport, said
 from tundish.learn.verdict import Verdict
 
 
@@ -36,6 +37,26 @@ def limits_block(name: str, verdict: Verdict) -> Block:
         title=f"Candidate {name}: {word}",
         text=" · ".join(verdict.notes),
         columns=("metric", "measured (90 % interval)", "limit", "", "why this limit"),
+        rows=rows,
+    )
+
+
+def parity_block(parity: ParityReport) -> Block:
+    """Return what the graph was compared with, and how far it differs at most."""
+    rows = []
+    for report in parity.each():
+        worst = report.worst()
+        tone: Tone = "good" if report.passed else "bad"
+        rows.append(
+            [
+                *cells(report.reference, report.candidate, f"{report.windows:,}"),
+                Cell(text=worst.output, code=True),
+                Cell(text=said(worst), tone=tone),
+                Cell(text=f"{report.tolerance:g}"),
+            ]
+        )
+    return Block(
+        columns=("reference", "compared", "windows", "output", "differs by", "allowed"),
         rows=rows,
     )
 

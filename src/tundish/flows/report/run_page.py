@@ -10,7 +10,7 @@ from tundish.data.shifts import OUTSIDE, shift_length_s
 from tundish.flows import runs
 from tundish.flows.errors import NotAcceptedError
 from tundish.flows.judge import material_of
-from tundish.flows.report.judged import copying_block
+from tundish.flows.report.judged import copying_block, parity_block
 from tundish.flows.report.judged_parts import chapters, tiles
 from tundish.flows.report.page import Block, Page, Part, Tile, render
 from tundish.flows.report.seen import Seen
@@ -91,7 +91,7 @@ def page_of(found: Run, seen: Seen) -> Page:
     """Return the page of a judged run."""
     verdict = seen.verdict
     word = "accepted" if verdict.accepted else "refused"
-    parts, first = chapters(seen), tiles(verdict)
+    parts, first = [*chapters(seen), _compared(found)], tiles(verdict)
     if found.copying is not None:
         day = found.copying.day
         first.append(
@@ -109,6 +109,16 @@ def page_of(found: Run, seen: Seen) -> Page:
         tiles=first,
         parts=parts,
     )
+
+
+def _compared(found: Run) -> Part:
+    lead = (
+        f"The graph computes in {found.record.precision}. The same windows were answered in "
+        "several ways; the output that differs most is shown. Beyond what the scenario "
+        "allows nothing is sealed."
+    )
+    block = parity_block(found.parity)
+    return Part(title="Is it the same model everywhere?", lead=lead, blocks=[block])
 
 
 def _copies(block: Block) -> Part:
