@@ -23,7 +23,7 @@ from tundish.learn.material import Material, Windows
 from tundish.learn.recipe import Options, Recipe, Scorer
 from tundish.learn.recipes.boost import BoostRecipe
 from tundish.learn.recipes.gp import GaussianRecipe
-from tundish.learn.recipes.inputs import row_weights
+from tundish.learn.recipes.inputs import inputs_of, row_weights
 from tundish.learn.recipes.linear import LinearRecipe, pls_path, ridge_path
 from tundish.model.session import evaluate
 
@@ -364,3 +364,16 @@ def test_the_judge_says_on_how_much_of_the_judged_part_a_balance_was_broken(
     assert shares[1] == float(np.mean(judged_power > 105.0)) > 0.1
     notes = judge(broken, scenario, run, fitted.claim).notes
     assert any("'heater'" in note and f"{shares[1]:.1%}" in note for note in notes)
+
+
+def test_weights_of_prepared_channels_are_weights_of_the_channels_themselves() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(7, 4, 5)).astype(np.float32)
+    for prepared in (None, rng.normal(size=(5, 3))):
+        inputs = inputs_of("lags", (4, 5), matrix=prepared)
+        weights = rng.normal(size=(inputs.linear, 2))
+        plain, own = inputs.unprepared(weights)
+        assert plain.columns is None
+        np.testing.assert_allclose(
+            plain.values(x) @ own, inputs.values(x) @ weights, atol=1e-12
+        )

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Final, Literal
 
@@ -203,7 +203,13 @@ class _Setting:
         """Return the model of the whole learnable part."""
         features = self.inputs.values(learning.x)
         process = self._process(features, learning, np.arange(len(features)))
-        return GaussianModel(inputs=self.inputs, process=process, usual=learning.usual)
+        inputs, turn = self.inputs.unprepared(process.turn)
+        middle = inputs.values(learning.x).mean(axis=0)
+        return GaussianModel(
+            inputs=inputs,
+            process=replace(process, middle=middle, turn=turn),
+            usual=learning.usual,
+        )
 
     def _process(
         self, features: Floats, learning: number.Task, learn: Indices

@@ -124,10 +124,7 @@ class GaussianModel:
     def _start(self) -> Floats:
         """Return the features of the usual window, [1, F]."""
         inputs = self.inputs
-        seen = inputs.rows @ self.usual[None]
-        if inputs.columns is not None:
-            seen = seen @ inputs.columns
-        flat = seen.reshape(1, -1)
+        flat = (inputs.rows @ self.usual).reshape(1, -1)
         if inputs.prior is None:
             return np.asarray(flat)
         return np.concatenate([flat, [[inputs.prior.level]]], axis=1)
@@ -145,7 +142,6 @@ class _Nodes:
         self._square = writer.constant(np.sum(theirs**2, axis=1)[None], "samples_sq")
         self._smooth = writer.constant(np.array([process.smooth]), "smooth")
         self._minus_half = writer.constant(np.array([-0.5]), "minus_half")
-        self._none = writer.constant(np.array([0.0]), "zero")
 
     def mean_and_deviation(self, at: str) -> tuple[str, str]:
         process, writer = self._process, self._writer
@@ -166,7 +162,7 @@ class _Nodes:
         whitened = writer.add("MatMul", known, factor, hint="whitened")
         explained = writer.sum_last(writer.add("Mul", whitened, whitened), "explained")
         left = writer.add("Sub", before, explained, hint="variance_left")
-        left = writer.add("Max", left, self._none, hint="not_negative")
+        left = writer.add("Relu", left, hint="not_negative")
         noise = writer.constant(np.array([process.noise]), "noise")
         root = writer.add("Sqrt", writer.add("Add", left, noise), hint="deviation")
         size = writer.constant(np.array([process.size]), "size")
@@ -195,6 +191,6 @@ class _Nodes:
         crossed = writer.add("MatMul", mine, self._theirs, hint="crossed")
         apart = writer.add("Add", crossed, square, hint="apart_part")
         apart = writer.add("Add", apart, self._square, hint="apart")
-        apart = writer.add("Max", apart, self._none, hint="apart_kept")
+        apart = writer.add("Relu", apart, hint="apart_kept")
         power = writer.add("Exp", writer.add("Mul", apart, self._minus_half))
         return writer.add("Mul", power, self._smooth, hint="near")

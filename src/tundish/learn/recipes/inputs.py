@@ -11,7 +11,7 @@ one row); means over stretches that grow with age: what a mixed vessel remembers
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal, TypeAlias
 
@@ -101,6 +101,25 @@ class Inputs:
                 wide[:, first:end] = np.sqrt(np.mean(wide[:, first:end] ** 2))
         floor = 1e-9 * np.maximum(1.0, np.abs(features).max(axis=0))
         return np.where(each > floor, each, 1.0)
+
+    def unprepared(self, weights: Floats) -> tuple[Inputs, Floats]:
+        """Return the inputs without ``columns``, and the same weights of those.
+
+        A preparation of a thousand channels is a million multiplications a window; what
+        follows it is linear, so it is taken into the weights once.
+
+        Args:
+            weights: Of the features, [F, D].
+
+        Returns:
+            Inputs, and weights of their features, [F', D].
+        """
+        if self.columns is None:
+            return self, weights
+        wide = weights[: self.linear].reshape(len(self.rows), -1, weights.shape[1])
+        own = (self.columns @ wide).reshape(-1, weights.shape[1])
+        found = np.concatenate([own, weights[self.linear :]])
+        return replace(self, columns=None), found
 
     def add(self, writer: GraphWriter, raw: str) -> str:
         """Add the features; ``raw`` is [N, T, C] in double. Returns [N, F]."""

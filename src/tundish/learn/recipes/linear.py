@@ -252,9 +252,10 @@ class _Path:
             features, learning.y, learning.weights, settings
         )
         slope = slopes[:, place]
+        inputs, own = self.inputs.unprepared(slope[:, None])
         return LinearModel(
-            inputs=self.inputs,
-            slope=slope,
+            inputs=inputs,
+            slope=own[:, 0],
             level=level - float(middle @ slope),
             usual=learning.usual,
         )
