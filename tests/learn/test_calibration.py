@@ -98,9 +98,7 @@ def test_reach_is_one_at_the_widened_edge(flow: Scenario) -> None:
     moved[0, :, 1] = 5.0 + 0.01 * 300 * 2  # it stood still; 1 % of its range is 3
     assert reach.of(moved)[0, 0] == pytest.approx(2.0)
     writer = GraphWriter(3, 3)
-    graph = writer.write(
-        {"applicability": reach.add(writer, writer.window())}, {"applicability": 1}
-    )
+    graph = writer.write({"applicability": reach.add(writer)}, {"applicability": 1})
     both = np.concatenate([x, edge, moved])
     np.testing.assert_allclose(
         evaluate(graph, both)["applicability"], reach.of(both), rtol=1e-6

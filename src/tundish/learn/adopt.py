@@ -120,7 +120,7 @@ class _Adopted:
         writer = GraphWriter(*form)
         window = writer.window()
         answer = self._answer(writer, window)
-        outputs = {"applicability": self.reach.add(writer, window)}
+        outputs = {"applicability": self.reach.add(writer)}
         if scenario.task == "anomaly":
             outputs["score"] = answer
             outputs["contribution"] = add_contributions(

@@ -70,9 +70,7 @@ class Answers:
             CONTRIBUTION: moved[:, self.signal_of] * self._even,
         }
 
-    def add(
-        self, writer: GraphWriter, raw: str, scores: str, parts: str
-    ) -> dict[str, str]:
+    def add(self, writer: GraphWriter, scores: str, parts: str) -> dict[str, str]:
         """Add the same to a graph; ``scores`` [N, K] and ``parts`` [N, K, S] in double."""
         warm = writer.constant(np.array(self.temperature), "temperature")
         scaled = writer.add("Div", scores, warm, hint="scaled")
@@ -80,7 +78,7 @@ class Answers:
         return {
             "probability": probability,
             "label": calibration.add_labels(writer, probability, self.least),
-            "applicability": self.reach.add(writer, raw),
+            "applicability": self.reach.add(writer),
             CONTRIBUTION: self._add_moved(writer, scaled, probability, parts),
         }
 

@@ -292,7 +292,7 @@ def _whole_values(course: Floats) -> Floats:
 
 
 def _add_whole(writer: GraphWriter, course: str, points: int) -> str:
-    """Add the same to a graph; sums over a course are products with it, which is quick."""
+    """Add the same to a graph."""
     if points < _LEAST_WHOLE:
         return spectral.newest(writer, course, points, 1)
 
@@ -312,8 +312,8 @@ def _add_whole(writer: GraphWriter, course: str, points: int) -> str:
     slope = writer.add("MatMul", off, line, hint="slope")
     above = writer.add("Add", variance, known(_TINY, "tiny"))
     wide = writer.add("Mul", above, root(above))
-    third = _add_mean_product(writer, square, off, points)
-    fourth = _add_mean_product(writer, square, square, points)
+    third = _add_mean_product(writer, square, off)
+    fourth = _add_mean_product(writer, square, square)
     skew = writer.add("Div", third, wide, hint="skew")
     kurtosis = writer.add("Div", fourth, writer.add("Mul", above, above))
     peak = writer.add("Max", high, writer.add("Neg", low))
@@ -323,22 +323,17 @@ def _add_whole(writer: GraphWriter, course: str, points: int) -> str:
     )
     ahead = spectral.newest(writer, course, points, points - 1)
     step = writer.add("Sub", ahead, spectral.between(writer, course, 0, points - 1))
-    rough = root(_add_mean_product(writer, step, step, points - 1))
+    rough = root(_add_mean_product(writer, step, step))
     parts = (
         mean, root(variance), low, high, slope, skew, kurtosis, crest, rough,
     )  # fmt: skip
     return writer.add("Concat", *parts, axis=2, hint="whole")
 
 
-def _add_mean_product(writer: GraphWriter, one: str, other: str, points: int) -> str:
+def _add_mean_product(writer: GraphWriter, one: str, other: str) -> str:
     """Add the mean of the product of two courses [N, S, P], [N, S, 1]."""
-    row_axis, column_axis = (
-        writer.constant(np.array([axis]), "axis") for axis in (2, 3)
-    )
-    row = writer.add("Unsqueeze", one, row_axis)
-    column = writer.add("Unsqueeze", other, column_axis)
-    total = writer.add("Squeeze", writer.add("MatMul", row, column), column_axis)
-    return writer.add("Mul", total, writer.constant(np.array(1 / points), "share"))
+    product = writer.add("Mul", one, other, hint="product")
+    return writer.add("ReduceMean", product, axes=[2], keepdims=1)
 
 
 def _piece_values(course: Floats, pieces: int) -> Floats:
@@ -355,28 +350,27 @@ def _piece_values(course: Floats, pieces: int) -> Floats:
 
 
 def _add_pieces(writer: GraphWriter, course: str, points: int, pieces: int) -> str:
-    """Add the same to a graph: three products with fixed weights.
+    """Add the same to a graph, [N, S, 3 * pieces, 1].
 
     The floor of the spread lies above what rounding leaves of a difference of squares.
     """
     length = points // pieces
     value = spectral.newest(writer, course, points, pieces * length)
-    member = np.kron(np.eye(pieces), np.full((length, 1), 1 / length))
-    line = np.kron(np.eye(pieces), features.line_weights(length)[:, None])
-    weights = writer.constant(np.concatenate([member, line], axis=1), "pieces")
-    middle = writer.add("ReduceMean", value, axes=[2], keepdims=1)
+    shape = writer.constant(np.array([0, 0, pieces, length]), "pieces_shape")
+    value = writer.add("Reshape", value, shape, hint="pieces")
+    middle = writer.add("ReduceMean", value, axes=[2, 3], keepdims=1)
     off = writer.add("Sub", value, middle, hint="off")
     square = writer.add("Mul", off, off, hint="square")
-    both = writer.add("MatMul", off, weights, hint="levels")
-    sizes = writer.constant(np.array([pieces, pieces]), "sizes")
-    level, slope = writer.add_pair("Split", both, sizes, axis=2)
-    power = writer.add("MatMul", square, writer.constant(member, "members"))
+    mean = np.full(length, 1 / length)
+    both = np.stack([mean, features.line_weights(length)], axis=1)
+    looks = writer.add("MatMul", off, writer.constant(both, "level_and_slope"))
+    sizes = writer.constant(np.array([1, 1]), "sizes")
+    level, slope = writer.add_pair("Split", looks, sizes, axis=3)
+    power = writer.add("MatMul", square, writer.constant(mean[:, None], "share"))
     variance = writer.add("Sub", power, writer.add("Mul", level, level))
-    zero = writer.constant(np.array(0.0), "zero")
-    whole = writer.add("ReduceMean", square, axes=[2], keepdims=1)
+    whole = writer.add("ReduceMean", power, axes=[2, 3], keepdims=1)
     floor = writer.add("Mul", whole, writer.constant(np.array(_STILL), "still"))
-    spread = writer.add(
-        "Sqrt", writer.add("Add", writer.add("Max", variance, zero), floor)
-    )
+    least = writer.add("Add", writer.add("Relu", variance), floor)
+    spread = writer.add("Sqrt", least, hint="spread")
     back = writer.add("Add", level, middle)
     return writer.add("Concat", back, spread, slope, axis=2, hint="pieces_of")

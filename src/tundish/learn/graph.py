@@ -91,6 +91,22 @@ class GraphWriter:
         """Return the input in double precision, [N, T, C]."""
         return self.add("Cast", INPUT, to=TensorProto.DOUBLE, hint="raw")
 
+    def edges(self) -> list[str]:
+        """Return the largest and the smallest value of each channel, [N, C] in double.
+
+        They are found in float32, which is exact and makes no second array of the input's
+        size. In a window of one row both are that row.
+        """
+        rows, channels = self._shape
+        if rows == 1:
+            shape = self.constant(np.array([-1, channels]), "row_shape")
+            return [self.add("Reshape", self.window(), shape, hint="row")]
+        found = []
+        for operator in ("ReduceMax", "ReduceMin"):
+            edge = self.add(operator, INPUT, axes=[1], keepdims=0, hint="edge")
+            found.append(self.add("Cast", edge, to=self.DOUBLE, hint="edge_exact"))
+        return found
+
     def pick(
         self,
         value: str,

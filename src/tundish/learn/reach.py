@@ -33,15 +33,16 @@ class Reach:
         off = np.abs(x.astype(np.float64) - self.middle) / self.half
         return np.asarray(off.max(axis=(1, 2)))[:, None]
 
-    def add(self, writer: GraphWriter, raw: str) -> str:
-        """Add the same to a graph; ``raw`` is [N, T, C] in double."""
+    def add(self, writer: GraphWriter) -> str:
+        """Add the same to a graph, [N, 1] in double."""
         middle = writer.constant(self.middle, "reach_middle")
-        half = writer.constant(self.half, "reach_half")
-        off = writer.add("Abs", writer.add("Sub", raw, middle, hint="from_middle"))
-        share = writer.add("Div", off, half, hint="reach")
-        most = writer.add("ReduceMax", share, axes=[1, 2], keepdims=0, hint="farthest")
-        shape = writer.constant(np.array([-1, 1]), "column_shape")
-        return writer.add("Reshape", most, shape, hint="reach_of")
+        over = writer.constant(1.0 / self.half, "over_reach_half")
+        sides = []
+        for edge in writer.edges():
+            off = writer.add("Abs", writer.add("Sub", edge, middle, hint="from_middle"))
+            sides.append(writer.add("Mul", off, over, hint="reach"))
+        worst = writer.add("Max", *sides, hint="farther") if sides[1:] else sides[0]
+        return writer.add("ReduceMax", worst, axes=[1], keepdims=1, hint="farthest")
 
 
 def reach_of(seen: Material, scenario: Scenario, *, margin: float = MARGIN) -> Reach:

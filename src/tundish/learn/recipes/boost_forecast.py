@@ -168,7 +168,7 @@ class ForecastModel:
             "estimate": estimate,
             "lower": low,
             "upper": high,
-            "applicability": self.reach.add(writer, raw),
+            "applicability": self.reach.add(writer),
             "contribution": writer.add("Mul", each[-1][1], last),
         }
         ahead = self.spread.shape[1]

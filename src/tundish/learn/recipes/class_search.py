@@ -163,7 +163,7 @@ class _Diagnosis:
         raw = writer.window()
         features = self.courses.build()(writer, raw)
         scores, parts = self.model.add(writer, features)
-        outputs = self.answers.add(writer, raw, scores, parts)
+        outputs = self.answers.add(writer, scores, parts)
         widths = {**recipes.outputs_of(scenario), CONTRIBUTION: scenario.channels}
         return writer.write(outputs, {name: widths[name] for name in outputs})
 

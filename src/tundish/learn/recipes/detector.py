@@ -15,7 +15,7 @@ from tundish.learn import recipe as recipes
 from tundish.learn.graph import GraphWriter
 from tundish.learn.material import Floats, Indices, Material, Windows
 from tundish.learn.recipe import Fitted, Outputs
-from tundish.learn.recipes.rows import RowColumns, add_applicability
+from tundish.learn.recipes.rows import RowColumns
 
 BATCH = 2048
 TINY = 1e-12
@@ -67,7 +67,7 @@ class Detector:
         return {
             "score": self.model.raw_score(window)[:, None] / self.limit,
             "contribution": parts / parts.sum(axis=1, keepdims=True),
-            "applicability": self.model.columns.applicability(window)[:, None],
+            "applicability": self.model.columns.reach.of(window),
         }
 
     def graph(self) -> bytes:
@@ -85,7 +85,7 @@ class Detector:
         outputs = {
             "score": writer.add("Div", score, limit, hint="score_of_limit"),
             "contribution": writer.add("Div", above, total, hint="shares"),
-            "applicability": add_applicability(writer, columns),
+            "applicability": columns.reach.add(writer),
         }
         widths = {"score": 1, "contribution": channels, "applicability": 1}
         return writer.write(outputs, widths)

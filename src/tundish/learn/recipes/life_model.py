@@ -193,7 +193,7 @@ class LifeModel:
             "estimate": estimate,
             "lower": low,
             "upper": high,
-            "applicability": self.reach.add(writer, raw),
+            "applicability": self.reach.add(writer),
             "contribution": self._add_moved(writer, looked, moved),
         }
         widths = dict.fromkeys(outputs, 1) | {"contribution": self.channels}

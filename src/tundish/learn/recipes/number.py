@@ -182,7 +182,7 @@ class Sensor:
             "upper": self._hold(writer, writer.add("Add", held, half, hint="above")),
             "applicability": writer.add(
                 "Max",
-                self.reach.add(writer, raw),
+                self.reach.add(writer),
                 self._implausible(writer, estimate),
                 hint="farther",
             ),

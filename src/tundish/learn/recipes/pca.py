@@ -61,7 +61,7 @@ class _Detector:
         return {
             "score": self.model.score(window)[:, None],
             "contribution": self.model.contribution(window),
-            "applicability": self.model.columns.applicability(window)[:, None],
+            "applicability": self.model.columns.reach.of(window),
         }
 
 

@@ -30,7 +30,7 @@ def write_graph(model: PcaModel) -> bytes:
     outputs = {
         "score": score,
         "contribution": writer.add("Div", by_channel, total, hint="shares"),
-        "applicability": _applicability(writer, raw, columns),
+        "applicability": columns.reach.add(writer),
     }
     widths = {"score": 1, "contribution": channels, "applicability": 1}
     return writer.write(outputs, widths)
@@ -80,13 +80,3 @@ def _statistics(
         shares.append(share)
         scores.append(writer.sum_last(share, name))
     return scores, shares
-
-
-def _applicability(writer: GraphWriter, raw: str, columns: Columns) -> str:
-    middle = writer.constant(columns.middle, "range_middle")
-    half = writer.constant(columns.half, "range_half")
-    off = writer.add("Abs", writer.add("Sub", raw, middle, hint="from_middle"))
-    reach = writer.add("Div", off, half, hint="reach")
-    return writer.add(
-        "ReduceMax", writer.flat(reach), axes=[1], keepdims=1, hint="edge"
-    )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tundish.catalog.scenario import Scenario
 from tundish.learn.errors import MaterialUnfitError
 from tundish.learn.material import Floats, Indices
+from tundish.learn.reach import Reach
 
 Statistics = Literal["both", "t2", "spe"]
 
@@ -56,14 +57,14 @@ class Columns:
         parts = (wide[:, :, self.plain], np.sin(radians), np.cos(radians))
         return np.concatenate([part.reshape(len(wide), -1) for part in parts], axis=1)
 
-    def applicability(self, window: NDArray[np.floating]) -> Floats:
-        """Return how far windows reach to the edge of the plausible ranges, [N].
+    @property
+    def reach(self) -> Reach:
+        """Return how far windows reach to the edge of the plausible ranges.
 
-        1.0 is the edge. Being far from the fit part is what a score reports; only a
-        value that the instrument cannot mean makes a detector keep silent.
+        Being far from the fit part is what a score reports; only a value that the
+        instrument cannot mean makes a detector keep silent.
         """
-        off = np.abs(window.astype(np.float64) - self.middle) / self.half
-        return np.asarray(off.max(axis=(1, 2)))
+        return Reach(middle=self.middle, half=self.half)
 
     def _parts(self) -> tuple[Indices, Indices, Indices]:
         return self.plain, self.circular, self.circular

@@ -19,7 +19,12 @@ import numpy as np
 from tundish.learn.graph import GraphWriter
 from tundish.learn.material import Floats, Windows
 from tundish.learn.recipes.detector import add_by_channel, by_channel, root_of
-from tundish.learn.recipes.rows import RowColumns, add_centred, block_rows
+from tundish.learn.recipes.rows import (
+    RowColumns,
+    add_blocks,
+    add_centred,
+    block_rows,
+)
 
 BUDGET = 400_000
 """Multiplications a window that a statistic may cost: 1,000 windows in tens of ms."""
@@ -88,13 +93,7 @@ class QuadraticModel:
         if self.weights is not None:
             mixed = writer.constant(self.weights, "weights")
             z = writer.add("MatMul", mixed, z, hint="mixed")
-        rows = self._places()
-        index = writer.constant(rows.reshape(-1), "block_rows")
-        shape = writer.constant(
-            np.array([-1, len(rows), self.size * columns.width]), "blocks_shape"
-        )
-        picked = writer.add("Gather", z, index, axis=1, hint="picked")
-        q = writer.add("Reshape", picked, shape, hint="blocks")
+        q = add_blocks(writer, z, self._places(), (self._rows, columns.width))
         spread = np.tile(columns.std, self.size)[:, None]
         scores, shares = [], []
         for statistic in self.statistics:
@@ -110,8 +109,11 @@ class QuadraticModel:
         return score, add_by_channel(writer, share, owner, len(columns.names))
 
     def _places(self) -> np.ndarray:
-        rows = self.columns.rows if self.weights is None else len(self.weights)
-        return block_rows(rows, self.size, self.step)
+        return block_rows(self._rows, self.size, self.step)
+
+    @property
+    def _rows(self) -> int:
+        return self.columns.rows if self.weights is None else len(self.weights)
 
     def _blocks(self, window: Windows) -> Floats:
         z = self.columns.of(window)

@@ -37,7 +37,8 @@ from tundish.learn.recipes.detector import Normal, add_by_channel, by_channel, f
 from tundish.learn.recipes.mahalanobis import block_size
 from tundish.learn.recipes.rows import (
     RowColumns,
-    add_columns,
+    add_blocks,
+    add_centred,
     block_rows,
     fit_columns,
     vectors_of,
@@ -100,25 +101,44 @@ class NetworkModel:
 
     def add(self, writer: GraphWriter, raw: str) -> tuple[str, str]:
         """Add score and parts to a graph."""
-        columns, (count, size) = self.columns, self.rows.shape
-        z = add_columns(writer, raw, columns)
-        index = writer.constant(self.rows.reshape(-1), "block_rows")
-        picked = writer.add("Gather", z, index, axis=1, hint="picked")
-        shape = writer.constant(np.array([-1, count, size * columns.width]), "shape")
-        q = writer.add("Reshape", picked, shape, hint="blocks")
-        given = q
-        for layer in self.layers:
-            given = writer.add("MatMul", given, writer.constant(layer.weight, "weight"))
-            given = writer.add("Add", given, writer.constant(layer.offset, "offset"))
-            if layer is not self.layers[-1]:
-                given = writer.add("Tanh", given)
-        off = writer.add("Sub", q, given, hint="not_given_back")
-        scaled = writer.add("Div", off, writer.constant(self.spread, "usual_error"))
-        square = writer.add("Mul", scaled, scaled, hint="square")
+        columns, size = self.columns, self.rows.shape[1]
+        centred = add_centred(writer, raw, columns)
+        q = add_blocks(writer, centred, self.rows, (columns.rows, columns.width))
+        std = np.tile(columns.std, size)
+        scale = writer.constant(1.0 / (std * self.spread), "over_usual_error")
+        told = writer.add("Mul", q, scale, hint="told")
+        off = writer.add("Sub", told, self._add_given(writer, q, std), hint="off")
+        square = writer.add("Mul", off, off, hint="square")
         share = writer.add("ReduceMean", square, axes=[1], keepdims=0, hint="share")
         owner = np.tile(columns.owner, size)
         parts = add_by_channel(writer, share, owner, len(columns.names))
         return writer.sum_last(share, "error"), parts
+
+    def _add_given(self, writer: GraphWriter, q: str, std: Floats) -> str:
+        """Add what the network gives back of blocks, over the usual error, [N, B, F].
+
+        In float32, as it was trained: tanh keeps every value between the layers within
+        one, so that nothing large cancels; what is left over is found in double.
+        """
+        count, width = len(self.rows), len(std)
+        long = writer.constant(np.array([-1, width]), "rows_shape")  # for one product
+        given = writer.add("Cast", writer.add("Reshape", q, long), to=writer.FLOAT)
+        for layer in self.layers:
+            weight, offset = layer.weight, layer.offset
+            if layer is self.layers[0]:
+                weight = weight / std[:, None]
+            if layer is self.layers[-1]:
+                weight, offset = weight / self.spread, offset / self.spread
+            by = writer.constant(weight, "weight", single=True)
+            given = writer.add("MatMul", given, by)
+            given = writer.add(
+                "Add", given, writer.constant(offset, "offset", single=True)
+            )
+            if layer is not self.layers[-1]:
+                given = writer.add("Tanh", given)
+        exact = writer.add("Cast", given, to=writer.DOUBLE, hint="given_back")
+        shape = writer.constant(np.array([-1, count, width]), "given_shape")
+        return writer.add("Reshape", exact, shape)
 
     def _squares(self, window: Windows) -> Floats:
         z = self.columns.of(window)

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tundish.catalog.scenario import Scenario
-from tundish.learn.graph import INPUT, GraphWriter
+from tundish.learn.graph import GraphWriter
 from tundish.learn.material import Floats, Indices, Material
+from tundish.learn.reach import Reach
 
 STILL_STEP = 0.01
 MOST_VECTORS = 20_000
@@ -60,14 +61,14 @@ class RowColumns:
         """Return the standardised columns of windows, [N, T, F]."""
         return np.asarray((_columns(window, self) - self.mean) / self.std)
 
-    def applicability(self, window: NDArray[np.floating]) -> Floats:
-        """Return how far windows reach to the edge of the plausible ranges, [N].
+    @property
+    def reach(self) -> Reach:
+        """Return how far windows reach to the edge of the plausible ranges.
 
-        1.0 is the edge. Being far from the fit part is what a score reports; only a
-        value that the instrument cannot mean makes a detector keep silent.
+        Being far from the fit part is what a score reports; only a value that the
+        instrument cannot mean makes a detector keep silent.
         """
-        off = np.abs(window.astype(np.float64) - self.middle) / self.half
-        return np.asarray(off.max(axis=(1, 2)))
+        return Reach(middle=self.middle, half=self.half)
 
     def notes(self) -> list[str]:
         """Return what a reader must know of still channels."""
@@ -166,14 +167,16 @@ def vectors_of(fit: Material, columns: RowColumns, size: int) -> Floats:
     return found
 
 
-def add_columns(writer: GraphWriter, raw: str, columns: RowColumns) -> str:
-    """Add ``RowColumns.of`` to a graph; ``raw`` is [N, T, C] in double."""
-    centred = add_centred(writer, raw, columns)
-    return writer.add("Div", centred, writer.constant(columns.std, "std"), hint="z")
-
-
 def add_centred(writer: GraphWriter, raw: str, columns: RowColumns) -> str:
-    """Add the same before the division by the spread."""
+    """Add ``RowColumns.of`` before the division by the spread, [N, T, F].
+
+    Who divides later divides fewer numbers, or puts the spread into a weight.
+
+    Args:
+        writer: The graph.
+        raw: [N, T, C] in double.
+        columns: Which.
+    """
     parts = []
     if len(columns.plain):
         parts.append(writer.pick(raw, columns.plain, hint="plain"))
@@ -189,19 +192,24 @@ def add_centred(writer: GraphWriter, raw: str, columns: RowColumns) -> str:
     return writer.add("Sub", wide, mean, hint="centred")
 
 
-def add_applicability(writer: GraphWriter, columns: RowColumns) -> str:
-    """Add ``RowColumns.applicability`` to a graph, [N, 1].
+def add_blocks(
+    writer: GraphWriter, z: str, places: Indices, form: tuple[int, int]
+) -> str:
+    """Add the rows of each block side by side as one vector, [N, B, size * F].
 
-    The largest and the smallest row of each channel are found first, in float32, so
-    that no second array of the window's size is made.
+    Args:
+        writer: The graph.
+        z: Columns of rows, [N, *form] in double.
+        places: The rows of each block, the newest block first, [B, size].
+        form: Rows and columns.
     """
-    middle = writer.constant(columns.middle, "range_middle")
-    half = writer.constant(columns.half, "range_half")
-    sides = []
-    for operator in ("ReduceMax", "ReduceMin"):
-        edge = writer.add(operator, INPUT, axes=[1], keepdims=0, hint="edge")
-        wide = writer.add("Cast", edge, to=writer.DOUBLE, hint="edge_exact")
-        off = writer.add("Abs", writer.add("Sub", wide, middle, hint="from_middle"))
-        sides.append(writer.add("Div", off, half, hint="reach"))
-    worst = writer.add("Max", *sides, hint="reach_of_channel")
-    return writer.add("ReduceMax", worst, axes=[1], keepdims=1, hint="reach_of_window")
+    rows, width = form
+    flat = places[::-1].reshape(-1)  # the oldest block first
+    if (np.diff(flat) == 1).all():  # blocks end to end: nothing to copy
+        picked = writer.pick(z, flat, width=rows, axis=1, hint="picked")
+    else:
+        index = writer.constant(flat, "block_rows")
+        picked = writer.add("Gather", z, index, axis=1, hint="picked")
+    count, size = places.shape
+    shape = writer.constant(np.array([-1, count, size * width]), "blocks_shape")
+    return writer.add("Reshape", picked, shape, hint="blocks")

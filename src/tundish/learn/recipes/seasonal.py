@@ -89,7 +89,7 @@ class SeasonalModel:
             "estimate": estimate,
             "lower": low,
             "upper": high,
-            "applicability": self.reach.add(writer, raw),
+            "applicability": self.reach.add(writer),
         }
         ahead = self.plain.weights.shape[1]
         widths = dict.fromkeys(outputs, ahead) | {"applicability": 1}

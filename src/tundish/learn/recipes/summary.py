@@ -12,25 +12,29 @@ import numpy as np
 
 from tundish.learn.graph import GraphWriter
 from tundish.learn.material import Floats, Indices, Windows
-from tundish.learn.recipes.rows import RowColumns, add_columns
+from tundish.learn.recipes.rows import RowColumns, add_centred
 
 
 def build(columns: RowColumns) -> Callable[[GraphWriter, str], str]:
     """Return what adds the statistics to a graph; see ``trees.BuildFeatures``."""
 
     def add(writer: GraphWriter, raw: str) -> str:
-        z = add_columns(writer, raw, columns)
+        centred = add_centred(writer, raw, columns)
         place = writer.constant(np.array(columns.rows - 1), "newest_row")
-        newest = writer.add("Gather", z, place, axis=1, hint="newest")
-        if columns.rows == 1:
-            return newest
-        mean = writer.add("ReduceMean", z, axes=[1], keepdims=1, hint="level")
-        off = writer.add("Sub", z, mean, hint="off")
-        square = writer.add("Mul", off, off, hint="square")
-        spread = writer.add("ReduceMean", square, axes=[1], keepdims=0, hint="spread")
-        flat = writer.add("ReduceMean", z, axes=[1], keepdims=0, hint="mean_of")
-        root = writer.add("Sqrt", spread, hint="scatter")
-        return writer.add("Concat", flat, root, newest, axis=1, hint="summary")
+        newest = writer.add("Gather", centred, place, axis=1, hint="newest")
+        found = newest
+        if columns.rows > 1:
+            mean = writer.add("ReduceMean", centred, axes=[1], keepdims=1, hint="level")
+            off = writer.add("Sub", centred, mean, hint="off")
+            square = writer.add("Mul", off, off, hint="square")
+            spread = writer.add("ReduceMean", square, axes=[1], keepdims=0)
+            axis = writer.constant(np.array([1]), "axis")
+            flat = writer.add("Squeeze", mean, axis, hint="mean_of")
+            root = writer.add("Sqrt", spread, hint="scatter")
+            found = writer.add("Concat", flat, root, newest, axis=1, hint="each")
+        std = np.tile(columns.std, 1 if columns.rows == 1 else 3)  # three numbers each,
+        # which is less to divide than all rows
+        return writer.add("Div", found, writer.constant(std, "std"), hint="summary")
 
     return add
 
