@@ -35,11 +35,14 @@ def test_an_accepted_model_is_sealed(
     plant: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()
-    assert main.status([*RUN, "--days", "30", "--json"]) == 0
+    assert main.status([*RUN, "--days", "30", "--fingerprint", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["verdict"]["accepted"]
     assert Path(report["sealed"]["file"]).is_file()
-    assert acts(plant)[-4:] == ["graded", "trained", "judged", "package-sealed"]
+    assert report["sealed"]["fingerprint"]
+    assert [act for act in acts(plant) if act != "copying-measured"][-5:] == [
+        "graded", "trained", "judged", "fingerprint-committed", "package-sealed",
+    ]  # fmt: skip
     assert main.status(["verify", report["sealed"]["file"]]) == 0
 
 

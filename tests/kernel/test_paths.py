@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tundish.kernel import paths
-from tundish.kernel.errors import DiskFullError, PathMissingError, UnsafePathError
+from tundish.kernel.errors import (
+    DiskFullError,
+    FileTooLargeError,
+    PathMissingError,
+    UnsafePathError,
+)
+from tundish.kernel.paths import read_file
 
 UNSAFE = [
     "", "/etc/passwd", "../x", "a/../x", "a//b", "./a", "a/.", "C:/x", "a\\b", "nul",
@@ -68,3 +74,15 @@ def test_a_missing_path_says_what_was_found(tmp_path: Path) -> None:
         paths.existing_file(tmp_path)
     with pytest.raises(PathMissingError, match="nothing is there"):
         paths.existing_folder(tmp_path / "no")
+
+
+def test_a_file_far_larger_than_its_kind_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "grant.txt"
+    with path.open("wb") as stream:
+        stream.truncate(6 * 1024**3)  # a hole: it takes no disk
+    with pytest.raises(FileTooLargeError, match="more than 16 MiB"):
+        read_file(path)
+    path.write_bytes(b"abc")
+    assert read_file(path, most=3) == b"abc"
+    with pytest.raises(FileTooLargeError):
+        read_file(path, most=2)

@@ -33,7 +33,7 @@ def read_document(path: Path, model: type[T]) -> T:
         DocumentMalformedError: if it is no (safe) YAML.
         DocumentInvalidError: if it breaks the schema; names the path of each key.
     """
-    return parse_document(paths.existing_file(path).read_bytes(), model, str(path))
+    return parse_document(paths.read_file(path), model, str(path))
 
 
 def parse_document(data: bytes, model: type[T], origin: str) -> T:

@@ -51,7 +51,7 @@ def source(name: str, kind: type[BaseModel]) -> bytes:
         if item.name == f"{name}.yaml":
             return item.read_bytes()
     if name.endswith((".yaml", ".yml")) or Path(name).is_file():
-        return paths.existing_file(Path(name)).read_bytes()
+        return paths.read_file(Path(name))
     have = ", ".join(names(kind))
     folder = _FOLDERS[kind]
     msg = f"There is no {name!r} among the {folder} of the catalogue ({have}), and no such file."

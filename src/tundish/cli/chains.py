@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tundish.cli import show
-from tundish.kernel.paths import existing_file
+from tundish.kernel.paths import read_file
 
 if TYPE_CHECKING:
     from tundish.flows.workspace import Workspace
@@ -74,7 +74,7 @@ def take_crl(workspace: Workspace, file: Path, *, json: bool) -> None:
     """Take the revocation list of a CA."""
     from tundish.flows import chain as flow
 
-    report = flow.take_crl(workspace, existing_file(file).read_bytes())
+    report = flow.take_crl(workspace, read_file(file))
     if json:
         show.as_json(report)
         return

@@ -22,7 +22,7 @@ from tundish.cli.options import (
     require_with,
     token_order,
 )
-from tundish.kernel.paths import existing_file
+from tundish.kernel.paths import read_file
 
 if TYPE_CHECKING:
     from tundish.flows.trust import RevocationsReport, RotateReport, TrustReport
@@ -162,7 +162,7 @@ def trust(  # noqa: PLR0913  (a command's options)
         chains.take_crl(here, crl, json=json)
         return
     if revocations is not None:
-        data = existing_file(revocations).read_bytes()
+        data = read_file(revocations)
         _show_list(flow.take_revocations(here, data), json=json)
         return
     if rotation is not None:

@@ -50,6 +50,9 @@ def run(  # noqa: PLR0913  (a command's options)
     clear: Annotated[
         bool, typer.Option("--clear", help="Sign only; leave the graph readable.")
     ] = False,
+    fingerprint: Annotated[
+        bool, typer.Option("--fingerprint", help="Make and commit a fingerprint first.")
+    ] = False,
     despite_gates: Annotated[
         bool,
         typer.Option(
@@ -73,6 +76,9 @@ def run(  # noqa: PLR0913  (a command's options)
     from tundish.flows.seal import SealOrder
     from tundish.flows.train import Order
 
+    sealing = SealOrder(
+        valid_s=days * DAY_S, encrypt=not clear, fingerprint=fingerprint
+    )
     order = RunAllOrder(
         train=Order(
             data=data,
@@ -82,7 +88,7 @@ def run(  # noqa: PLR0913  (a command's options)
             seed=seed,
             precision=precision,
         ),
-        seal=SealOrder(valid_s=days * DAY_S, encrypt=not clear) if seal else None,
+        seal=sealing if seal else None,
         despite_gates=despite_gates,
     )
     with show.working("Running") as tell:
@@ -108,6 +114,8 @@ def _show(report: RunAllReport) -> None:
             f"Sealed {report.sealed.product} version {report.sealed.version}", show.GOOD
         )
         show.line(f"  package {report.sealed.file}")
+        if report.sealed.fingerprint:
+            show.line(f"  fingerprint committed before: {report.sealed.fingerprint}")
         show.line("Next: tundish grant PACKAGE --device TEXT", "dim")
     elif not report.verdict.accepted:
         show.line("Nothing is sealed. Next: tundish diagnose", "dim")

@@ -90,7 +90,7 @@ def trust_authority(
         ChainMalformedError, ChainUnfitError, ChainBrokenError: if it is no CA's.
         TermsInvalidError: if a subject is no name.
     """
-    data = paths.existing_file(pem).read_bytes()
+    data = paths.read_file(pem)
     note = AuthorityNote(
         subjects=tuple(subjects),
         not_before=clock.to_text(not_before) if not_before else None,
@@ -192,7 +192,7 @@ def attach(workspace: Workspace, file: Path) -> ChainReport:
         ChainMalformedError, ChainUnfitError, ChainBrokenError, SignerUntrustedError,
         KeyNotYetError, KeyExpiredError, KeyRevokedError: if it does not hold here.
     """
-    data = paths.existing_file(file).read_bytes()
+    data = paths.read_file(file)
     with workspace.refusals_kept("chain-attached"):
         ders = chains.without_root(chains.read_pem(data))
         if link.read(ders[0]).key != workspace.key.public:

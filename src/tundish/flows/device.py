@@ -174,7 +174,7 @@ def hear_time(workspace: Workspace, file: Path) -> TimeReport:
     Raises:
         TimeNoteInvalidError, SignerUntrustedError, TimeNoteUsedError: as they say.
     """
-    data = paths.existing_file(file).read_bytes()
+    data = paths.read_file(file)
     with workspace.refusals_kept("time-heard"):
         note = timenote.read(data, workspace.trusted(), _this(workspace))
         if note.corrects is not None:

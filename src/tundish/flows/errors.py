@@ -300,7 +300,7 @@ class FingerprintLateError(RefusedError):
 
     code = "fingerprint-late"
     default_advice = (
-        "Make the fingerprint before the first seal: 'tundish seal --fingerprint'."
+        "Make the fingerprint before the first seal: 'tundish seal' or 'tundish run' with --fingerprint."
     )
 
 

@@ -210,7 +210,7 @@ def compare(
     made = files.read(workspace, fingerprint)
     with workspace.refusals_kept("fingerprint-compared", [made.commitment]):
         proof = prove(workspace, made.commitment, made.run, witnessed)
-    data = paths.existing_file(suspect).read_bytes()
+    data = paths.read_file(suspect, most=paths.GRAPH_BYTES)
     asked = made.questions
     values = (
         _by_graph(data, made, output)
@@ -271,7 +271,7 @@ def _of_run(workspace: Workspace, name: str) -> _Subject:
 
 
 def _foreign(of: Foreign) -> _Subject:
-    graph = paths.existing_file(of.graph).read_bytes()
+    graph = paths.read_file(of.graph, most=paths.GRAPH_BYTES)
     try:
         with (
             paths.existing_file(of.material).open("rb") as stream,

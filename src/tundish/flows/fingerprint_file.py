@@ -124,7 +124,7 @@ def read(workspace: Workspace, path: Path) -> FingerprintFile:
     Raises:
         FingerprintUnreadableError: if it is another owner's, or was changed.
     """
-    data = paths.existing_file(path).read_bytes()
+    data = paths.read_file(path, most=paths.GRAPH_BYTES)
     try:
         clear = envelope.decrypt(data, workspace.own_identity())
         canonical.loads_canonical(clear)

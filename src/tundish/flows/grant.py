@@ -174,7 +174,7 @@ def answer(
         RequestDamagedError: if the request is not whole.
         RequestOtherPackageError: if it asks for another package.
     """
-    asked = requests.read(paths.existing_file(request).read_bytes())
+    asked = requests.read(paths.read_file(request))
     found = _verified(workspace, package)
     _same_package(asked, found)
     days = asked.wish.days or DEFAULT_DAYS
@@ -195,7 +195,7 @@ def read_request(workspace: Workspace, request: Path) -> RequestReport:
     Raises:
         RequestDamagedError: if it is not whole.
     """
-    asked = requests.read(paths.existing_file(request).read_bytes())
+    asked = requests.read(paths.read_file(request))
     device, signer = asked.device.device_id, asked.signer.key_id
     known = [
         detail

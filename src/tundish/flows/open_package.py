@@ -221,7 +221,7 @@ def read_windows(path: Path, scenario: Scenario) -> NDArray[np.float32]:
     Raises:
         WindowFileError: if the file is no table of numbers of the right width.
     """
-    text = paths.existing_file(path).read_bytes()
+    text = paths.read_file(path, most=paths.GRAPH_BYTES)
     lines = [
         line for line in text.decode("utf-8", "replace").splitlines() if line.strip()
     ]
@@ -281,7 +281,7 @@ def activate(workspace: Workspace, path: Path, grant: Path, code: str) -> Opened
         RefusedError: all that ``open_package`` refuses.
     """
     package = read(workspace, path)
-    data = paths.existing_file(grant).read_bytes()
+    data = paths.read_file(grant)
     secret = SecretText(code)
     with workspace.refusals_kept("grant-opened", [package.digest]):
         name = grants.read(data, issuers(workspace, package)).grant
@@ -365,7 +365,7 @@ def _open_grant(
     if grant is None:
         msg = f"The package {package.statement.product} is encrypted, and no grant was named."
         raise GrantMissingError(msg)
-    data = paths.existing_file(grant).read_bytes()
+    data = paths.read_file(grant)
     with workspace.refusals_kept("grant-opened", [package.digest]):
         opened = open_bytes(workspace, package, data)
     body = grants.read(data, issuers(workspace, package))

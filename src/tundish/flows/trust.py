@@ -168,7 +168,7 @@ def take_rotation(workspace: Workspace, file: Path) -> TrustReport:
         SignerUntrustedError, KeyRevokedError, KeyExpiredError: if the old key does not
             count here.
     """
-    data = paths.existing_file(file).read_bytes()
+    data = paths.read_file(file)
     ring = workspace.keyring
     with workspace.refusals_kept("key-rotation-taken"):
         found = rotation.read(data, ring.known())

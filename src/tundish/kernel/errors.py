@@ -82,6 +82,19 @@ class PathMissingError(UsageError):
     default_advice = "Check the spelling; relative paths start at the current folder."
 
 
+class FileTooLargeError(RefusedError):
+    """A file is far larger than what was asked for ever is.
+
+    What happened: a key, a grant, a list, a document or a table of windows was named,
+    and what lies there is larger than any of its kind. It was not read.
+
+    What to do: check which file was meant.
+    """
+
+    code = "file-too-large"
+    default_advice = "Check which file was meant."
+
+
 class UnsafePathError(RefusedError):
     """A name inside a package, an archive or a data set would lead outside it.
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tundish.kernel.errors import (
     DiskFullError,
+    FileTooLargeError,
     MachineError,
     PathMissingError,
     PlaceRefusedError,
@@ -19,6 +20,8 @@ from tundish.kernel.errors import (
 )
 
 MAX_NAME_LENGTH = 240
+DOCUMENT_BYTES = 16 * 1024**2
+GRAPH_BYTES = 2**31 - 1
 _RESERVED = {
     "con",
     "prn",
@@ -64,6 +67,25 @@ def existing_file(path: Path) -> Path:
         return path
     msg = f"A file was expected at {path}, and {_what_is_at(path)} is there."
     raise PathMissingError(msg)
+
+
+def read_file(path: Path, *, most: int = DOCUMENT_BYTES) -> bytes:
+    """Return the bytes of a file of which one knows how large it may be.
+
+    Args:
+        path: What was named.
+        most: Largest size; of a document (key, grant, list, YAML) by default.
+
+    Raises:
+        PathMissingError: if it is a folder or is not there.
+        FileTooLargeError: if it is larger; it is not read then.
+    """
+    with existing_file(path).open("rb") as stream:
+        data = stream.read(most + 1)
+    if len(data) > most:
+        msg = f"The file {path} has more than {most // 1024**2} MiB, the most that is read of its kind."
+        raise FileTooLargeError(msg)
+    return data
 
 
 def existing_folder(path: Path) -> Path:

@@ -92,7 +92,7 @@ class VerifyKey:
     @classmethod
     def load(cls, path: Path) -> VerifyKey:
         """Read a public key from a PEM file."""
-        return cls.from_pem(paths.existing_file(path).read_bytes())
+        return cls.from_pem(paths.read_file(path))
 
     def to_pem(self) -> bytes:
         """Write the public key in PEM form."""
@@ -218,7 +218,7 @@ class CheckpointPublic:
     @classmethod
     def load(cls, path: Path) -> CheckpointPublic:
         """Read a public key from a PEM file."""
-        return cls.from_pem(paths.existing_file(path).read_bytes())
+        return cls.from_pem(paths.read_file(path))
 
     def to_pem(self) -> bytes:
         """Write the public key in PEM form."""
