@@ -19,7 +19,7 @@ from tundish.flows.reuse import Reused, allowed
 from tundish.flows.workspace import Workspace
 from tundish.kernel import canonical, clock, digest
 from tundish.kernel.clock import ManualClock
-from tundish.model import marked
+from tundish.model import making, marked
 from tundish.model import package as packages
 from tundish.model.bom import Library, bill_of_materials
 from tundish.model.card import ModelCard, TrainingFacts
@@ -128,7 +128,7 @@ def build(
         licence="proprietary",
     )
     window = np.linspace(0, 1, ROWS, dtype=np.float32).reshape(1, ROWS, 1)
-    parts = packages.PackageParts(
+    parts = making.PackageParts(
         graph=made,
         card=card,
         scenario_yaml=canonical.pretty(contract.to_json()),
@@ -150,7 +150,7 @@ def build(
         created_at=clock.to_text(now),
     )
     identity = reuse.identity if reuse else envelope.new_identity()
-    found = packages.build(
+    found = making.build(
         parts,
         statement=statement,
         key=plant.key,

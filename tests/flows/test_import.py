@@ -23,7 +23,7 @@ from tundish.kernel import digest
 from tundish.kernel.clock import ManualClock
 from tundish.learn.adopt import Adoption
 from tundish.learn.errors import ForeignUnfitError, ParityBrokenError
-from tundish.model import package as packages
+from tundish.model import making
 from tundish.model.package import Package
 from tundish.model.session import make_golden
 
@@ -152,9 +152,9 @@ def test_a_package_that_answers_otherwise_than_the_judged_graph_is_refused(
             item.CopyFrom(numpy_helper.from_array(values, item.name))
     other = model.SerializeToString()
     golden = make_golden(other, found.golden.window.array())
-    whole = packages.build
+    whole = making.build
 
-    def swapped(parts: packages.PackageParts, **rest: object) -> Package:
+    def swapped(parts: making.PackageParts, **rest: object) -> Package:
         card = parts.card.model_copy(update={"graph": digest.of_bytes(other)})
         changed = replace(parts, graph=other, golden=golden, card=card)
         statement = rest["statement"]
@@ -165,7 +165,7 @@ def test_a_package_that_answers_otherwise_than_the_judged_graph_is_refused(
         rest["statement"] = statement.model_copy(update={"parents": parents})  # type: ignore[attr-defined]
         return whole(changed, **rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(packages, "build", swapped)
+    monkeypatch.setattr(making, "build", swapped)
     before = list(plant.packages.glob("*"))
     with pytest.raises(ParityBrokenError, match="sealed package"):
         seal(plant, report.run, SealOrder(valid_s=1e6))

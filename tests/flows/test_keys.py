@@ -22,6 +22,7 @@ from tundish.kernel.clock import ManualClock
 from tundish.kernel.digest import of_bytes
 from tundish.kernel.errors import RefusedError, TundishError
 from tundish.ledger.errors import LedgerTamperedError
+from tundish.model import contents, making
 from tundish.model import package as packages
 from tundish.model.errors import PackagePlaceTakenError
 from tundish.model.session import make_golden
@@ -303,7 +304,7 @@ def test_a_list_travels_in_a_package_and_an_older_one_in_it_does_no_harm(
     bad, good = plant.sealed(1), plant.sealed(2)
     digest = verify.read(plant.quality, bad).digest
     file = revoke(plant.owner, "package", digest)
-    carrying = packages.carry(verify.read(plant.owner, good), file.read_bytes())
+    carrying = making.carry(verify.read(plant.owner, good), file.read_bytes())
     packages.write_tar(carrying, good)
     fresh = workspaces.create(plant.box.root / "fresh", clock=plant.clock)
     fresh.trust(plant.box.root / "owner.pub")
@@ -315,20 +316,20 @@ def test_a_list_travels_in_a_package_and_an_older_one_in_it_does_no_harm(
     verify.verify(plant.box, good)
     strange = revoke(plant.quality, "package", digest)
     with pytest.raises(SignerUntrustedError):
-        packages.carry(carrying, strange.read_bytes())
+        making.carry(carrying, strange.read_bytes())
 
 
 def test_no_changed_byte_of_a_carried_list_verifies(plant: Plant) -> None:
     good = verify.read(plant.quality, plant.sealed())
     file = revoke(plant.owner, "package", of_bytes(b"one"))
-    made = packages.carry(good, file.read_bytes())
-    body = made.further[packages.REVOCATIONS]
+    made = making.carry(good, file.read_bytes())
+    body = made.further[contents.REVOCATIONS]
     for at in range(len(body)):
         changed = bytearray(body)
         changed[at] ^= 1 << (at % 7)
         with pytest.raises(RefusedError):
             packages.verify(
-                {**made.everything, packages.REVOCATIONS: bytes(changed)},
+                {**made.everything, contents.REVOCATIONS: bytes(changed)},
                 trusted=[plant.owner.key.public],
                 now=START,
                 seen=MemoryFreshness(),

@@ -335,7 +335,12 @@ TARGETS = (
         ],
     ),
     Target(
-        name="package-tar", parse=_package_tar, doors=(_MODEL + "package:read_tar",),
+        name="package-tar", parse=_package_tar,
+        doors=(
+            _MODEL + "package:read_tar",
+            _MODEL + "package:of_files", _MODEL + "contents:check_signed",
+            _MODEL + "contents:is_further", _MODEL + "contents:further_signers",
+        ),
         seeds=lambda: [(OLD / name).read_bytes() for name in ("clear.tar", "encrypted.tar")],
     ),
     Target(

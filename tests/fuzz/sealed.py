@@ -570,7 +570,8 @@ TARGETS = (
         name="grant-signed", json=True, parse=_grant_signed, seeds=_grant_words,
         doors=(
             _SEAL + "grant:open_grant", _SEAL + "spare:open_closed",
-            _SEAL + "keys:DeviceKey.decrypt", _SEAL + "statement:check_moment",
+            _SEAL + "keys:DeviceKey.decrypt", _SEAL + "dsse:read_apart",
+            _SEAL + "dsse:validated",
         ),
     ),
     Target(
@@ -597,7 +598,10 @@ TARGETS = (
     Target(
         name="revocations-signed", json=True, parse=_revocations_signed,
         seeds=lambda: _inside(revocation.KIND, _revocation_texts()),
-        doors=(_SEAL + "revocation:read", _SEAL + "trust:Trust.check_key"),
+        doors=(
+            _SEAL + "revocation:read", _SEAL + "trust:Trust.check_key",
+            _SEAL + "dsse:read_record",
+        ),
     ),
     Target(
         name="rotation", parse=_rotation, doors=(_SEAL + "rotation:read",),

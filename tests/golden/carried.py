@@ -40,7 +40,7 @@ from tundish.learn.gaps_report import Collect, Gain, Where
 from tundish.line.buffer import LineBuffer, Settled
 from tundish.line.estimates import Estimate
 from tundish.line.samples import Sample
-from tundish.model import delta, marked, package
+from tundish.model import delta, making, marked, package
 from tundish.model.golden import Tensor
 from tundish.model.package import Package
 from tundish.model.session import make_golden
@@ -161,7 +161,7 @@ def _packages(two: Two) -> tuple[Package, Package]:
         kept=lambda name, _clear: base.files[name + marked.AGE],
         chain=chain.held(two.desk),
     )
-    result = package.sign_further(result, second)
+    result = making.sign_further(result, second)
     entries = [
         revocation.entry("grant", "grant-0", NOW, "sold"),
         revocation.entry("package", digest.of_bytes(b"withdrawn"), NOW, "withdrawn"),
@@ -169,7 +169,7 @@ def _packages(two: Two) -> tuple[Package, Package]:
     trust.revoke(two.desk, entries, two.file("revocations.txt"))
     carried = two.desk.own_revocations()
     assert carried
-    result = package.carry(result, carried)
+    result = making.carry(result, carried)
     two.desk.keep_identity(result.digest, two.parts.identity)
     return base, result
 

@@ -24,7 +24,7 @@ from tundish.kernel import canonical, clock, digest
 from tundish.kernel.clock import ManualClock
 from tundish.ledger import note
 from tundish.ledger.log import Ledger, NewAct
-from tundish.model import package
+from tundish.model import making, package
 from tundish.model.session import make_golden
 from tundish.seal import certificate, envelope, grant
 from tundish.seal.certificate import CertificateBody
@@ -96,7 +96,7 @@ def add_chain(folder: Path) -> None:
     desk = Desk(signer, envelope.new_identity(), golden, graph)
     made = desk.build(3, encrypted=False, chain=under)
     other = middle.chain(second, root, subject="CN=Wang Wei,O=Plant 7", days=3650)
-    made = package.sign_further(made, second, other)
+    made = making.sign_further(made, second, other)
     package.write_tar(made, folder / "chain.tar")
     (folder / "plant-ca.pem").write_bytes(root.pem)
     serial = other.links[0].serial  # listed by a CA that did not issue it: idle

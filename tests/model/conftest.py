@@ -13,11 +13,12 @@ from hypothesis import settings as hypothesis_settings
 from onnx import TensorProto, helper, numpy_helper
 
 from tundish.kernel import clock, digest, settings
-from tundish.model import marked, package
+from tundish.model import making, marked
 from tundish.model.bom import Library, bill_of_materials
 from tundish.model.card import DataUse, Metric, ModelCard, TrainingFacts
 from tundish.model.golden import Golden
-from tundish.model.package import Package, PackageParts
+from tundish.model.making import PackageParts
+from tundish.model.package import Package
 from tundish.model.session import make_golden
 from tundish.seal import envelope
 from tundish.seal.chain import Certified
@@ -148,7 +149,7 @@ class Desk:
             created_at=clock.to_text(NOW),
             parents=(digest.of_bytes(b"data"),),
         )
-        return package.build(
+        return making.build(
             self.parts(version),
             statement=statement,
             key=key or self.key,

@@ -14,7 +14,7 @@ from tundish.kernel import canonical, digest
 from tundish.kernel.canonical import Json
 from tundish.kernel.digest import hex_part
 from tundish.kernel.errors import RefusedError
-from tundish.model import delta, layout, package, tarball
+from tundish.model import delta, layout, making, package, tarball
 from tundish.model.errors import (
     DeltaMalformedError,
     DeltaOtherBaseError,
@@ -81,7 +81,7 @@ def test_a_package_encrypted_again_travels_whole(desk: Desk) -> None:
 
 def test_a_further_signature_travels_alone(desk: Desk) -> None:
     old = desk.build(1)
-    new = package.sign_further(old, SigningKey.generate())
+    new = making.sign_further(old, SigningKey.generate())
     step = delta.make(package.to_layout(old), package.to_layout(new))
     assert applied(step, old) == package.to_tar(new)
     blobs = [name for name in tarball.read(step) if name.startswith(layout.BLOBS)]
@@ -136,7 +136,7 @@ def test_a_delta_starts_from_one_base_only(
     desk: Desk, two: tuple[Package, Package], step: bytes
 ) -> None:
     others = [desk.build(1), two[1], desk.build(3)]
-    others.append(package.sign_further(two[0], SigningKey.generate()))
+    others.append(making.sign_further(two[0], SigningKey.generate()))
     for other in others:
         with pytest.raises(DeltaOtherBaseError, match="leads from version '1'"):
             applied(step, other)
@@ -282,7 +282,7 @@ def with_manifest(step: bytes, change: Any) -> bytes:
 
 def other_product(desk: Desk, product: str) -> Package:
     parts, made = desk.parts(1), desk.build(1)
-    built: Package = package.build(
+    built: Package = making.build(
         replace(parts, card=parts.card.model_copy(update={"product": product})),
         statement=made.statement.model_copy(update={"product": product}),
         key=desk.key,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tundish.kernel.errors import RefusedError
-from tundish.model import package
+from tundish.model import making, package
 from tundish.model.errors import (
     PackageFileExtraError,
     PackageMalformedError,
@@ -43,7 +43,7 @@ def one(desk: Desk) -> Package:
 
 @pytest.fixture(scope="module")
 def made(one: Package) -> Package:
-    return package.sign_further(package.sign_further(one, SECOND), THIRD)
+    return making.sign_further(making.sign_further(one, SECOND), THIRD)
 
 
 def signers(desk: Desk) -> Signers:
@@ -127,7 +127,7 @@ def test_no_changed_byte_of_the_tar_around_one_verifies(
 def test_a_signature_over_another_package_does_not_count(
     made: Package, desk: Desk, now: datetime
 ) -> None:
-    other = package.sign_further(desk.build(version=2), SECOND)
+    other = making.sign_further(desk.build(version=2), SECOND)
     name = model_signature.further_name(SECOND.public)
     files = {**made.everything, name: other.further[name]}
     with pytest.raises(SignatureOtherPackageError):
@@ -146,7 +146,7 @@ def test_a_signature_has_the_name_of_its_key(
 def test_a_signature_of_nobody_known_here_is_refused(
     one: Package, desk: Desk, now: datetime
 ) -> None:
-    stranger = package.sign_further(one, SigningKey.generate())
+    stranger = making.sign_further(one, SigningKey.generate())
     with pytest.raises(SignerUntrustedError):
         check(stranger.everything, desk, now)
 
@@ -161,7 +161,7 @@ def test_a_key_known_beside_others_only_cannot_stand_alone(
 def test_one_key_signs_once(made: Package, desk: Desk, now: datetime) -> None:
     for key in (desk.key, SECOND):
         with pytest.raises(SignedAlreadyError):
-            package.sign_further(made, key)
+            making.sign_further(made, key)
     name = model_signature.further_name(desk.key.public)
     with pytest.raises(PackageFileExtraError, match="twice"):
         check({**made.everything, name: made.signature}, desk, now)
@@ -196,10 +196,10 @@ def test_a_removed_signature_leaves_a_package_for_the_policy_to_judge(
             admit=two_needed,
         )
 
-    read(package.sign_further(desk.build(version=9), SECOND))
+    read(making.sign_further(desk.build(version=9), SECOND))
     with pytest.raises(PolicyUnmetError):
         read(desk.build(version=99))
-    read(package.sign_further(desk.build(version=10), SECOND))  # 99 left no trace
+    read(making.sign_further(desk.build(version=10), SECOND))  # 99 left no trace
 
 
 def test_a_tar_whose_signature_was_dropped_from_the_layout_is_refused(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tundish.model import marked, package
+from tundish.model import making, marked, package
 from tundish.model.errors import (
     MarkInvalidError,
     PackageFileExtraError,
@@ -99,7 +99,7 @@ def test_nothing_is_marked_in_a_clear_package_or_where_nothing_is(desk: Desk) ->
         desk.build(encrypt=["golden"], encrypted=False)
     parts = replace(desk.parts(), envelope=None)
     with pytest.raises(MarkInvalidError, match="there is none"):
-        package.build(
+        making.build(
             parts,
             statement=desk.build().statement,
             key=desk.key,

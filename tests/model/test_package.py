@@ -15,7 +15,7 @@ import pytest
 
 from tundish.kernel import canonical
 from tundish.kernel.errors import PathMissingError, RefusedError, TundishError
-from tundish.model import folder, layout, package, tarball
+from tundish.model import folder, layout, making, package, tarball
 from tundish.model.errors import (
     PackageExpiredError,
     PackageFileChangedError,
@@ -267,7 +267,7 @@ def test_a_card_for_another_graph_is_not_sealed(
     parts = desk.parts()
     other = desk.with_graph(make_graph(9.0), desk.golden)
     with pytest.raises(PackageMalformedError):
-        package.build(
+        making.build(
             type(parts)(**{**vars(parts), "graph": other.graph}),
             statement=desk.build().statement,
             key=desk.key,

@@ -23,6 +23,7 @@ from tundish.learn.parity import ParityReport
 from tundish.learn.recipe import optional_outputs, outputs_of
 from tundish.learn.verdict import Verdict, hold_limits
 from tundish.model import folder as folders
+from tundish.model import making
 from tundish.model import package as packages
 from tundish.model.bom import bill_of_materials
 from tundish.model.card import ModelCard
@@ -145,10 +146,10 @@ def _check_parity(scenario: Scenario, report: ParityReport) -> None:
 
 def _parts_of(
     files: Mapping[str, bytes], card: ModelCard, golden: Golden
-) -> Callable[[int, datetime], packages.PackageParts]:
-    def parts(version: int, now: datetime) -> packages.PackageParts:
+) -> Callable[[int, datetime], making.PackageParts]:
+    def parts(version: int, now: datetime) -> making.PackageParts:
         counted = card.model_copy(update={"version": version})
-        return packages.PackageParts(
+        return making.PackageParts(
             graph=files[packages.GRAPH],
             card=counted,
             scenario_yaml=files[packages.SCENARIO].decode(),

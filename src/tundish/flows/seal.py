@@ -26,7 +26,7 @@ from tundish.kernel.digest import Digest
 from tundish.kernel.records import Record
 from tundish.learn import parity as parities
 from tundish.learn.verdict import Verdict
-from tundish.model import marked
+from tundish.model import making, marked
 from tundish.model import package as packages
 from tundish.model.bom import Library, bill_of_materials
 from tundish.model.card import DataUse, Metric, ModelCard, TrainingFacts
@@ -91,7 +91,7 @@ class Material:
     """
 
     product: str
-    parts: Callable[[int, datetime], packages.PackageParts]
+    parts: Callable[[int, datetime], making.PackageParts]
     parents: tuple[Digest, ...]
     inputs: tuple[Digest, ...]
     fingerprint: Digest | None = None
@@ -122,7 +122,7 @@ def seal(
         verdict = _accepted(found)
         parities.require(found.parity)
 
-    def parts(version: int, now: datetime) -> packages.PackageParts:
+    def parts(version: int, now: datetime) -> making.PackageParts:
         return _parts(found, verdict, _card(found, verdict, order, version), now)
 
     material = Material(
@@ -160,7 +160,7 @@ def finish(
     # a list counts by its issuer's key alone, which whoever trusts the CA may not know
     carried = None if under else workspace.own_revocations()
     if carried is not None:
-        package = packages.carry(package, carried)
+        package = making.carry(package, carried)
     if identity is not None:
         workspace.keep_identity(package.digest, identity)
     path = workspace.packages / f"{product}-v{version}.tar"
@@ -216,7 +216,7 @@ def _sealed(
     identity = None
     if order.encrypt:
         identity = old.identity if old else envelope.new_identity()
-    package = packages.build(
+    package = making.build(
         material.parts(version, now),
         statement=statement,
         key=workspace.key,
@@ -261,8 +261,8 @@ def _next_version(workspace: Workspace, product: str) -> int:
 
 def _parts(
     found: Run, verdict: Verdict, card: ModelCard, now: datetime
-) -> packages.PackageParts:
-    return packages.PackageParts(
+) -> making.PackageParts:
+    return making.PackageParts(
         graph=found.graph,
         card=card,
         scenario_yaml=found.scenario_yaml,

@@ -35,8 +35,9 @@ def require_same_answers(
         ParityBrokenError: if they differ by more than the scenario allows.
     """
     windows = _windows(found)
+    golden = packages.unlocked(package, identity).golden
     with packages.clear_graph(package, identity) as graph:
-        opened = Session(graph.data, packages.unlocked(package, identity).golden)
+        opened = Session(graph.data, golden)
     sealed = opened.run(windows)
     judged = Session(found.graph, found.golden).run(windows)
     names = ("judged graph", "sealed package")

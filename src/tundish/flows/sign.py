@@ -10,6 +10,7 @@ from tundish.flows import chain, policy
 from tundish.flows.verify import subjects
 from tundish.flows.workspace import Workspace
 from tundish.kernel.records import Record
+from tundish.model import making
 from tundish.model import package as packages
 from tundish.model.errors import PackagePlaceTakenError
 from tundish.seal.freshness import MemoryFreshness
@@ -61,7 +62,7 @@ def sign(workspace: Workspace, path: Path, to: Path | None = None) -> SignReport
             now=workspace.clock.now(),
             seen=MemoryFreshness(),
         )
-    signed = packages.sign_further(found, workspace.key, chain.held(workspace))
+    signed = making.sign_further(found, workspace.key, chain.held(workspace))
     place = to or path
     if place.suffix == ".tar":
         packages.write_tar(signed, place)

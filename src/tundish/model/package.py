@@ -1,13 +1,12 @@
 """A package: graph, card, scenario, verdict, parity, bill of materials, signature.
 
-``build`` signs and, when asked, encrypts the graph; ``write_folder`` and ``write_tar``
-put it on a disk; ``read`` gives it back only after every byte of it was verified.
+``write_folder`` and ``write_tar`` put it on a disk; ``read`` gives it back only after
+every byte of it was verified. How one is made: see ``making``.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -19,31 +18,24 @@ from pydantic import BaseModel, ValidationError
 
 from tundish.kernel import canonical, clock, digest, paths
 from tundish.kernel.canonical import Json
-from tundish.kernel.digest import Digest, short
+from tundish.kernel.digest import Digest
 from tundish.kernel.errors import DocumentMalformedError, NotCanonicalError
-from tundish.model import folder, graphcheck, hardening, layout, marked, tarball
+from tundish.model import contents, folder, hardening, layout, marked, tarball
 from tundish.model.card import ModelCard
 from tundish.model.cleargraph import ClearGraph, decrypted
 from tundish.model.errors import (
-    MarkInvalidError,
     PackageExpiredError,
-    PackageFileChangedError,
-    PackageFileExtraError,
     PackageFileMissingError,
     PackageMalformedError,
     PackageNeedsGrantError,
     PackageTooLargeError,
     PackageUnsignedError,
-    SignedAlreadyError,
 )
 from tundish.model.golden import Golden
-from tundish.seal import envelope, model_signature, revocation
-from tundish.seal.chain import Certified
+from tundish.seal import model_signature
 from tundish.seal.envelope import Identity
 from tundish.seal.freshness import Freshness
-from tundish.seal.keys import SigningKey
-from tundish.seal.model_signature import SignedManifest, facts_of
-from tundish.seal.signers import SignedBy, Signers, Trusted
+from tundish.seal.signers import SignedBy, Trusted
 from tundish.seal.statement import PackageStatement, first_fault
 
 SIGNATURE = "model.sig"
@@ -57,40 +49,11 @@ BOM = "bom.cdx.json"
 GOLDEN = "golden.json"
 ENVELOPE = "envelope.json"
 REQUIRED = frozenset({CARD, SCENARIO, VERDICT, PARITY, BOM, GOLDEN})
-ALLOWED_ENDINGS = (".json", ".yaml", ".onnx", ".age", ".md", ".txt")
 MAX_BYTES = tarball.MAX_BYTES
 
-REVOCATIONS = "signatures/revocations.txt"
 FOLDERS = frozenset({"signatures"})
 
 _Model = TypeVar("_Model", bound=BaseModel)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PackageParts:
-    """What goes into a package.
-
-    Attributes:
-        graph: Bytes of the ONNX graph, in clear.
-        card: The model's card.
-        scenario_yaml: The scenario it was judged against, as its file stands.
-        verdict: The judge's verdict.
-        parity: Trained estimator against graph.
-        bom: Bill of materials (CycloneDX).
-        golden: Input and outputs for the check after every load.
-        envelope: Statistics of the training data, for drift; optional.
-        texts: Further files for people, such as ``README.md`` or ``LICENSE.txt``.
-    """
-
-    graph: bytes
-    card: ModelCard
-    scenario_yaml: str
-    verdict: dict[str, Json]
-    parity: dict[str, Json]
-    bom: dict[str, Json]
-    golden: Golden
-    envelope: dict[str, Json] | None = None
-    texts: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +84,7 @@ class Package:
     @property
     def revocations(self) -> bytes | None:
         """A revocation list that it carries; signed, but not judged here."""
-        return self.further.get(REVOCATIONS)
+        return self.further.get(contents.REVOCATIONS)
 
     @property
     def everything(self) -> dict[str, bytes]:
@@ -207,101 +170,6 @@ def anybody(_package: Package) -> None:
     """Admit what any trusted key has signed."""
 
 
-def build(  # noqa: PLR0913  (what is signed, by whom, for whom)
-    parts: PackageParts,
-    *,
-    statement: PackageStatement,
-    key: SigningKey,
-    encrypt_to: Sequence[str] | None = None,
-    encrypt: Sequence[str] = (),
-    kept: marked.Kept = marked.nothing_kept,
-    chain: Certified | None = None,
-) -> Package:
-    """Make a signed package; encryption is random, so a version is built once.
-
-    Args:
-        parts: What goes in; the graph is checked first.
-        statement: Product, version, end date, parents.
-        key: The owner's signing key.
-        encrypt_to: Age recipients the graph is encrypted for; ``None``: in clear.
-        encrypt: Files to be encrypted beside the graph (``marked.MARKABLE``).
-        kept: Where a ciphertext may be taken from instead of encrypting anew.
-        chain: X.509 certificates for the key, to be named by them.
-
-    Raises:
-        What ``graphcheck`` refuses; PackageMalformedError if the card speaks of
-        another product, version or graph; MarkInvalidError if a file cannot be marked,
-        or is to be while the graph is not.
-    """
-    graphcheck.check_convention(graphcheck.check_graph(parts.graph))
-    _check_card(parts, statement)
-    files = {**_clear_files(parts), GRAPH: parts.graph}
-    if encrypt_to is None:
-        if encrypt:
-            msg = f"{encrypt[0]!r} was to be encrypted, and the graph was not."
-            raise MarkInvalidError(msg)
-    else:
-        for name in (GRAPH, *marked.chosen(encrypt)):
-            if name not in files:
-                msg = f"{name!r} was to be encrypted, and there is none."
-                raise MarkInvalidError(msg)
-            clear = files.pop(name)
-            closed = kept(name, clear) or envelope.encrypt(clear, encrypt_to)
-            files[name + marked.AGE] = closed
-    facts = {name: facts_of(data) for name, data in files.items()}
-    signature = model_signature.sign(facts, statement, key, chain)
-    signed = Signers(
-        keys=() if chain else (key.public,),
-        authorities=(chain.authority,) if chain else (),
-    )
-    return _verified({**files, SIGNATURE: signature}, signed)
-
-
-def _clear_files(parts: PackageParts) -> dict[str, bytes]:
-    files = {
-        **parts.texts,
-        CARD: canonical.dumps(parts.card.to_json()),
-        SCENARIO: parts.scenario_yaml.encode(),
-        VERDICT: canonical.dumps(parts.verdict),
-        PARITY: canonical.dumps(parts.parity),
-        BOM: canonical.dumps(parts.bom),
-        GOLDEN: canonical.dumps(parts.golden.to_json()),
-    }
-    if parts.envelope is not None:
-        files[ENVELOPE] = canonical.dumps(parts.envelope)
-    return files
-
-
-def sign_further(
-    package: Package, key: SigningKey, chain: Certified | None = None
-) -> Package:
-    """Return the package with one more signature, by another key.
-
-    Its digest stays: grants for it stay valid, and only the small signature travels.
-
-    Raises:
-        SignedAlreadyError: if this key has signed it.
-        PackageTooLargeError: if it carries as many signatures as it may.
-    """
-    if any(by.key == key.public for by in package.by):
-        msg = f"The key {short(key.public.key_id)} has signed this package already."
-        raise SignedAlreadyError(msg)
-    name = model_signature.further_name(key.public)
-    bundle = model_signature.sign_further(package.signature, key, chain)
-    known = Signers.of_package(package.by, key, chain)
-    return _verified({**package.everything, name: bundle}, known)
-
-
-def carry(package: Package, revocations: bytes) -> Package:
-    """Return the package with a revocation list of one of its signers inside.
-
-    Raises:
-        RevocationsInvalidError, SignerUntrustedError: if it is no list of a signer.
-    """
-    known = Signers.of_package(package.by)
-    return _verified({**package.everything, REVOCATIONS: revocations}, known)
-
-
 def write_folder(package: Package, path: Path) -> None:
     """Write a package as a new folder of plain files: whole, or not at all."""
     folder.write(path, package.everything)
@@ -365,7 +233,7 @@ def recognise(path: Path, *, trusted: Trusted) -> Package:
         As ``read``, but for what the date and earlier versions decide.
     """
     if path.is_dir():
-        return _verified(folder.read(path, only=FOLDERS), trusted)
+        return of_files(folder.read(path, only=FOLDERS), trusted)
     return _recognised(tarball.read(read_file(path)), trusted)
 
 
@@ -418,7 +286,7 @@ def verify(
     admit: Admission = anybody,
 ) -> Package:
     """Verify a package from the bytes of its files; see ``read``."""
-    package = _verified(files, trusted)
+    package = of_files(files, trusted)
     admit(package)
     return _fresh(package, now, seen)
 
@@ -437,7 +305,7 @@ def clear_graph(
         EnvelopeClosedError: if the identity does not open it.
     """
     if not package.encrypted:
-        # its digest was compared by ``_verified``
+        # its digest was compared by ``of_files``
         yield ClearGraph(data=package.files[GRAPH])
         return
     if identity is None:
@@ -482,76 +350,35 @@ def unlocked(package: Package, identity: Identity | None = None) -> Package:
 
 def _recognised(entries: Mapping[str, bytes], trusted: Trusted) -> Package:
     files = layout.unpack(entries)
-    package = _verified(files, trusted)
+    package = of_files(files, trusted)
     layout.check(entries, files, package.statement)
     return package
 
 
-def _verified(files: Mapping[str, bytes], trusted: Trusted) -> Package:
+def of_files(files: Mapping[str, bytes], trusted: Trusted) -> Package:
+    """Return the package of these files, every byte of them signed; see ``recognise``."""
     if SIGNATURE not in files:
         msg = f"A package has no {SIGNATURE}, so nobody has signed it."
         raise PackageUnsignedError(msg)
     manifest = model_signature.verify(files[SIGNATURE], trusted)
-    further = {name: data for name, data in files.items() if _is_further(name)}
+    further = {name: data for name, data in files.items() if contents.is_further(name)}
     content = {
         name: data
         for name, data in files.items()
         if name != SIGNATURE and name not in further
     }
-    _check_files(content, manifest)
+    contents.check_signed(content, manifest)
     package = Package(
         digest=manifest.digest,
         signer=manifest.signer,
         statement=manifest.statement,
         files=content,
         signature=files[SIGNATURE],
-        by=(manifest.by, *_further(further, trusted, manifest)),
+        by=(manifest.by, *contents.further_signers(further, trusted, manifest)),
         further=further,
     )
     _check_documents(package)
     return package
-
-
-def _is_further(name: str) -> bool:
-    signature = re.fullmatch(r"signatures/[0-9a-f]{64}\.sig", name) is not None
-    return signature or name == REVOCATIONS
-
-
-def _further(
-    files: Mapping[str, bytes], trusted: Trusted, manifest: SignedManifest
-) -> tuple[SignedBy, ...]:
-    if len(files) > model_signature.MAX_FURTHER:
-        msg = f"A package carries {len(files)} further signatures; at most {model_signature.MAX_FURTHER}."
-        raise PackageTooLargeError(msg)
-    found = tuple(
-        model_signature.verify_further(name, files[name], trusted, manifest.digest)
-        for name in sorted(files)
-        if name != REVOCATIONS
-    )
-    if REVOCATIONS in files:
-        signers = [manifest.by.key, *(by.key for by in found)]
-        revocation.read_exact(files[REVOCATIONS], signers)
-    if any(by.key == manifest.by.key for by in found):
-        msg = "A package carries its maker's signature twice."
-        raise PackageFileExtraError(msg)
-    return found
-
-
-def _check_files(files: Mapping[str, bytes], manifest: SignedManifest) -> None:
-    extra = sorted(set(files) - set(manifest.files))
-    if extra:
-        msg = f"A package holds {extra[0][:80]!r}, which nobody has signed."
-        raise PackageFileExtraError(msg)
-    for name, facts in manifest.files.items():
-        if name not in files:
-            msg = f"A package lacks {name[:80]!r}, which was signed."
-            raise PackageFileMissingError(msg)
-        if "/" in name or not name.endswith(ALLOWED_ENDINGS):
-            msg = f"A package holds {name[:80]!r}; such files are not allowed."
-            raise PackageFileExtraError(msg)
-        if facts_of(files[name]) != facts:
-            msg = f"The file {name!r} of a package is not the one that was signed."
-            raise PackageFileChangedError(msg)
 
 
 def _check_documents(package: Package) -> None:
@@ -591,14 +418,6 @@ def _check_graph_digest(package: Package, graph: bytes) -> None:
     if digest.of_bytes(graph) != package.card.graph:
         msg = f"The graph of {package.statement.product} is not the one its card names."
         raise PackageMalformedError(msg)
-
-
-def _check_card(parts: PackageParts, statement: PackageStatement) -> None:
-    graph = digest.of_bytes(parts.graph)
-    said = (parts.card.product, parts.card.version, parts.card.graph)
-    if said != (statement.product, statement.version, graph):
-        msg = "The card of a package speaks of another product, version or graph."
-        raise PackageMalformedError(msg, advice="Make the card for this graph.")
 
 
 def _fresh(package: Package, now: datetime, seen: Freshness) -> Package:
