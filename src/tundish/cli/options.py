@@ -92,7 +92,7 @@ NewInToken: TypeAlias = Annotated[
 Precision: TypeAlias = Annotated[
     Literal["double", "float32", "float16"],
     typer.Option(
-        help="Of the graph: float32 is half as large and mostly 1.5 to 2 times as fast, float16 "
+        help="Of the graph: float32 is up to half as large and 1.2 to 2.3 times as fast, float16 "
         "keeps its weights in half of that; refused beyond the scenario's tolerance."
     ),
 ]
