@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 WHEELHOUSE := $(VENV)/wheelhouse
 
-.PHONY: demo test check docs bench-grade bench-seal bench-fingerprint bench-precision results truth fuzz clean
+.PHONY: demo test check docs bench-grade bench-seal bench-fingerprint bench-precision bench-scoring results truth fuzz clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.ready-all
@@ -49,6 +49,12 @@ bench-fingerprint: $(VENV)/.ready-dev
 # Writes graphs of four real sets in narrower precisions (TUNDISH_DATA; five minutes), and docs/reference/precision.md.
 bench-precision: $(VENV)/.ready-dev
 	$(BIN)/python bench/precision.py --page docs/reference/precision.md $(ARGS)
+
+# Times the graph of every recipe on the development sets (TUNDISH_DATA; ten minutes), and writes
+# docs/reference/scoring-speed.md; ARGS="--only skab --keep FOLDER", then "--against FOLDER" to see what a change brings.
+bench-scoring: $(VENV)/.ready-dev
+	@$(BIN)/tundish data fetch fermentation --json > /dev/null
+	$(BIN)/python -m bench.scoring $(if $(ARGS),$(ARGS),--page docs/reference/scoring-speed.md)
 
 # Measures every recipe on the development sets (TUNDISH_DATA; an hour or more), keeps the rows and writes
 # docs/explain/results.md; `make results ONLY="anomaly:skab life"` measures less and keeps the other rows.
