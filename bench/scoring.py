@@ -44,7 +44,7 @@ TURNS = 15
 HEAD = f"""# How fast graphs score
 
 Written by `make bench-scoring`. Milliseconds of processor time for 1,000 windows on one thread, the best of {TURNS} turns: in calls of
-50 windows, and in one call of 1,000. The aim is under {AIM_MS:.0f} ms (in calls of 50). A machine that is shared with other work makes every
+50 windows, and in one call of 1,000. The aim is under {AIM_MS:.0f} ms. A machine that is shared with other work makes every
 figure larger.
 
 | set, recipe | calls of 50, ms | one call, ms | graph, MB | under {AIM_MS:.0f} ms |
@@ -313,10 +313,16 @@ def page(table: Sequence[tuple[str, float, list[list[float]]]]) -> str:
     """Return the page of the measured graphs."""
     rows = [
         f"| {name} | {small[-1]:.1f} | {large[-1]:.1f} | {size:.2f} | "
-        f"{'yes' if small[-1] < AIM_MS else 'no'} |"
+        f"{_met(small[-1], large[-1])} |"
         for name, size, (small, large) in table
     ]
     return "\n".join([HEAD, *rows, TRIED])
+
+
+def _met(small: float, large: float) -> str:
+    if small >= AIM_MS:
+        return "no"
+    return "yes" if large < AIM_MS else "in calls of 50 only"
 
 
 def _session(graph: bytes, windows: Windows) -> Session:
