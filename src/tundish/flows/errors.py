@@ -299,9 +299,7 @@ class FingerprintLateError(RefusedError):
     """
 
     code = "fingerprint-late"
-    default_advice = (
-        "Make the fingerprint before the first seal: 'tundish seal' or 'tundish run' with --fingerprint."
-    )
+    default_advice = "Make the fingerprint before the first seal: 'tundish seal' or 'tundish run' with --fingerprint."
 
 
 class AnswersFileError(UsageError):
