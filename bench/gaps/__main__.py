@@ -1,6 +1,6 @@
 """Measure how often ``diagnose`` names what is there, and what is not; write the page.
 
-    make bench-gaps [ARGS="--sets concrete --splits 4"]
+make bench-gaps [ARGS="--sets concrete --splits 4"]
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.gaps")
     parser.add_argument("--sets", nargs="*", default=list(TABLES))
     parser.add_argument("--plants", nargs="*", default=["clean", "no gap", *SIZES])
-    parser.add_argument("--splits", type=int, default=10)
-    parser.add_argument("--planted", type=int, default=5, help="splits with a plant")
+    parser.add_argument("--splits", type=int, default=8)
+    parser.add_argument("--planted", type=int, default=2, help="splits with a plant")
     parser.add_argument("--out", type=Path, default=KEPT)
     asked = parser.parse_args()
     warnings.filterwarnings("ignore")

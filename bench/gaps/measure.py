@@ -38,6 +38,7 @@ class Found:
     by: str
     name: str
     cause: str
+    p: float
     alike: float
     ratio: float
     proof: float | None
@@ -99,7 +100,7 @@ def _found(weak: Weakness, case: Case, loss: Floats) -> Found:
         test = stats.ttest_ind(here, rest, equal_var=False, alternative="greater")
         again = bool(test.pvalue <= 0.05)
     return Found(
-        by=weak.where.by, name=weak.where.name, cause=weak.cause,
+        by=weak.where.by, name=weak.where.name, cause=weak.cause, p=round(weak.p, 5),
         alike=round(float((own & case.planted).sum() / max(1, either)), 3),
         ratio=_ratio(loss, own, ~inside & judge),
         proof=_ratio(loss, inside & proof, ~inside & proof) if enough else None,

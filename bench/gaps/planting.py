@@ -1,7 +1,7 @@
 """Splits of a set, and gaps planted into them.
 
-A split deals whole blocks to the parts by chance, and names of four laboratories to the
-blocks, by chance too: no laboratory is worse than another until something is planted in
+A split deals whole blocks to the parts by chance, and four crews to the blocks, by
+chance too: no crew is worse than another until something is planted in
 it. A quarter of the blocks, "proof", is seen by nobody before the diagnosis is done: it
 says whether a weak slice is weak on rows that played no part in naming it.
 """
@@ -17,13 +17,13 @@ from bench.gaps.sets import Table
 from numpy.typing import NDArray
 
 from tundish.catalog.scenario import Scenario
-from tundish.learn.losses import CLASSES, NUMBERS, loss_of
 from tundish.learn.judge import answers
+from tundish.learn.losses import CLASSES, NUMBERS, loss_of
 from tundish.learn.material import Floats, Material
 
 Bools = NDArray[np.bool_]
-PARTS = np.array("fit fit fit calibrate judge judge proof proof".split())
-LABORATORIES = np.array(["a", "b", "c", "d"])
+PARTS = np.array(["fit", "fit", "fit", "calibrate", "judge", "judge", "proof", "proof"])
+CREWS = np.array(["a", "b", "c", "d"])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,14 +45,15 @@ def clean(table: Table, seed: int) -> Case:
     rng = np.random.default_rng([seed, 1])
     names, place = np.unique(table.block, return_inverse=True)
     dealt = rng.permutation(np.arange(len(names)) % len(PARTS))
-    source = rng.permutation(np.arange(len(names)) % len(LABORATORIES))
+    crew = rng.permutation(np.arange(len(names)) % len(CREWS))
     count = len(table.y)
     start = np.datetime64("2024-01-01T00:00:00", "us")
     material = Material(
         x=table.x[:, None, :].astype(np.float32),
         y=table.y.copy(),
         part=PARTS[dealt[place]],
-        source=LABORATORIES[source[place]],
+        source=np.full(count, "all") if table.timed else table.block.astype(str),
+        shift=CREWS[crew[place]],
         event=np.full(count, -1, dtype=np.int64),
         group=np.arange(count, dtype=np.int64),
         at=start + np.arange(count) * np.timedelta64(60, "s") if table.timed else None,
@@ -75,14 +76,19 @@ def no_gap(table: Table, seed: int) -> Case:
     run = maker_of(case.scenario)(material)
     use = np.flatnonzero(np.isin(material.part, ["calibrate", "judge"]))
     move = (
-        np.roll(use, int(rng.integers(len(use)))) if table.timed else rng.permutation(use)
+        np.roll(use, int(rng.integers(len(use))))
+        if table.timed
+        else rng.permutation(use)
     )
     outputs = answers(run, material.x, case.scenario)
     y = material.y.copy()
     if table.task in CLASSES:
         told = outputs["probability"].argmax(axis=1).astype(float)
         wrong = loss_of(outputs, material, case.scenario)[move] > 0
-        y[use] = np.where(wrong, (told[use] + 1) % len(table.classes), told[use])
+        other = rng.permutation(
+            told[use]
+        )  # no class gets more than its share of errors
+        y[use] = np.where(wrong, other, told[use])
     else:
         told = outputs["estimate"][:, 0]
         y[use] = told[use] + (y - told)[move]
@@ -103,10 +109,10 @@ def mode_left_out(table: Table, seed: int, share: float) -> Case:
 
 
 def labels_flipped(table: Table, seed: int, share: float) -> Case:
-    """Give a share of one laboratory's rows the truth of another row, or a wrong class."""
+    """Give a share of one crew's rows the truth of another row, or a wrong class."""
     case = clean(table, seed)
     rng = np.random.default_rng([seed, 3])
-    planted = case.material.source == "b"
+    planted = case.material.shift == "b"
     wrong = planted & (rng.uniform(size=len(planted)) < share)
     y = case.material.y
     other = (y + 1) % max(1, len(table.classes))
@@ -117,10 +123,10 @@ def labels_flipped(table: Table, seed: int, share: float) -> Case:
 
 
 def sensor_noisy(table: Table, seed: int, spreads: float) -> Case:
-    """Add noise of so many spreads to the telling sensors of one laboratory."""
+    """Add noise of so many spreads to the telling sensors of one crew."""
     case = clean(table, seed)
     rng = np.random.default_rng([seed, 4])
-    planted = case.material.source == "b"
+    planted = case.material.shift == "b"
     x = case.material.x.copy()
     column = telling(table)
     noise = spreads * float(table.x[:, column].std())

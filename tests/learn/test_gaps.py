@@ -13,7 +13,7 @@ from tundish.learn.errors import MaterialUnfitError
 from tundish.learn.gaps_report import GapsReport, Where
 from tundish.learn.losses import losses, truths_of
 from tundish.learn.recipe import Outputs
-from tundish.learn.weak import Slice, confirm
+from tundish.learn.weak import Question, Slice, confirm
 
 
 def named(report: GapsReport) -> list[tuple[str, str, str]]:
@@ -150,7 +150,7 @@ def test_slices_that_share_a_weak_one_are_not_named() -> None:
     }
     loss = rng.exponential(size=1000) + 3 * inside["weak"]
     slices = [cut(name, mask) for name, mask in inside.items()]
-    assert [one.slice.where.name for one in confirm(loss, slices)] == ["weak"]
+    assert [one.slice.where.name for one in confirm(Question(losses=loss), slices)] == ["weak"]
 
 
 def cut(name: str, inside: np.ndarray) -> Slice:
@@ -167,7 +167,7 @@ def test_neighbours_that_are_alike_count_less() -> None:
     halves = [
         cut(str(at), (place >= at) & (place < at + 250)) for at in range(0, 1000, 250)
     ]
-    assert confirm(wave, halves) == []
+    assert confirm(Question(losses=wave), halves) == []
 
 
 def test_windows_of_one_truth_count_once() -> None:

@@ -16,11 +16,12 @@ from sklearn.neighbors import NearestNeighbors
 
 from tundish.catalog.scenario import Scenario
 from tundish.learn.described import Described
-from tundish.learn.gaps_report import Cause, Coverage, Point, Weakness, Where
+from tundish.learn.gaps_report import Cause, Coverage, Point, Weakness
 from tundish.learn.growth import Growth
 from tundish.learn.losses import NUMBERS
 from tundish.learn.material import Floats, Material
 from tundish.learn.peers import Opinion, outsiders
+from tundish.learn.sensors import noisy, still
 from tundish.learn.weak import Named
 
 NEIGHBOURS = 5
@@ -28,13 +29,13 @@ FEW = 20
 SHORT = 0.34
 MOST_BEYOND = 0.4
 TIMES_BEYOND = 3.0
-STILL = 0.05
 FALLS = -0.15
-BETTER = 0.7
 DOUBTS = 0.1
 BROAD = 1.5
 HALF = 0.5
 CHANCE = 1e-3
+OF_PEOPLE = frozenset({"source", "shift", "stretch"})
+"""Slices that are cut by who and when, not by what the signals say."""
 ASKABLE = frozenset({"mode", "source", "class", "shift", "region"})
 
 Bools = NDArray[np.bool_]
@@ -89,12 +90,17 @@ def weakness(named: Named, own: Bools, grounds: Grounds, seed: int) -> Weakness:
     where = named.slice.where
     inside = named.slice.windows
     coverage = _coverage(inside, where.by, grounds)
-    still = _still(inside, where.by, _cut_by(where, grounds), grounds)
+    frozen: tuple[str, ...] = ()
+    if where.by in OF_PEOPLE:  # a mode may be what makes a signal stand still
+        frozen = still(
+            inside, where, grounds.described, grounds.material, grounds.scenario
+        )
     curve: tuple[Point, ...] = ()
-    slope = None
+    slope = steeper = None
     if grounds.growth is not None:
         curve = grounds.growth.curve(own)
         slope = grounds.growth.slope(own, np.random.default_rng(seed))
+        steeper = grounds.growth.steeper(own, np.random.default_rng(seed))
     peer, doubtful = _opinions(inside, grounds)
     found = Weakness(
         where=where,
@@ -102,16 +108,17 @@ def weakness(named: Named, own: Bools, grounds: Grounds, seed: int) -> Weakness:
         loss=named.test.loss,
         elsewhere=named.test.elsewhere,
         p=named.test.p,
-        cause="signal",
+        cause="hard",
         why="",
+        beyond=named.beyond,
         coverage=coverage,
         curve=curve,
         slope=slope,
         peer=peer,
         doubtful=doubtful,
-        still=still,
+        still=frozen,
     )
-    cause, why = _cause(found, inside, grounds)
+    cause, why = _cause(found, inside, grounds, steeper=bool(steeper))
     return found.model_copy(update={"cause": cause, "why": why})
 
 
@@ -134,46 +141,6 @@ def _coverage(inside: Bools, by: str, grounds: Grounds) -> Coverage:
     )
 
 
-def _still(
-    inside: Bools, by: str, cut: frozenset[str], grounds: Grounds
-) -> tuple[str, ...]:
-    """Return signals whose newest value stands still in the slice only.
-
-    Args:
-        inside: The slice.
-        by: What it is cut by.
-        cut: Signals that it is cut by: they are narrow there by design.
-        grounds: The windows.
-    """
-    if by in {"stretch", "moment"}:
-        return ()
-    found, values = [], grounds.described.values
-    learned = inside & (grounds.material.part != "judge")
-    use = learned if learned.any() else inside
-    for column, name in enumerate(grounds.described.names):
-        signal = grounds.described.signal[column]
-        if name != signal or signal in cut:
-            continue
-        here, there = values[use, column].std(), values[~inside, column].std()
-        if here < STILL * there:
-            found.append(name)
-    return tuple(found)
-
-
-def _cut_by(where: Where, grounds: Grounds) -> frozenset[str]:
-    """Return the signals that a slice is cut by."""
-    names, described = {one.name for one in where.conditions}, grounds.described
-    cut = {
-        signal
-        for name, signal in zip(described.names, described.signal, strict=True)
-        if name in names
-    }
-    for mode in grounds.scenario.modes:
-        if where.by == "mode" and where.name in mode.cells:
-            cut |= mode.names
-    return frozenset(cut)
-
-
 def _opinions(
     inside: Bools, grounds: Grounds
 ) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
@@ -191,7 +158,9 @@ def _opinions(
     )
 
 
-def _cause(found: Weakness, inside: Bools, grounds: Grounds) -> tuple[Cause, str]:
+def _cause(
+    found: Weakness, inside: Bools, grounds: Grounds, *, steeper: bool
+) -> tuple[Cause, str]:
     coverage = found.coverage
     far = coverage.beyond >= MOST_BEYOND and (
         coverage.beyond >= TIMES_BEYOND * coverage.beyond_elsewhere
@@ -211,8 +180,8 @@ def _cause(found: Weakness, inside: Bools, grounds: Grounds) -> tuple[Cause, str
             "signal",
             f"{', '.join(found.still)} stands still there and moves elsewhere",
         )
-    short = _short(coverage)
-    if short or far:
+    short = _short(coverage, gap=found.beyond is not False)
+    if short or (far and found.beyond is not False):
         return "data", short or (
             f"{coverage.beyond:.0%} of its windows lie beyond what fit holds "
             f"({coverage.beyond_elsewhere:.0%} elsewhere)"
@@ -220,40 +189,56 @@ def _cause(found: Weakness, inside: Bools, grounds: Grounds) -> tuple[Cause, str
     doubts = _doubts(found, inside, grounds)
     if doubts:
         return "labels", doubts
-    return _by_curve(found)
+    if found.where.by in OF_PEOPLE:
+        broken = noisy(inside, found.where, grounds.described, grounds.scenario)
+        if broken:
+            return "signal", (
+                f"{broken[0]} scatters there about what the other signals say of it, "
+                "more than elsewhere"
+            )
+    return _by_curve(found, steeper=steeper)
 
 
-def _by_curve(found: Weakness) -> tuple[Cause, str]:
-    if found.slope is not None and found.slope[2] < FALLS:
+def _by_curve(found: Weakness, *, steeper: bool) -> tuple[Cause, str]:
+    if found.slope is not None and found.slope[2] < FALLS and steeper:
         return "data", (
             f"its loss still falls as fit grows: exponent {found.slope[0]:.2f} "
-            f"({found.slope[1]:.2f} to {found.slope[2]:.2f})"
+            f"({found.slope[1]:.2f} to {found.slope[2]:.2f}), faster than elsewhere"
         )
-    flat = (
+    curve = (
         "its curve was not measured"
         if found.slope is None
-        else f"its curve is flat: exponent {found.slope[0]:.2f} "
-        f"({found.slope[1]:.2f} to {found.slope[2]:.2f})"
+        else "more data helps there no more than elsewhere: exponent "
+        f"{found.slope[0]:.2f} ({found.slope[1]:.2f} to {found.slope[2]:.2f})"
     )
     if found.peer is None:
-        return "signal", f"training saw enough of it and {flat}"
-    if found.peer[0] <= BETTER * found.loss:
-        return "recipe", (
-            f"training saw enough of it and {flat}, but a plain forest reaches "
-            f"{found.peer[0]:.3g} where the graph has {found.loss:.3g}"
+        return "hard", (
+            f"training saw as much of it as of the rest, and {curve}; "
+            "without truths nothing tells a gap from what is harder by nature"
         )
-    return "signal", (
-        f"training saw enough of it and {flat}; a plain forest that saw its neighbours "
-        f"does no better ({found.peer[0]:.3g}): irreducible with these tags"
+    forest = f"{found.peer[0]:.3g} ({found.peer[1]:.3g} elsewhere)"
+    if found.beyond:
+        return "recipe", (
+            f"training saw enough of it and {curve}, but a plain forest that saw such "
+            f"windows has {forest} where the graph has {found.loss:.3g}"
+        )
+    if found.where.by in OF_PEOPLE:
+        return "signal", (
+            f"training saw enough of it and {curve}; a plain forest does no better "
+            f"({forest}): labels that are off, or something that no tag tells"
+        )
+    return "hard", (
+        f"harder there as much as expected: a plain forest that saw such windows has "
+        f"{forest}; {curve}. Noise, and a signal that nobody records, look alike here"
     )
 
 
-def _short(coverage: Coverage) -> str:
+def _short(coverage: Coverage, *, gap: bool) -> str:
+    """Return how little fit holds of a slice; few samples count only in a gap."""
     if coverage.fit is None or coverage.share_of_fit is None:
         return ""
-    if coverage.fit >= FEW and (
-        coverage.share_of_fit > SHORT * coverage.share_of_judge
-    ):
+    few = gap and coverage.fit < FEW
+    if not few and coverage.share_of_fit > SHORT * coverage.share_of_judge:
         return ""
     return (
         f"fit holds {coverage.fit} samples of it ({coverage.share_of_fit:.1%}), "

@@ -9,7 +9,7 @@ what passes is explained (``learn.causes``) and put on the list (``learn.collect
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from tundish.catalog.scenario import Scenario
 from tundish.kernel.errors import RefusedError, UsageError
 from tundish.learn import collecting, regions
 from tundish.learn.causes import Grounds, distances, doubted, weakness
+from tundish.learn.chance import runs_of
 from tundish.learn.described import Described, describe
 from tundish.learn.errors import MaterialUnfitError
 from tundish.learn.gaps_report import DoubtfulLabel, GapsReport, Weakness, Where
@@ -28,7 +29,17 @@ from tundish.learn.material import Floats, Indices, Material
 from tundish.learn.moments import change
 from tundish.learn.peers import Opinion, opinion
 from tundish.learn.recipe import Scorer
-from tundish.learn.weak import LEAST, LEVEL, Named, Slice, confirm, held
+from tundish.learn.weak import (
+    FAMILY,
+    LEAST,
+    LEVEL,
+    Named,
+    Question,
+    Slice,
+    confirm,
+    gaps_and_hard,
+    held,
+)
 
 Bools = NDArray[np.bool_]
 Tell = Callable[[str, float], None]
@@ -101,13 +112,10 @@ def diagnose(patient: Patient, tell: Tell = lambda _text, _share: None) -> GapsR
     tell("looking for weak slices", 0.1)
     distance, beyond = distances(material, described)
     slices = _slices(patient, described, looked, distance)
-    named = confirm(looked.loss, slices)
-    said: Opinion | None = None
-    growth: Growth | None = None
-    if named:
-        tell("asking a forest", 0.2)
-        said = opinion(material, described, scenario, patient.seed)
-        growth = _grown(patient, tell)
+    tell("asking a forest", 0.2)
+    said = opinion(material, described, scenario, patient.seed)
+    named = _named(patient, looked, slices, said)
+    growth = _grown(patient, tell) if named else None
     grounds = Grounds(
         material=material,
         scenario=scenario,
@@ -117,9 +125,67 @@ def diagnose(patient: Patient, tell: Tell = lambda _text, _share: None) -> GapsR
         growth=growth,
     )
     found = [_explained(one, looked, grounds, patient.seed) for one in named]
+    found = [
+        one for one in found if one.weak.cause == "labels" or not one.named.of_labels
+    ]
     found = _without_aftermath(patient, found)
     tell("done", 1.0)
     return _report(patient, looked, slices, found, (said, outputs))
+
+
+def _named(
+    patient: Patient, looked: _Looked, slices: list[Slice], said: Opinion | None
+) -> list[Named]:
+    """Return what is confirmed: gaps, slices that are harder, and doubtful labels."""
+    truths = truths_of(patient.material)
+    samples = truths.place[looked.first]
+    question = Question(
+        losses=looked.loss,
+        expected=None if said is None else truths.mean(said.loss)[samples],
+        run=runs_of(patient.material, looked.first),
+        seed=patient.seed,
+    )
+    found = gaps_and_hard(question, slices)
+    if said is None:
+        return found
+    taken = [one.slice.windows for one in found]
+    return [*found, *_doubtful(patient, looked, slices, said, taken)]
+
+
+def _doubtful(
+    patient: Patient,
+    looked: _Looked,
+    slices: list[Slice],
+    said: Opinion,
+    taken: list[Bools],
+) -> list[Named]:
+    """Return sources and shifts whose labels, of all parts, are doubted beyond chance."""
+    truths = truths_of(patient.material)
+    flags = truths.mean(np.where(np.isfinite(said.loss), said.doubtful, np.nan))
+    known = np.isfinite(flags)
+    places = truths.first[known]
+    pool = np.ones(len(places), dtype=bool)
+    asked = [
+        replace(one, inside=one.windows[places], pool=pool)
+        for one in slices
+        if one.where.by in {"source", "shift"}
+        and not any((one.windows == other).all() for other in taken)
+    ]
+    question = Question(
+        losses=flags[known], run=runs_of(patient.material, places), seed=patient.seed
+    )
+    found = []
+    for one in confirm(question, asked):
+        own = next(each for each in slices if each.windows is one.slice.windows)
+        inside = own.inside & own.pool
+        here, there = looked.loss[inside], looked.loss[own.pool & ~inside]
+        if len(here) and len(there):
+            test = replace(
+                one.test, count=len(here), loss=float(here.mean()),
+                elsewhere=float(there.mean()),
+            )  # fmt: skip
+            found.append(Named(slice=own, test=test, own=inside, of_labels=True))
+    return found
 
 
 def _explained(one: Named, looked: _Looked, grounds: Grounds, seed: int) -> _Explained:
@@ -161,7 +227,7 @@ def _without_aftermath(patient: Patient, found: list[_Explained]) -> list[_Expla
             left &= ~one.named.own
     kept = []
     for one in found:
-        test = held(cleaned.loss, one.named.slice, left)
+        test = held(Question(losses=cleaned.loss), one.named.slice, left)
         if len(one.suspects) or (test is not None and test.p <= LEVEL / len(others)):
             kept.append(one)
     return kept
@@ -268,13 +334,16 @@ def _report(
     fit = len(np.unique(material.group[material.part == "fit"]))
     items = []
     for one in found:
+        if one.weak.cause == "hard":
+            continue
         own = looked.loss[one.named.own & looked.judged]
         judged = int(looked.judged.sum())
         gain = collecting.gain_of(one.weak, own, overall, judged, patient.seed)
         count = len(np.unique(material.group[one.suspects]))
         samples = collecting.samples_of(one.weak, fit, count)
         items.append((one.weak, samples, gain))
-    tests = [held(looked.loss, one, np.ones(len(looked.loss), bool)) for one in slices]
+    whole = np.ones(len(looked.loss), dtype=bool)
+    tests = [held(Question(losses=looked.loss), one, whole) for one in slices]
     doubts = [_doubt(patient, place, said) for one in found for place in one.suspects]
     return GapsReport(
         scenario=patient.scenario.key,
@@ -283,7 +352,7 @@ def _report(
         loss=overall,
         judged=int(looked.judged.sum()),
         tested=sum(test is not None for test in tests),
-        level=LEVEL,
+        level=FAMILY,
         weak=tuple(one.weak for one in found),
         collect=collecting.ranked(items),
         doubts=(*doubts, *_events(patient, outputs)),

@@ -6,7 +6,7 @@ from typing import Literal
 
 from tundish.kernel.records import Record
 
-Cause = Literal["data", "signal", "labels", "shift", "recipe"]
+Cause = Literal["data", "signal", "labels", "shift", "recipe", "hard"]
 Action = Literal["record", "relabel", "add-signal", "record-again", "change-recipe"]
 
 
@@ -78,7 +78,7 @@ class Weakness(Record):
         count: Judged samples in it.
         loss, elsewhere: Mean loss there and in the rest.
         p: Of the test, corrected for all slices that were tested.
-        cause: The likely cause.
+        cause: The likely cause; ``hard``: no gap, harder there for anyone.
         why: The numbers that speak for it, in words.
         coverage: What training saw of it.
         curve: The slice's learning curve; empty if it was not measured.
@@ -87,6 +87,8 @@ class Weakness(Record):
             windows of it; None where there is no truth to learn.
         doubtful: Share of the slice's labels that are doubtful, and of the others.
         still: Signals that stand still in the slice and move elsewhere.
+        beyond: Whether the loss is larger than a forest that has seen such windows lets
+            expect there; None: nothing to expect it from.
     """
 
     where: Where
@@ -102,6 +104,7 @@ class Weakness(Record):
     peer: tuple[float, float] | None = None
     doubtful: tuple[float, float] | None = None
     still: tuple[str, ...] = ()
+    beyond: bool | None = None
 
 
 class Collect(Record):

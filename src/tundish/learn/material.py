@@ -164,6 +164,12 @@ def pieces(material: Material, part: Part) -> tuple[Piece, ...]:
     )
 
 
+def by_source(material: Material) -> bool:
+    """Tell whether whole sources are judged: none of the judge part is in another part."""
+    judged = material.part == "judge"
+    return not np.isin(material.source[judged], material.source[~judged]).any()
+
+
 def seconds(material: Material, scenario: Scenario) -> Floats:
     """Return the moment of each window in seconds, [N]; by its place without time."""
     if material.at is None:

@@ -3,11 +3,13 @@
 An independent second opinion on every window with a truth: extremely randomised trees
 (P. Geurts, D. Ernst, L. Wehenkel, Machine Learning 63 (2006) 3) over the windows'
 description, each window answered by trees that saw no window of its group or of its
-neighbourhood in time. It tells three things: how well a slice can be known if others
+neighbourhood in time (of its whole source, where
+sources are judged whole). It tells three things: how well a slice can be known if others
 like it were seen, whether labels contradict the rest, and which.
 
 Doubtful classes: confident learning (C. Northcutt, L. Jiang, I. Chuang, J. Artif. Intell.
-Res. 70 (2021) 1373). Doubtful numbers: a residual far outside the slice's own bulk.
+Res. 70 (2021) 1373). Doubtful numbers: a residual far outside the bulk of the residuals
+of the windows most like it, so that a regime in which all scatter more is not doubted.
 """
 
 from __future__ import annotations
@@ -17,17 +19,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+from sklearn.neighbors import NearestNeighbors
 
 from tundish.catalog.scenario import Scenario
 from tundish.learn.described import Described
 from tundish.learn.losses import CLASSES
-from tundish.learn.material import Floats, Indices, Material
+from tundish.learn.material import Floats, Indices, Material, by_source
 
 FOLDS = 5
-BLOCKS = 25
+BLOCKS = 5
 TREES = 40
 GROSS = 6.0
 LEAST = 40
+NEAR = 25
 
 Bools = NDArray[np.bool_]
 
@@ -67,29 +71,38 @@ def opinion(
     fold = folds(material)
     if scenario.task in CLASSES:
         return _of_classes(described.values, y, known, fold, seed)
-    return _of_numbers(described.values, y, known, fold, seed)
+    return _of_numbers(described, y, known, fold, seed)
 
 
 def folds(material: Material) -> Indices:
-    """Return a fold of each window, [N]: neighbours of a source stay together."""
-    size = max(1, len(material) // BLOCKS // FOLDS)
+    """Return a fold of each window, [N].
+
+    Sources that are judged whole (engines, mixes) stay whole, so that the forest knows no
+    more of them than the graph did; else stretches of a source do.
+    """
     _, source = np.unique(material.source, return_inverse=True)
-    place = np.zeros(len(material), dtype=np.int64)
-    for number in range(source.max() + 1):
-        mine = np.flatnonzero(source == number)
-        place[mine] = (np.arange(len(mine)) // size + number) % FOLDS
+    if by_source(material) and source.max() + 1 >= FOLDS:
+        place = np.random.default_rng(0).permutation(source.max() + 1)[source] % FOLDS
+    else:
+        size = max(1, len(material) // BLOCKS // FOLDS)
+        place = np.zeros(len(material), dtype=np.int64)
+        for number in range(source.max() + 1):
+            mine = np.flatnonzero(source == number)
+            place[mine] = (np.arange(len(mine)) // size + number) % FOLDS
     _, first, group = np.unique(material.group, return_index=True, return_inverse=True)
-    return place[first][group]
+    return np.asarray(place[first][group], dtype=np.int64)
 
 
 def _of_numbers(
-    x: Floats, y: Floats, known: Bools, fold: Indices, seed: int
+    described: Described, y: Floats, known: Bools, fold: Indices, seed: int
 ) -> Opinion:
+    x = described.values
+    near = _nearest(described, known)
     told = _told(x, y, known, fold, seed)
-    doubtful = _far(y - told)
+    doubtful = _far(y - told, near)
     if doubtful.any():  # gross errors pull the answers beside them: ask without them
         told = _told(x, y, known & ~doubtful, fold, seed)
-        doubtful = _far(y - told)
+        doubtful = _far(y - told, near)
     residual = y - told
     return Opinion(
         loss=np.abs(residual),
@@ -114,11 +127,20 @@ def _told(x: Floats, y: Floats, learn: Bools, fold: Indices, seed: int) -> Float
     return told
 
 
-def _far(residual: Floats) -> Bools:
-    """Return which residuals lie far outside the bulk, [N]."""
+def _nearest(described: Described, known: Bools) -> Indices:
+    """Return the windows with a truth that are most like each window, [N, k]."""
+    scaled = np.clip(described.scaled, -20.0, 20.0)
+    places = np.flatnonzero(known)
+    index = NearestNeighbors(n_neighbors=min(NEAR, len(places))).fit(scaled[places])
+    return np.asarray(places[index.kneighbors(scaled, return_distance=False)])
+
+
+def _far(residual: Floats, near: Indices) -> Bools:
+    """Return which residuals lie far outside the bulk, and that of their like, [N]."""
     off = np.abs(residual - np.nanmedian(residual))
     bulk = 1.4826 * float(np.nanmedian(off))
-    return np.asarray(np.nan_to_num(off) > GROSS * max(bulk, 1e-12))
+    local = 1.4826 * np.nanmedian(off[near], axis=1)
+    return np.asarray(np.nan_to_num(off) > GROSS * np.maximum(max(bulk, 1e-12), local))
 
 
 def _of_classes(

@@ -1,0 +1,113 @@
+"""What the strongest of many overlapping slices looks like if nothing is weak.
+
+P. Westfall, S. Young, Resampling-Based Multiple Testing, Wiley 1993: the max-T. Samples
+are dealt anew as whole runs (a batch, an engine, a stretch), since neighbours are alike.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tundish.learn.material import Floats, Indices, Material, by_source
+
+DEALS = 1000
+LEAST_UNITS = 20
+_AT_ONCE = 100
+
+Bools = NDArray[np.bool_]
+
+
+def welch(values: Floats, inside: Bools) -> tuple[float, tuple[float, float]]:
+    """Return the statistic, and the squared error of either side's mean.
+
+    Each side's variance is held up by one sample's worth of that of all.
+    """
+    prior = float(values.var())
+    here, there = values[inside], values[~inside]
+    errors = tuple(
+        (float(side.var()) * len(side) + prior) / len(side) ** 2
+        for side in (here, there)
+    )
+    if sum(errors) <= 0.0:
+        return 0.0, (0.0, 0.0)
+    strength = float(here.mean() - there.mean()) / sum(errors) ** 0.5
+    return strength, (errors[0], errors[1])
+
+
+def runs_of(material: Material, first: Indices) -> Indices:
+    """Return what each sample is dealt with, [G]: its source, where sources are judged
+    whole; else its unbroken run of a part and source.
+
+    Args:
+        material: All windows, in order.
+        first: The window of each sample, [G].
+    """
+    if by_source(material):
+        return np.unique(material.source, return_inverse=True)[1][first]
+    changes = np.zeros(len(material), dtype=np.int64)
+    for texts in (material.part, material.source):
+        changes[1:] |= texts[1:] != texts[:-1]
+    return np.asarray(np.cumsum(changes)[first])
+
+
+def strongest(
+    values: Floats,
+    masks: Bools,
+    run: Indices,
+    length: float,
+    rng: np.random.Generator,
+) -> Floats:
+    """Return the largest statistic of all slices in each deal of the samples, [DEALS].
+
+    Args:
+        values: What is tested, in order, [n].
+        masks: The slices, none of them empty or all, [S, n].
+        run: Unbroken run of each sample, [n]. Runs are dealt as a whole, each begun
+            anywhere; long ones are cut.
+        length: How many neighbours are worth one, in samples.
+        rng: Deals.
+    """
+    order = np.argsort(run, kind="stable")
+    values, masks, run = values[order], masks[:, order], run[order]
+    count = len(values)
+    sizes = masks.sum(axis=1)[:, None].astype(np.float64)
+    rest = count - sizes
+    unit = _units(run, max(int(np.ceil(length)), count // LEAST_UNITS))
+    prior, sums, squares = float(values.var()), values.sum(), (values**2).sum()
+    found = np.full(DEALS, -np.inf)
+    for first in range(0, DEALS, _AT_ONCE):
+        deals = np.stack([values[_deal(unit, rng)] for _ in range(_AT_ONCE)], axis=1)
+        one, two = masks @ deals, masks @ deals**2
+        here, there = one / sizes, (sums - one) / rest
+        error = (two / sizes - here**2 + prior / sizes) / sizes
+        error += ((squares - two) / rest - there**2 + prior / rest) / rest
+        strength = (here - there) / np.sqrt(np.maximum(error, 1e-300))
+        found[first : first + _AT_ONCE] = strength.max(axis=0)
+    return found
+
+
+def _units(run: Indices, most: int) -> Indices:
+    """Return runs, those much longer than ``most`` cut into even pieces, [n]."""
+    _, start, place, size = np.unique(
+        run, return_index=True, return_inverse=True, return_counts=True
+    )
+    within = np.arange(len(run)) - start[place]
+    pieces = np.maximum(1, np.round(size / max(1, most))).astype(np.int64)
+    piece = within * pieces[place] // size[place]
+    offset = np.concatenate([[0], np.cumsum(pieces)[:-1]])
+    return np.asarray(offset[place] + piece, dtype=np.int64)
+
+
+def _deal(unit: Indices, rng: np.random.Generator) -> Indices:
+    """Return an order of the samples: units by chance, each begun anywhere, [n]."""
+    _, start, size = np.unique(unit, return_index=True, return_counts=True)
+    rank = rng.permutation(len(start))
+    turned = rng.integers(0, size)
+    within = (np.arange(len(unit)) - start[unit] + turned[unit]) % size[unit]
+    return np.asarray(np.lexsort((within, rank[unit])), dtype=np.int64)
+
+
+def share_above(most: Floats, seen: float) -> float:
+    """Return the chance of a statistic at least as large, never 0."""
+    return float((1 + np.count_nonzero(most >= seen)) / (1 + len(most)))
