@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 WHEELHOUSE := $(VENV)/wheelhouse
 
-.PHONY: demo test check docs bench-grade bench-seal bench-fingerprint bench-precision bench-scoring results truth fuzz clean
+.PHONY: demo test check docs bench-grade bench-seal bench-fingerprint bench-precision bench-scoring results truth fuzz clean bench-gaps
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.ready-all
@@ -55,6 +55,10 @@ bench-precision: $(VENV)/.ready-dev
 bench-scoring: $(VENV)/.ready-dev
 	@$(BIN)/tundish data fetch fermentation --json > /dev/null
 	$(BIN)/python -m bench.scoring $(if $(ARGS),$(ARGS),--page docs/reference/scoring-speed.md)
+# Plants gaps into real sets and counts what `tundish diagnose` names, and what it names where nothing was planted
+# (TUNDISH_DATA; twenty minutes), keeps the rows and writes docs/explain/gaps.md.
+bench-gaps: $(VENV)/.ready-dev
+	$(BIN)/python -m bench.gaps $(ARGS)
 
 # Measures every recipe on the development sets (TUNDISH_DATA; an hour or more), keeps the rows and writes
 # docs/explain/results.md; `make results ONLY="anomaly:skab life"` measures less and keeps the other rows.

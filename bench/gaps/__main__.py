@@ -12,11 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.gaps.measure import Outcome, outcome
+from bench.gaps.page import KEPT, PAGE, page, read
 from bench.gaps.planting import SIZES, clean, no_gap
 from bench.gaps.sets import TABLES, Table
 from threadpoolctl import threadpool_limits
-
-KEPT = Path(__file__).parent / "rows.jsonl"
 
 
 def main() -> int:
@@ -27,14 +26,25 @@ def main() -> int:
     parser.add_argument("--splits", type=int, default=8)
     parser.add_argument("--planted", type=int, default=2, help="splits with a plant")
     parser.add_argument("--out", type=Path, default=KEPT)
+    parser.add_argument("--page-only", action="store_true", help="measure nothing")
     asked = parser.parse_args()
     warnings.filterwarnings("ignore")
-    with threadpool_limits(limits=1), asked.out.open("a") as out:
-        for name in asked.sets:
-            for one in outcomes(TABLES[name](), asked):
-                out.write(one.line() + "\n")
-                out.flush()
+    if not asked.page_only:
+        measure(asked)
+    if asked.out == KEPT:
+        PAGE.write_text(page(read()), encoding="utf-8")
     return 0
+
+
+def measure(asked: argparse.Namespace) -> None:
+    """Measure the sets that were asked for; their old rows go, those of others stay."""
+    for name in asked.sets:
+        table = TABLES[name]()
+        old = read(asked.out) if asked.out.exists() else []
+        kept = [row.line() + "\n" for row in old if row.set != table.name]
+        with threadpool_limits(limits=1):
+            new = [one.line() + "\n" for one in outcomes(table, asked)]
+        asked.out.write_text("".join([*kept, *new]), encoding="utf-8")
 
 
 def outcomes(table: Table, asked: argparse.Namespace) -> Iterator[Outcome]:

@@ -13,7 +13,7 @@ from tundish.cli.runs import Run
 
 if TYPE_CHECKING:
     from tundish.flows.loop import LoopReport
-    from tundish.learn.gaps_report import GapsReport
+    from tundish.learn.gaps_report import GapsReport, Weakness
 
 Refits = Annotated[
     int,
@@ -23,6 +23,11 @@ Refits = Annotated[
         help="Times to fit the recipe again for the learning curve; 0: none.",
     ),
 ]
+
+WANTS = {
+    "data": "data", "signal": "a signal", "labels": "labels", "shift": "new data",
+    "recipe": "a recipe", "hard": "nothing",
+}  # fmt: skip
 
 
 def register(app: typer.Typer) -> None:
@@ -114,30 +119,43 @@ def loop(  # noqa: PLR0913  (a command's options)
 
 
 def _show(report: GapsReport) -> None:
-    if not report.weak:
-        show.line(
-            f"No weak slice: {report.tested} slices tested on {report.judged} samples",
-            show.GOOD,
+    gaps = [item for item in report.weak if item.cause != "hard"]
+    hard = [item for item in report.weak if item.cause == "hard"]
+    show.line(
+        f"Error on the whole: {report.loss:.3g} {report.unit} over {report.judged} "
+        f"judged samples; {report.tested} slices looked at"
+    )
+    if gaps:
+        _table("Gaps", report.unit, gaps)
+        show.line("What to do next, the largest gain first:")
+    else:
+        said = (
+            "No gap: no slice asks for data of its own, and more of any kind is as good"
         )
+        show.line(said, show.GOOD)
+    for wanted in report.collect:
+        show.line(f"{wanted.rank}. {wanted.text}")
+    if hard:
+        _table("Harder there, but no gap that data shows", report.unit, hard)
+    if report.doubts:
+        show.line(f"{len(report.doubts)} doubtful labels are listed in gaps.json")
+    for note in report.notes:
+        show.line(f"  {note}")
+    show.line("The list is in collect.txt, collect.csv and collect.yaml beside the run")
+
+
+def _table(title: str, unit: str, weak: list[Weakness]) -> None:
     rows = [
         (
             f"{item.where.by}: {item.where.name}",
             str(item.count),
             f"{item.loss:.3g} ({item.elsewhere:.3g} elsewhere)",
-            item.cause,
+            WANTS[item.cause],
             item.why,
         )
-        for item in report.weak
+        for item in weak
     ]
-    if rows:
-        columns = ["weak slice", "judged", f"loss, {report.unit}", "it wants", "why"]
-        show.table("", columns, rows)
-    for wanted in report.collect:
-        show.line(f"{wanted.rank}. {wanted.text}")
-    if report.doubts:
-        show.line(f"{len(report.doubts)} doubtful labels are listed in gaps.json")
-    for note in report.notes:
-        show.line(f"  {note}")
+    show.table(title, ["slice", "judged", f"error, {unit}", "it wants", "why"], rows)
 
 
 def _show_turn(report: LoopReport) -> None:

@@ -18,6 +18,7 @@ from tundish.kernel import digest as digests
 from tundish.kernel.digest import Digest
 from tundish.kernel.records import Record
 from tundish.learn import gaps
+from tundish.learn.collecting import named
 from tundish.learn.gaps_report import Collect, GapsReport
 from tundish.learn.leave_out import MOST, LeaveOneOut, Machines, leave_one_out
 from tundish.model.session import Session
@@ -133,10 +134,16 @@ def leave_out(
 
 
 def as_text(report: GapsReport) -> str:
-    """Return the list for people, one line for each item."""
-    if not report.collect:
-        return "Nothing stands out: more data of any kind is as good as any other.\n"
-    return "".join(f"{item.rank}. {item.text}\n" for item in report.collect)
+    """Return the list for people, one line for each item, then what is no gap."""
+    lines = [f"{item.rank}. {item.text}" for item in report.collect]
+    if not lines:
+        lines = ["No gap: more data of any kind is as good as any other."]
+    lines += [
+        f"No gap, but harder there: {named(one.where)} ({one.why})."
+        for one in report.weak
+        if one.cause == "hard"
+    ]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _lists(report: GapsReport) -> dict[str, Record | bytes]:

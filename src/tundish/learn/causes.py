@@ -19,8 +19,9 @@ from tundish.learn.described import Described
 from tundish.learn.gaps_report import Cause, Coverage, Point, Weakness
 from tundish.learn.growth import Growth
 from tundish.learn.losses import NUMBERS
-from tundish.learn.material import Floats, Material
+from tundish.learn.material import Floats, Material, by_source
 from tundish.learn.peers import Opinion, outsiders
+from tundish.learn.regions import Candidate
 from tundish.learn.sensors import noisy, still
 from tundish.learn.weak import Named
 
@@ -76,6 +77,16 @@ def distances(material: Material, described: Described) -> tuple[Floats, Bools]:
     if reference.sum() < 30:
         reference = own
     return distance, distance > 1.5 * np.quantile(distance[reference], 0.99)
+
+
+def short(one: Candidate, material: Material) -> bool:
+    """Tell whether fit holds far less of a slice than the judge part; looks at no error."""
+    fit, judge = material.part == "fit", material.part == "judge"
+    if one.where.by not in ASKABLE or (
+        one.where.by == "source" and by_source(material)
+    ):
+        return False
+    return _share(one.inside, fit) <= SHORT * _share(one.inside, judge)
 
 
 def weakness(named: Named, own: Bools, grounds: Grounds, seed: int) -> Weakness:
@@ -180,9 +191,9 @@ def _cause(
             "signal",
             f"{', '.join(found.still)} stands still there and moves elsewhere",
         )
-    short = _short(coverage, gap=found.beyond is not False)
-    if short or (far and found.beyond is not False):
-        return "data", short or (
+    little = _short(coverage, gap=found.beyond is not False)
+    if little or (far and found.beyond is not False):
+        return "data", little or (
             f"{coverage.beyond:.0%} of its windows lie beyond what fit holds "
             f"({coverage.beyond_elsewhere:.0%} elsewhere)"
         )

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tundish.learn.material import Floats, Indices, Material, by_source
+from tundish.learn.moments import levelled, memory
 
 DEALS = 1000
 LEAST_UNITS = 20
+MOMENTS = 20
 _AT_ONCE = 100
 
 Bools = NDArray[np.bool_]
@@ -36,8 +38,9 @@ def welch(values: Floats, inside: Bools) -> tuple[float, tuple[float, float]]:
 
 
 def runs_of(material: Material, first: Indices) -> Indices:
-    """Return what each sample is dealt with, [G]: its source, where sources are judged
-    whole; else its unbroken run of a part and source.
+    """Return what each sample is dealt with, [G].
+
+    Its source, where sources are judged whole; else its unbroken run of a part and source.
 
     Args:
         material: All windows, in order.
@@ -85,6 +88,27 @@ def strongest(
         strength = (here - there) / np.sqrt(np.maximum(error, 1e-300))
         found[first : first + _AT_ONCE] = strength.max(axis=0)
     return found
+
+
+def share_of_deals(values: Floats, place: int, run: Indices, seed: int) -> float:
+    """Return the chance that values rise by so much from some moment on.
+
+    A bet against exchangeable values grows on a slow wave too; whole runs dealt anew
+    have the same waves.
+
+    Args:
+        values: In order of time, [n].
+        place: The moment at which they are said to rise.
+        run: What is dealt as a whole, [n].
+        seed: Of the deals.
+    """
+    count = len(values)
+    places = np.unique([place, *np.linspace(0, count, MOMENTS + 2)[1:-1].astype(int)])
+    masks = np.arange(count) >= places[:, None]
+    inside = np.arange(count) >= place
+    length = memory(levelled(values, inside))
+    most = strongest(values, masks, run, length, np.random.default_rng(seed))
+    return share_above(most, welch(values, inside)[0])
 
 
 def _units(run: Indices, most: int) -> Indices:

@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 from tundish.catalog.scenario import Scenario
 from tundish.kernel.errors import RefusedError, UsageError
-from tundish.learn import collecting, regions
-from tundish.learn.causes import Grounds, distances, doubted, weakness
-from tundish.learn.chance import runs_of
+from tundish.learn import collecting, doubts, regions
+from tundish.learn.causes import Grounds, distances, doubted, short, weakness
+from tundish.learn.chance import runs_of, share_of_deals
 from tundish.learn.described import Described, describe
 from tundish.learn.errors import MaterialUnfitError
-from tundish.learn.gaps_report import DoubtfulLabel, GapsReport, Weakness, Where
+from tundish.learn.gaps_report import GapsReport, Weakness, Where
 from tundish.learn.growth import SHARES, Growth, Maker, grow
 from tundish.learn.judge import answers
-from tundish.learn.losses import CLASSES, Truths, loss_of, truths_of, unit_of
+from tundish.learn.losses import Truths, loss_of, truths_of, unit_of
 from tundish.learn.material import Floats, Indices, Material
 from tundish.learn.moments import change
 from tundish.learn.peers import Opinion, opinion
@@ -272,6 +272,7 @@ def _slices(
             inside=one.inside[looked.first],
             pool=looked.judged,
             windows=one.inside,
+            short=short(one, material),
         )
         for one in candidates
     ]
@@ -288,6 +289,8 @@ def _moment(patient: Patient, looked: _Looked) -> Slice | None:
     found = change(looked.loss[order], np.random.default_rng(patient.seed))
     if found is None:
         return None
+    runs = runs_of(patient.material, looked.first)[order]
+    chance = share_of_deals(looked.loss[order], found.place, runs, patient.seed)
     start = at[looked.first[order[found.place]]]
     text = str(start.astype("datetime64[s]"))
     windows = (at >= start) & np.isin(patient.material.part, ["calibrate", "judge"])
@@ -296,7 +299,7 @@ def _moment(patient: Patient, looked: _Looked) -> Slice | None:
         inside=windows[looked.first],
         pool=np.ones(len(looked.loss), dtype=bool),
         windows=windows,
-        p=found.p,
+        p=max(found.p, chance),
     )
 
 
@@ -344,7 +347,10 @@ def _report(
         items.append((one.weak, samples, gain))
     whole = np.ones(len(looked.loss), dtype=bool)
     tests = [held(Question(losses=looked.loss), one, whole) for one in slices]
-    doubts = [_doubt(patient, place, said) for one in found for place in one.suspects]
+    told = (material, patient.scenario)
+    listed = [
+        doubts.doubt(*told, place, said) for one in found for place in one.suspects
+    ]
     return GapsReport(
         scenario=patient.scenario.key,
         graph=patient.graph,
@@ -355,65 +361,26 @@ def _report(
         level=FAMILY,
         weak=tuple(one.weak for one in found),
         collect=collecting.ranked(items),
-        doubts=(*doubts, *_events(patient, outputs)),
+        doubts=(*listed, *doubts.events(*told, outputs)),
         unsaid=tuple(
             collecting.named(one.where)
             for one, test in zip(slices, tests, strict=True)
             if test is None
         ),
-        notes=_notes(patient, [one.weak for one in found]),
+        notes=(
+            *_notes(patient),
+            *doubts.unseen(*told, outputs),
+        ),
     )
 
 
-def _doubt(patient: Patient, place: int, said: Opinion | None) -> DoubtfulLabel:
-    material, scenario = patient.material, patient.scenario
-
-    def text(value: float) -> str:
-        if scenario.task in CLASSES and scenario.classes:
-            return scenario.classes[int(value)].name
-        return f"{value:.6g}"
-
-    label = material.y[place] if material.y.ndim == 1 else material.y[place].mean()
-    rather = said.rather[place] if said is not None else float("nan")
-    return _where(material, place, text(float(label)), text(float(rather)))
-
-
-def _where(material: Material, place: int, said: str, rather: str) -> DoubtfulLabel:
-    return DoubtfulLabel(
-        part=str(material.part[place]),
-        source=str(material.source[place]),
-        at=regions.moments(material, np.array([place]))[0],
-        place=int(place),
-        said=said,
-        rather=rather,
-    )
-
-
-def _events(patient: Patient, outputs: dict[str, Floats]) -> list[DoubtfulLabel]:
-    """Return marked events whose windows all look like ordinary ones (anomaly)."""
-    material = patient.material
-    if patient.scenario.task != "anomaly":
-        return []
-    score = outputs["score"][:, 0]
-    usual = float(np.quantile(score[material.event < 0], 0.9))
-    found = []
-    for event in np.unique(material.event[material.event >= 0]):
-        inside = np.flatnonzero(material.event == event)
-        if score[inside].max() <= 1.0 and np.median(score[inside]) <= usual:
-            found.append(_where(material, int(inside[0]), f"event {event}", "normal"))
-    return found
-
-
-def _notes(patient: Patient, weak: list[Weakness]) -> tuple[str, ...]:
+def _notes(patient: Patient) -> tuple[str, ...]:
     notes = [
-        "slices share samples: each is held against what stronger ones left over",
+        f"named only if chance does it in at most {FAMILY:.0%} of data without any gap",
         f"a slice with fewer than {LEAST} judged samples is not spoken of",
     ]
-    if not weak:
-        notes.append(
-            "no slice is worse than the rest beyond chance: more data of any kind is as "
-            "good as any other"
-        )
+    if patient.scenario.task == "anomaly":
+        notes.append("no truths: what is harder by nature looks like a gap here")
     if patient.maker is None or patient.refits < 2:
         notes.append("learning curves were not measured")
     if not np.isin(patient.material.part, ["select", "calibrate"]).any():

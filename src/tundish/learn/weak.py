@@ -31,8 +31,9 @@ from tundish.learn.regions import KNOWN
 Bools = NDArray[np.bool_]
 FAMILY = 0.02
 """Chance that anything at all is named on data without a weak slice."""
-LEVEL = FAMILY / 4
-"""The same for one question: loss, loss beyond expectation, doubtful labels, a moment."""
+LEVEL = FAMILY / 5
+"""The same for one question: loss, loss beyond expectation (of slices that fit holds too
+little of, and of all), doubtful labels, a moment."""
 RATIO = 1.5
 BEYOND = 1.3
 LEAST = 8
@@ -55,6 +56,8 @@ class Slice:
             have no p-value from elsewhere.
         windows: The slice over all windows of all parts, [N].
         p: A p-value from elsewhere (a moment's), which must hold too.
+        short: Whether the fit part holds far less of it than the judge part; looks at no
+            error, so that these may be asked first, and among themselves.
     """
 
     where: Where
@@ -62,6 +65,7 @@ class Slice:
     pool: Bools
     windows: Bools
     p: float | None = None
+    short: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,14 +143,21 @@ def gaps_and_hard(question: Question, slices: Sequence[Slice]) -> list[Named]:
     """
     left = np.ones(len(question.losses), dtype=bool)
     plain = replace(question, expected=None)
-    if question.expected is None:
-        return confirm(plain, slices)
-    beyond = confirm(question, slices, np.isfinite(question.expected))
-    for one in beyond:
-        left &= ~one.own
-    only = confirm(plain, slices, left)
-    found = [replace(one, beyond=True) for one in beyond]
-    return [*found, *(replace(one, beyond=False) for one in only)]
+    known = left if question.expected is None else np.isfinite(question.expected)
+    beyond = None if question.expected is None else True
+    found: list[Named] = []
+
+    def ask(what: Question, whom: Sequence[Slice], pool: Bools) -> list[Named]:
+        new = confirm(what, whom, left & pool)
+        for one in new:
+            left[one.own] = False
+        return new
+
+    for whom in ([one for one in slices if one.short], slices):
+        found += [replace(o, beyond=beyond) for o in ask(question, whom, known)]
+    if beyond:
+        found += [replace(o, beyond=False) for o in ask(plain, slices, left | ~left)]
+    return found
 
 
 def confirm(
