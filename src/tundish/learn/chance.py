@@ -71,12 +71,12 @@ def strongest(
         length: How many neighbours are worth one, in samples.
         rng: Deals.
     """
-    order = np.argsort(run, kind="stable")
-    values, masks, run = values[order], masks[:, order], run[order]
+    unit = units(run, length)
+    order = np.argsort(unit, kind="stable")
+    values, masks, unit = values[order], masks[:, order], unit[order]
     count = len(values)
     sizes = masks.sum(axis=1)[:, None].astype(np.float64)
     rest = count - sizes
-    unit = _units(run, max(int(np.ceil(length)), count // LEAST_UNITS))
     prior, sums, squares = float(values.var()), values.sum(), (values**2).sum()
     found = np.full(DEALS, -np.inf)
     for first in range(0, DEALS, _AT_ONCE):
@@ -111,16 +111,24 @@ def share_of_deals(values: Floats, place: int, run: Indices, seed: int) -> float
     return share_above(most, welch(values, inside)[0])
 
 
-def _units(run: Indices, most: int) -> Indices:
-    """Return runs, those much longer than ``most`` cut into even pieces, [n]."""
+def units(run: Indices, length: float) -> Indices:
+    """Return what each sample is dealt with, [n]: its run, or an even piece of a long one.
+
+    Args:
+        run: Unbroken run of each sample, [n].
+        length: How many neighbours are worth one, in samples.
+    """
+    most = max(1.0, np.ceil(length), len(run) // LEAST_UNITS)
+    order = np.argsort(run, kind="stable")
     _, start, place, size = np.unique(
-        run, return_index=True, return_inverse=True, return_counts=True
+        run[order], return_index=True, return_inverse=True, return_counts=True
     )
     within = np.arange(len(run)) - start[place]
-    pieces = np.maximum(1, np.round(size / max(1, most))).astype(np.int64)
-    piece = within * pieces[place] // size[place]
+    pieces = np.maximum(1, np.round(size / most)).astype(np.int64)
     offset = np.concatenate([[0], np.cumsum(pieces)[:-1]])
-    return np.asarray(offset[place] + piece, dtype=np.int64)
+    found = np.empty(len(run), dtype=np.int64)
+    found[order] = offset[place] + within * pieces[place] // size[place]
+    return found
 
 
 def _deal(unit: Indices, rng: np.random.Generator) -> Indices:

@@ -32,6 +32,7 @@ TREES = 40
 GROSS = 6.0
 LEAST = 40
 NEAR = 25
+MOST = 5000
 
 Bools = NDArray[np.bool_]
 
@@ -117,8 +118,8 @@ def _told(x: Floats, y: Floats, learn: Bools, fold: Indices, seed: int) -> Float
     """Return what a forest says of each window that had no part in it, [N]."""
     told = np.full(len(y), np.nan)
     for held in range(FOLDS):
-        train, test = learn & (fold != held), fold == held
-        if not train.any() or not test.any():
+        train, test = _some(learn & (fold != held), seed), fold == held
+        if not len(train) or not test.any():
             continue
         forest = ExtraTreesRegressor(
             TREES, min_samples_leaf=2, random_state=seed, n_jobs=1
@@ -130,9 +131,17 @@ def _told(x: Floats, y: Floats, learn: Bools, fold: Indices, seed: int) -> Float
 def _nearest(described: Described, known: Bools) -> Indices:
     """Return the windows with a truth that are most like each window, [N, k]."""
     scaled = np.clip(described.scaled, -20.0, 20.0)
-    places = np.flatnonzero(known)
+    places = _some(known, 0)
     index = NearestNeighbors(n_neighbors=min(NEAR, len(places))).fit(scaled[places])
     return np.asarray(places[index.kneighbors(scaled, return_distance=False)])
+
+
+def _some(which: Bools, seed: int) -> Indices:
+    """Return places at which a mask holds, at most so many, drawn by chance, in order."""
+    places = np.flatnonzero(which)
+    if len(places) <= MOST:
+        return places
+    return np.sort(np.random.default_rng(seed).choice(places, MOST, replace=False))
 
 
 def _far(residual: Floats, near: Indices) -> Bools:
@@ -149,8 +158,8 @@ def _of_classes(
     names = np.unique(y[known])
     chance = np.zeros((len(y), len(names)))
     for held in range(FOLDS):
-        train, test = known & (fold != held), fold == held
-        if not train.any() or not test.any():
+        train, test = _some(known & (fold != held), seed), fold == held
+        if not len(train) or not test.any():
             continue
         forest = ExtraTreesClassifier(
             TREES, min_samples_leaf=2, random_state=seed, n_jobs=1

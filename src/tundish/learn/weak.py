@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from tundish.learn.chance import share_above, strongest, welch
+from tundish.learn.chance import share_above, strongest, units, welch
 from tundish.learn.gaps_report import Where
 from tundish.learn.material import Floats, Indices
 from tundish.learn.moments import levelled, memory
@@ -38,6 +38,7 @@ RATIO = 1.5
 BEYOND = 1.3
 LEAST = 8
 LEAST_FREE = 4.0
+LEAST_UNITS = 3
 MOST = 8
 NEAR = 0.5
 SAME = 0.8
@@ -237,10 +238,17 @@ def _dealt(
         return tests
     shared = slices[together[0]].pool & left
     values = question.excess(shared)
-    masks = np.stack([slices[place].inside[shared] for place in together])
     top = max(together, key=lambda place: _strength(tests[place]))
     length = memory(levelled(values, slices[top].inside[shared]))
     run = np.zeros(len(left), dtype=np.int64) if question.run is None else question.run
+    unit = units(run[shared], length)
+    for place in list(together):
+        if len(np.unique(unit[slices[place].inside[shared]])) < LEAST_UNITS:
+            together.remove(place)
+            tests[place] = _never(tests[place])
+    if not together:
+        return tests
+    masks = np.stack([slices[place].inside[shared] for place in together])
     rng = np.random.default_rng(question.seed)
     most = strongest(values, masks, run[shared], length, rng)
     for place in together:
@@ -256,6 +264,11 @@ def _scale(losses: Floats, expected: Floats) -> float:
     """Return how a model's loss stands to the second opinion's, over some samples."""
     little = float(losses.max(initial=0.0)) / max(1, len(losses)) + 1e-12
     return (float(losses.mean()) + little) / (float(expected.mean()) + little)
+
+
+def _never(test: Held | None) -> Held | None:
+    """Return a test that says nothing: one run, or two, are no slice to speak of."""
+    return None if test is None else replace(test, strength=0.0, p=1.0)
 
 
 def _strength(test: Held | None) -> float:
