@@ -17,6 +17,8 @@ from tundish.learn.described import describe
 from tundish.learn.gaps_report import Weakness
 from tundish.learn.material import Floats, Material
 
+MOST = 99.0
+"""Ratios are cut here: the rest of a slice may be without any error."""
 ALIKE = 0.5
 """Judged windows that both share of those that either has: "the same slice"."""
 
@@ -132,4 +134,5 @@ def _inside(weak: Weakness, case: Case) -> Bools:
 def _ratio(loss: Floats, here: Bools, there: Bools) -> float:
     if not here.any() or not there.any():
         return 1.0
-    return round(float(np.nanmean(loss[here]) / max(1e-12, np.nanmean(loss[there]))), 3)
+    ratio = float(np.nanmean(loss[here])) / max(1e-12, float(np.nanmean(loss[there])))
+    return round(min(MOST, ratio), 3)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import lightgbm
 import numpy as np
 from bench.gaps.models import maker_of
 from bench.gaps.sets import Table
@@ -140,8 +141,6 @@ def telling(table: Table) -> int:
     """Return the column that a boosted model of the whole set uses most."""
     if table.task == "anomaly":
         return table.cut[0]
-    import lightgbm
-
     kind = {"objective": "regression"}
     if table.classes:
         kind = {"objective": "multiclass", "num_class": str(len(table.classes))}

@@ -75,13 +75,14 @@ def strongest(
     order = np.argsort(unit, kind="stable")
     values, masks, unit = values[order], masks[:, order], unit[order]
     count = len(values)
-    sizes = masks.sum(axis=1)[:, None].astype(np.float64)
+    inside = masks.astype(np.float64)
+    sizes = inside.sum(axis=1)[:, None]
     rest = count - sizes
     prior, sums, squares = float(values.var()), values.sum(), (values**2).sum()
     found = np.full(DEALS, -np.inf)
     for first in range(0, DEALS, _AT_ONCE):
-        deals = np.stack([values[_deal(unit, rng)] for _ in range(_AT_ONCE)], axis=1)
-        one, two = masks @ deals, masks @ deals**2
+        deals = values[_deals(unit, _AT_ONCE, rng)]
+        one, two = inside @ deals, inside @ deals**2
         here, there = one / sizes, (sums - one) / rest
         error = (two / sizes - here**2 + prior / sizes) / sizes
         error += ((squares - two) / rest - there**2 + prior / rest) / rest
@@ -131,13 +132,21 @@ def units(run: Indices, length: float) -> Indices:
     return found
 
 
-def _deal(unit: Indices, rng: np.random.Generator) -> Indices:
-    """Return an order of the samples: units by chance, each begun anywhere, [n]."""
-    _, start, size = np.unique(unit, return_index=True, return_counts=True)
-    rank = rng.permutation(len(start))
-    turned = rng.integers(0, size)
-    within = (np.arange(len(unit)) - start[unit] + turned[unit]) % size[unit]
-    return np.asarray(np.lexsort((within, rank[unit])), dtype=np.int64)
+def _deals(unit: Indices, count: int, rng: np.random.Generator) -> Indices:
+    """Return orders of the samples: units by chance, each begun anywhere, [n, count].
+
+    Args:
+        unit: Of each sample, in order, [n].
+        count: How many orders.
+        rng: Deals.
+    """
+    _, start, place, size = np.unique(
+        unit, return_index=True, return_inverse=True, return_counts=True
+    )
+    rank = rng.permuted(np.tile(np.arange(len(start)), (count, 1)), axis=1)
+    turned = rng.integers(0, size, (count, len(size)))
+    within = (np.arange(len(unit)) - start[place] + turned[:, place]) % size[place]
+    return np.asarray(np.argsort(rank[:, place] * len(unit) + within, axis=1).T)
 
 
 def share_above(most: Floats, seen: float) -> float:
