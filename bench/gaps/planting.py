@@ -113,7 +113,7 @@ def labels_flipped(table: Table, seed: int, share: float) -> Case:
     """Give a share of one crew's rows the truth of another row, or a wrong class."""
     case = clean(table, seed)
     rng = np.random.default_rng([seed, 3])
-    planted = case.material.shift == "b"
+    planted = np.asarray(case.material.shift == CREWS[1], dtype=bool)
     wrong = planted & (rng.uniform(size=len(planted)) < share)
     y = case.material.y
     other = (y + 1) % max(1, len(table.classes))
@@ -127,7 +127,7 @@ def sensor_noisy(table: Table, seed: int, spreads: float) -> Case:
     """Add noise of so many spreads to the telling sensors of one crew."""
     case = clean(table, seed)
     rng = np.random.default_rng([seed, 4])
-    planted = case.material.shift == "b"
+    planted = np.asarray(case.material.shift == CREWS[1], dtype=bool)
     x = case.material.x.copy()
     column = telling(table)
     noise = spreads * float(table.x[:, column].std())
