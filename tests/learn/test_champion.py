@@ -75,6 +75,16 @@ def test_no_step_backwards_is_taken_on_the_whole() -> None:
     assert not fight(1, lambda data: np.full(len(data), 1.3)).replace
 
 
+def test_a_model_that_loses_the_same_on_every_sample_takes_nobodys_place() -> None:
+    data, contract = plants.regress(0, 2000)
+    run = answering(data, np.random.default_rng(0).normal(size=len(data)))
+    fit = data.take(data.part == "fit")
+    side = Side(run=run, graph=digest.of_bytes(b"old"), learned=fit)
+    found = compare(data, contract, (side, side))
+    assert not found.replace
+    assert "no gain" in found.why
+
+
 def test_windows_that_one_of_the_two_was_trained_on_are_left_out() -> None:
     half = np.arange(2000) >= 1700
     found = fight(0, better, half)

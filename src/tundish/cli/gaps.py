@@ -171,7 +171,7 @@ def _show_turn(report: LoopReport) -> None:
     if report.comparison is not None:
         rows = [
             (
-                f"{duel.by}: {duel.name}",
+                "the whole" if duel.by == "all" else f"{duel.by}: {duel.name}",
                 str(duel.count),
                 f"{duel.champion:.3g}",
                 f"{duel.challenger:.3g}",
@@ -181,6 +181,8 @@ def _show_turn(report: LoopReport) -> None:
             for duel in report.comparison.slices
         ]
         columns = ["slice", "judged", "champion", "new", "change (90 %)", ""]
-        show.table(f"Margin {report.comparison.margin:.3g}", columns, rows)
+        unit, bound = report.comparison.unit, report.comparison.margin
+        title = f"Error of both models, {unit}; worse is more than {bound:.3g} above"
+        show.table(title, columns, rows)
     tone = show.GOOD if report.decision == "champion-replaced" else ""
     show.line(f"{report.decision}: {report.why}. Champion: {report.after}", tone)

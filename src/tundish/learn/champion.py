@@ -126,7 +126,7 @@ def compare(
         if own.any()
     )
     worse = [duel for duel in duels if duel.holds is False]
-    creep = float(new.mean()) > float(old.mean())
+    creep = float(new.mean()) > float(old.mean()) or np.array_equal(new, old)
     return Comparison(
         scenario=scenario.key,
         champion=sides[0].graph,
@@ -137,7 +137,7 @@ def compare(
         skipped=int((~fresh).sum()),
         slices=duels,
         replace=not worse and not creep,
-        why=_why(duels, worse),
+        why=_why(duels, worse, same=np.array_equal(new, old)),
     )
 
 
@@ -168,7 +168,7 @@ def _duel(
     )
 
 
-def _why(duels: tuple[Duel, ...], worse: list[Duel]) -> str:
+def _why(duels: tuple[Duel, ...], worse: list[Duel], *, same: bool) -> str:
     whole = duels[0]
     said = f"the loss goes from {whole.champion:.3g} to {whole.challenger:.3g} on the whole"
     if worse:
@@ -179,6 +179,8 @@ def _why(duels: tuple[Duel, ...], worse: list[Duel]) -> str:
         )
     if whole.challenger > whole.champion:
         return f"{said}, which is no gain"
+    if same:
+        return f"{said}: the same on every sample, which is no gain"
     few = sum(duel.holds is None for duel in duels)
     small = f"; {few} slices are too small to say" if few else ""
     return f"not worse on any slice; {said}{small}"
