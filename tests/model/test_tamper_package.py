@@ -72,6 +72,7 @@ def content(made: Package) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_changed_byte_in_the_tar_never_verifies(made: Package, door: Door) -> None:
     """Header, padding, index, manifest or file: all of it has one form only."""
     data = package.to_tar(made)
