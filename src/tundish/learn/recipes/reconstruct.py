@@ -35,6 +35,7 @@ from tundish.learn.material import Floats, Material, Windows
 from tundish.learn.recipe import Fitted, Options
 from tundish.learn.recipes.detector import Normal, add_by_channel, by_channel, finish
 from tundish.learn.recipes.mahalanobis import block_size
+from tundish.learn.recipes.passes import Steps, alone, best_pass, numbers, passes
 from tundish.learn.recipes.rows import (
     RowColumns,
     add_blocks,
@@ -153,6 +154,7 @@ class ReconstructRecipe:
     name: Final = "reconstruct"
     task: Final[Task] = "anomaly"
     simplicity: Final = 3
+    needs: Final = "torch"
 
     def fit(
         self,
@@ -207,72 +209,46 @@ def given_back(layers: tuple[Layer, ...], q: Floats) -> Floats:
     return given
 
 
-def _torch() -> Any:  # noqa: ANN401 -- the library is optional, so its types are too
-    import torch  # noqa: PLC0415  -- an extra, for training alone
-
-    return torch
-
-
 def _train(
     seen: Floats, unseen: Floats, middle: int, options: ReconstructOptions, seed: int
 ) -> tuple[tuple[Layer, ...], int]:
-    """Return the layers of the best epoch on unseen vectors, and its number."""
-    torch = _torch()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return _epochs(torch, seen, unseen, middle, options, seed)
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _epochs(
-    torch: Any,  # noqa: ANN401
-    seen: Floats,
-    unseen: Floats,
-    middle: int,
-    options: ReconstructOptions,
-    seed: int,
-) -> tuple[tuple[Layer, ...], int]:
-    draw = torch.Generator().manual_seed(seed)
+    """Return the layers of the best pass on unseen vectors, and its number."""
     width = seen.shape[1]
     sizes = (width, max(2 * middle, 2), middle, max(2 * middle, 2), width)
-    weights = [
-        (torch.randn(a, b, generator=draw) / a**0.5).requires_grad_()
-        for a, b in pairwise(sizes)
-    ]
-    offsets = [torch.zeros(size, requires_grad=True) for size in sizes[1:]]
-    steps = torch.optim.Adam([*weights, *offsets], lr=_RATE)
-    shown = torch.from_numpy(seen.astype(np.float32))
-    held = torch.from_numpy(unseen.astype(np.float32))
+    with alone() as torch:
+        draw = torch.Generator().manual_seed(seed)
+        weights = [
+            (torch.randn(a, b, generator=draw) / a**0.5).requires_grad_()
+            for a, b in pairwise(sizes)
+        ]
+        offsets = [torch.zeros(size, requires_grad=True) for size in sizes[1:]]
+        shown = torch.from_numpy(seen.astype(np.float32))
+        held = torch.from_numpy(unseen.astype(np.float32))
 
-    def run(value: Any) -> Any:  # noqa: ANN401
-        for place, (weight, offset) in enumerate(zip(weights, offsets, strict=True)):
-            value = value @ weight + offset
-            value = torch.tanh(value) if place < len(weights) - 1 else value
-        return value
+        def run(value: Any) -> Any:  # noqa: ANN401 -- tensors of an optional library
+            for weight, offset in zip(weights, offsets, strict=True):
+                value = value @ weight + offset
+                value = value if weight is weights[-1] else torch.tanh(value)
+            return value
 
-    best, kept, epoch = np.inf, _layers(weights, offsets), 0
-    for number in range(1, options.epochs + 1):
-        order = torch.randperm(len(shown), generator=draw)
-        for first in range(0, len(shown), _BATCH):
-            clean = shown[order[first : first + _BATCH]]
+        def loss(places: Any) -> Any:  # noqa: ANN401
+            clean = shown[places]
             noise = torch.randn(clean.shape, generator=draw) * options.noise
-            steps.zero_grad()
-            torch.mean((run(clean + noise) - clean) ** 2).backward()
-            steps.step()
-        with torch.no_grad():
-            loss = float(torch.mean((run(held) - held) ** 2))
-        if loss < best:
-            best, kept, epoch = loss, _layers(weights, offsets), number
-    return kept, epoch
+            return torch.mean((run(clean + noise) - clean) ** 2)
+
+        def held_loss() -> float:
+            with torch.no_grad():
+                return float(torch.mean((run(held) - held) ** 2))
+
+        steps = Steps(rate=_RATE, batch=_BATCH, most=options.epochs)
+        done = passes(torch, [*weights, *offsets], loss, len(shown), draw, steps)
+        return best_pass(
+            done, held_loss, lambda: _layers(weights, offsets), patience=options.epochs
+        )
 
 
 def _layers(weights: list[Any], offsets: list[Any]) -> tuple[Layer, ...]:
     return tuple(
-        Layer(
-            weight=weight.detach().numpy().astype(np.float64),
-            offset=offset.detach().numpy().astype(np.float64),
-        )
+        Layer(weight=numbers(weight), offset=numbers(offset))
         for weight, offset in zip(weights, offsets, strict=True)
     )
