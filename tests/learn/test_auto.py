@@ -35,6 +35,7 @@ class Shrunk:
     name: str = "shrunk"
     task: Task = "regress"
     simplicity: int = 1
+    needs: str | None = None
     padding: int = 0
     offset: float = 0.0
     tick: Callable[[], None] = lambda: None
@@ -139,6 +140,27 @@ def test_between_equals_the_simpler_then_the_smaller_is_kept(
     network = Shrunk(name="a-network", simplicity=3)
     made = searched(with_auto(sugar), plain, network, heavy, light)
     assert made.record.chosen[0]["recipe"] == "b-light"
+
+
+def test_a_recipe_without_its_extra_is_not_tried(
+    sugar: Scenario, plain: Material
+) -> None:
+    absent = Shrunk(name="absent", needs="no_such_library")
+    present = Shrunk(name="present", needs="numpy", simplicity=3)
+    made = searched(with_auto(sugar), plain, absent, present)
+    assert {item.setting["recipe"] for item in made.record.search} == {"present"}
+    assert absent.seen == []
+
+
+def test_a_network_is_not_begun_when_the_time_is_up(
+    sugar: Scenario, plain: Material
+) -> None:
+    clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
+    slow = Shrunk(name="z-slow", tick=lambda: clock.advance(10.0))
+    network = Shrunk(name="a-network", simplicity=3)
+    made = searched(with_auto(sugar, seconds=5.0), plain, network, slow, clock=clock)
+    assert made.record.chosen[0]["recipe"] == "z-slow"
+    assert network.seen == []
 
 
 def test_a_simpler_one_that_is_clearly_worse_is_not_kept(

@@ -1,15 +1,17 @@
 """What a recipe may declare besides ``Recipe``, so that ``auto`` can search it.
 
-Both are optional. ``space(scenario)`` names options that are worth trying and between
+All are optional. ``space(scenario)`` names options that are worth trying and between
 which bounds; a recipe without it is tried with its defaults. ``simplicity`` is a class
 attribute: 1 for a linear model, 2 for trees and neighbours, 3 for networks; between
 recipes that cannot be told apart the simpler is kept. A recipe that says nothing counts
-as 2. Among equals the smaller graph is the simpler.
+as 2. Among equals the smaller graph is the simpler. ``needs`` names the module of an extra
+without which it cannot train; where that is not installed it is not tried.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Protocol, Self, TypeAlias, runtime_checkable
 
 from pydantic import model_validator
@@ -67,3 +69,9 @@ def space_of(recipe: object, scenario: Scenario) -> Space:
 def simplicity_of(recipe: object) -> int:
     """Return how simple a recipe says it is; smaller is simpler."""
     return int(getattr(recipe, "simplicity", UNSAID))
+
+
+def can_train(recipe: object) -> bool:
+    """Tell whether the module that a recipe says it needs is installed."""
+    needed = getattr(recipe, "needs", None)
+    return needed is None or find_spec(str(needed)) is not None

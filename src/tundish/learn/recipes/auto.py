@@ -1,5 +1,8 @@
 """The recipe ``auto``: tries what fits the task, and keeps the simplest that does.
 
+Simple recipes come first and networks last, so that these are tried where the time allows it,
+and only where the library that they train with is installed.
+
 First the scenario's other candidates and every installed recipe of the task with its
 defaults are tried, then settings of those that declare a space (``learn.space``), proposed
 by a tree-structured Parzen estimator. Each is scored on splits inside the parts fit and
@@ -36,7 +39,14 @@ from tundish.learn.auto_splits import Split, splits_of
 from tundish.learn.errors import MaterialUnfitError, RecipeUnknownError
 from tundish.learn.material import Floats, Material
 from tundish.learn.recipe import AUTO, TRY, Fitted, Options, Recipe, Tried
-from tundish.learn.space import Among, Between, Space, simplicity_of, space_of
+from tundish.learn.space import (
+    Among,
+    Between,
+    Space,
+    can_train,
+    simplicity_of,
+    space_of,
+)
 
 _SPARSE = 10  # tries that the estimator draws at random before it proposes
 
@@ -47,7 +57,8 @@ class AutoOptions(Record):
     Attributes:
         tries: Most settings to try.
         seconds: Time after which no further setting is tried.
-        recipes: Names of the recipes to try; none: all of the task that are installed.
+        recipes: Names of the recipes to try; none: all of the task that are installed, with
+            the extra that they train with.
         splits: Splits that each setting is tried on.
         patience: Proposed settings without a better one after which the search stops.
     """
@@ -125,7 +136,7 @@ class AutoRecipe:
     def _recipes(self, asked: AutoOptions) -> dict[str, Recipe]:
         found = recipes.of_task(self.task) if self._among is None else list(self._among)
         by_name = {item.name: item for item in found if item.name != self.name}
-        wanted = asked.recipes or tuple(by_name)
+        wanted = asked.recipes or tuple(n for n in by_name if can_train(by_name[n]))
         absent = [name for name in wanted if name not in by_name]
         if absent or not wanted:
             have = ", ".join(sorted(by_name)) or "none"
