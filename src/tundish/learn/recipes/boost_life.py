@@ -27,40 +27,35 @@ jackknife+", Annals of Statistics 49 (2021) 486.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Final
 
 import lightgbm
 import numpy as np
 from pydantic import Field
 
-from tundish.catalog.lives import single_channels
 from tundish.catalog.scenario import Name, Scenario
 from tundish.catalog.tasks import Task
 from tundish.kernel.records import Record
 from tundish.learn import recipe as recipes
 from tundish.learn.bank import bank_of
-from tundish.learn.calibration import interval
 from tundish.learn.crowd import Crowd
-from tundish.learn.errors import MaterialUnfitError, OptionsInvalidError
-from tundish.learn.ladder import Ladder, quantile_ladder
-from tundish.learn.material import Floats, Indices, Material, Texts, Windows
+from tundish.learn.errors import OptionsInvalidError
+from tundish.learn.material import Floats, Indices, Material, Windows
 from tundish.learn.reach import reach_of
-from tundish.learn.recipe import Fitted, Options, Promise, Tried
+from tundish.learn.recipe import Fitted, Options, Tried
 from tundish.learn.recipes.life_model import (
-    Bounds,
+    Found,
     LifeModel,
-    Looks,
-    boosters_of,
+    bounds_of,
+    calibrated,
+    cap_of,
+    fitted_life,
     folds_of,
-    health_of,
+    moving_regimes,
+    units_of,
 )
-from tundish.learn.regimes import regimes_of
-
-LEAST_UNITS = 2
-CUTS = 8
-"""Random moments of each unit's life at which the interval is calibrated."""
-_UNITS_A_RUNG, _FEWEST_RUNGS, _MOST_RUNGS = 8, 2, 10
+from tundish.learn.recipes.life_trees import Looks, Trees, boosters_of, health_of
 
 
 class LifeOptions(Record):
@@ -112,41 +107,42 @@ class BoostLifeRecipe:
     ) -> Fitted:
         """Fit, move to the cheaper side and calibrate; see ``Recipe.fit``."""
         chosen = recipes.read_options(options, LifeOptions, self.name)
-        fit = _units(material)
+        fit = units_of(material)
         looks, fold, target = _looks(fit, scenario, chosen, rng)
         features = looks.features(fit.x)
         tries = _tries(features, (fold, target), looks, chosen, rng)
         best = min(tries, key=lambda one: one.rmse)
-        bounds = _bounds(best.unseen, (fit, target), scenario)
+        bounds = bounds_of(best.unseen, (fit, target), scenario)
         model = LifeModel(
-            looks=looks,
-            crowd=Crowd(
-                boosters=best.boosters,
-                owner=looks.channel,
-                owners=len(looks.regimes.kept) + 1,
+            level=Trees(
+                looks=looks,
+                crowd=Crowd(
+                    boosters=best.boosters,
+                    owner=looks.channel,
+                    owners=len(looks.regimes.kept) + 1,
+                ),
             ),
+            kept=looks.regimes.kept,
             bounds=bounds,
             reach=reach_of(material.take(material.part != "judge"), scenario),
             channels=fit.x.shape[2],
         )
-        model, promise = _calibrated(model, material, (fit, best.unseen), scenario, rng)
-        return _fitted(model, fit, promise, (tries, best))
-
-
-def _units(material: Material) -> Material:
-    """Return the units to learn from: fit and select, which takes part in the folds."""
-    material.needed("fit")
-    fit = material.take(np.isin(material.part, ["fit", "select"]))
-    found = len(np.unique(fit.source))
-    if found < LEAST_UNITS:
-        msg = f"There is {found} unit to learn from (parts fit and select); a remaining life is learnt from at least {LEAST_UNITS}."
-        raise MaterialUnfitError(msg)
-    if float(np.ptp(fit.y)) == 0.0:
-        msg = (
-            f"The life left is {fit.y[0]:g} in all {len(fit)} windows of the fit part."
+        model, promise = calibrated(model, material, (fit, best.unseen), scenario, rng)
+        found = Found(
+            recipe=self.name,
+            libraries=("lightgbm", "scikit-learn"),
+            members=f"{len(best.boosters)} boosters",
+            regimes=looks.regimes,
+            tries=tuple(
+                Tried(
+                    setting=dict(one.setting),
+                    scores={"rmse_without_the_unit": one.rmse},
+                    kept=one is best,
+                )
+                for one in tries
+            ),
         )
-        raise MaterialUnfitError(msg)
-    return fit
+        return fitted_life(model, fit, promise, found)
 
 
 def _looks(
@@ -157,29 +153,14 @@ def _looks(
     if max(options.lengths, default=1) > rows:
         msg = f"The recipe 'boost_life' is to look back {max(options.lengths)} rows; the window has {rows}."
         raise OptionsInvalidError(msg)
-    single = single_channels(scenario)
-    strange = sorted(set(options.settings) - set(single))
-    if strange:
-        msg = f"The recipe 'boost_life' was given the setting {strange[0]!r}, which is no single-valued signal."
-        raise OptionsInvalidError(msg)
-    regimes = regimes_of(fit.x, [single[name] for name in options.settings], rng)
-    if not len(regimes.kept):
-        msg = "No channel moves in the fit part (within a regime)."
-        raise MaterialUnfitError(msg)
+    regimes = moving_regimes(fit, scenario, options.settings, rng, BoostLifeRecipe.name)
     count = min(options.boosters, len(np.unique(fit.source)))
     fold = folds_of(fit.source, count, rng)
-    target = np.minimum(fit.y, _cap(scenario))
+    target = np.minimum(fit.y, cap_of(scenario))
     newest = regimes.of(fit.x[:, -1:])[:, 0]
     health = health_of(newest, target, fold, count)
     bank = bank_of(rows, options.lengths)
     return Looks(regimes=regimes, bank=bank, health=health), fold, target
-
-
-def _cap(scenario: Scenario) -> float:
-    target = scenario.target
-    if target is None:
-        return float("inf")
-    return target.range[1] if target.cap is None else target.cap
 
 
 def _tries(
@@ -245,138 +226,3 @@ def _shortened(booster: lightgbm.Booster, trees: int) -> lightgbm.Booster:
     if booster.num_trees() <= trees:
         return booster
     return lightgbm.Booster(model_str=booster.model_to_string(num_iteration=trees))
-
-
-def _bounds(
-    unseen: Floats, truth: tuple[Material, Floats], scenario: Scenario
-) -> Bounds:
-    """Return shift and quantiles by level, from units that no booster has seen."""
-    fit, target = truth
-    weights = _unit_weights(fit.source)
-    rungs = int(
-        np.clip(len(np.unique(fit.source)) // _UNITS_A_RUNG, _FEWEST_RUNGS, _MOST_RUNGS)
-    )
-    least, most = scenario.target.range if scenario.target else (0.0, float("inf"))
-    nothing = Ladder(knots=np.zeros(1), values=np.zeros(1))
-    bounds = Bounds(
-        shift=nothing,
-        low=nothing,
-        high=nothing,
-        margin=0.0,
-        least=least,
-        most=most,
-        cap=_cap(scenario),
-    )
-    cheap = _cheapest(scenario)
-    if cheap is not None:
-        shift = quantile_ladder(
-            unseen, target - unseen, cheap, weights=weights, rungs=rungs
-        )
-        bounds = replace(bounds, shift=shift)
-    estimate = bounds.estimate(unseen)
-    tail = (1.0 - scenario.acceptance.coverage) / 2.0
-    low, high = (
-        quantile_ladder(estimate, fit.y - estimate, rate, weights=weights, rungs=rungs)
-        for rate in (tail, 1.0 - tail)
-    )
-    return replace(bounds, low=low, high=high)
-
-
-def _cheapest(scenario: Scenario) -> float | None:
-    """Return the quantile of the life left that costs least to tell; None: not said."""
-    costs = scenario.costs
-    if costs is None or not (costs.late and costs.early):
-        return None
-    return costs.early / (costs.early + costs.late)
-
-
-def _unit_weights(unit: Texts) -> Floats:
-    _, place, count = np.unique(unit, return_inverse=True, return_counts=True)
-    return np.asarray(1.0 / count[place])
-
-
-def _calibrated(
-    model: LifeModel,
-    material: Material,
-    seen: tuple[Material, Floats],
-    scenario: Scenario,
-    rng: np.random.Generator,
-) -> tuple[LifeModel, Promise]:
-    """Widen the interval so that it holds on units cut at random moments."""
-    fit, unseen = seen
-    held, level = material.of("calibrate"), None
-    if not len(held):
-        held, level = fit, unseen
-    cuts = _random_cuts(held.source, rng)
-    if level is None:
-        features = model.looks.features(held.x[cuts])
-        estimate = model.bounds.estimate(model.crowd.answers(features))
-    else:
-        estimate = model.bounds.estimate(level[cuts])
-    low, high = model.bounds.interval(estimate)
-    truth = held.y[cuts]
-    scores = np.maximum(low - truth, truth - high)
-    weights = _unit_weights(held.source[cuts])
-    limit, promise = interval(scores, scenario, weights)
-    bounds = replace(model.bounds, margin=limit.limit)
-    ground = (
-        f"{promise.promised:.1%} of true lives inside the interval, calibrated on "
-        f"{limit.count} units cut at {CUTS} random moments each"
-    )
-    if level is not None:
-        ground += ", by boosters that had not seen the unit"
-    parts = ("calibrate",) if level is None else ("fit",)
-    note = f"{ground}; exact only if later units resemble these, which the judge checks"
-    return (
-        replace(model, bounds=bounds),
-        promise.model_copy(update={"parts": parts, "note": note}),
-    )
-
-
-def _random_cuts(unit: Texts, rng: np.random.Generator) -> Indices:
-    """Return some random windows of each unit, by place."""
-    return np.concatenate(
-        [rng.choice(np.flatnonzero(unit == one), CUTS) for one in np.unique(unit)]
-    ).astype(np.int64)
-
-
-def _fitted(
-    model: LifeModel,
-    fit: Material,
-    promise: Promise,
-    search: tuple[list[_Try], _Try],
-) -> Fitted:
-    tries, best = search
-    rows = fit.x.shape[1]
-    envelope = recipes.envelope_of(fit, with_target=True)
-    golden = recipes.golden_window(envelope, rows)
-    regimes = model.looks.regimes
-    units = len(np.unique(fit.source))
-    return Fitted(
-        recipe=BoostLifeRecipe.name,
-        task="rul",
-        graph=model.graph(rows),
-        golden_window=golden,
-        golden_outputs=recipes.as_float32(model(golden)),
-        envelope=envelope,
-        promise=promise,
-        search=tuple(
-            Tried(
-                setting=dict(one.setting),
-                scores={"rmse_without_the_unit": one.rmse},
-                kept=one is best,
-            )
-            for one in tries
-        ),
-        chosen=(dict(best.setting),),
-        thresholds={"cap": model.bounds.cap, "margin": model.bounds.margin},
-        versions=recipes.versions("lightgbm", "numpy", "onnx", "scikit-learn"),
-        notes=(
-            f"the mean of {len(model.crowd.boosters)} boosters, each trained without its "
-            f"share of the {units} units",
-            f"{len(regimes.kept)} of {model.channels} channels move and are used; "
-            f"{len(regimes)} operating regime{'s' * (len(regimes) > 1)}",
-            f"an estimate of {model.bounds.cap:g} means that much or more: nobody can tell",
-        ),
-        reference=model,
-    )

@@ -1,105 +1,45 @@
-"""The estimator of ``boost_life``: features, boosters by unit, shift and interval."""
+"""What the recipes of a remaining life share: bounds of a level, and the honest ground of them.
+
+The model is the mean of several, each trained without some units. What each says of the units
+that it has not seen is the ground for the shift to the cheaper side, for the quantiles of the
+error by level, and (without a part ``calibrate``) for the conformal margin; see ``boost_life``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
-import lightgbm
 import numpy as np
 
-from tundish.learn import trees
-from tundish.learn.bank import Bank
-from tundish.learn.crowd import Crowd
+from tundish.catalog.lives import single_channels
+from tundish.catalog.scenario import Name, Scenario
+from tundish.learn import recipe as recipes
+from tundish.learn.calibration import interval
+from tundish.learn.errors import MaterialUnfitError, OptionsInvalidError
 from tundish.learn.graph import GraphWriter
-from tundish.learn.ladder import Ladder
-from tundish.learn.material import Floats, Indices, Texts, Windows
+from tundish.learn.ladder import Ladder, quantile_ladder
+from tundish.learn.material import Floats, Indices, Material, Texts, Windows
 from tundish.learn.reach import Reach
-from tundish.learn.recipe import Outputs
-from tundish.learn.regimes import Regimes
+from tundish.learn.recipe import Fitted, Outputs, Promise, Tried
+from tundish.learn.regimes import Regimes, regimes_of
 
-_RIDGE = 1e-3
-
-
-@dataclass(frozen=True, kw_only=True)
-class Health:
-    """Straight estimates of the life left from one row, one for each fold.
-
-    Attributes:
-        weights: Of each kept channel, [kept, folds].
-    """
-
-    weights: Floats
-
-    def shares(self, looked: Floats) -> Floats:
-        """Return each channel's share of the health, [N, kept], rows adding up to 1.
-
-        Args:
-            looked: The kept channels as one look sees them, [N, kept].
-        """
-        part = np.abs(looked * self.weights.mean(axis=1)) + 1e-12
-        return np.asarray(part / part.sum(axis=1, keepdims=True))
-
-    def add_shares(self, writer: GraphWriter, looked: str) -> str:
-        """Add the same to a graph."""
-        mean = writer.constant(self.weights.mean(axis=1), "health_mean")
-        part = writer.add("Abs", writer.add("Mul", looked, mean))
-        part = writer.add("Add", part, writer.constant(np.array(1e-12), "tiny"))
-        return writer.add("Div", part, writer.sum_last(part, "whole"), hint="shares")
+LEAST_UNITS = 2
+CUTS = 8
+"""Random moments of each unit's life at which the interval is calibrated."""
+_UNITS_A_RUNG, _FEWEST_RUNGS, _MOST_RUNGS = 8, 2, 10
 
 
-@dataclass(frozen=True, kw_only=True)
-class Looks:
-    """From a window to the features of the trees, [N, K * (kept + folds)]."""
+class Level(Protocol):
+    """The life left as a model tells it, before it is bounded."""
 
-    regimes: Regimes
-    bank: Bank
-    health: Health
+    def told(self, window: Windows) -> tuple[Floats, Floats]:
+        """Return the level [N], and what each kept channel moved it, [N, kept]."""
+        ...
 
-    @property
-    def channel(self) -> Indices:
-        """Return the account of each feature: a kept channel, or the health (last)."""
-        kept, folds = self.health.weights.shape
-        each = np.concatenate([np.arange(kept), np.full(folds, kept)])
-        return np.tile(each, len(self.bank)).astype(np.int64)
-
-    def fold_of(self) -> Indices:
-        """Return the fold that each feature belongs to; -1: to all."""
-        kept, folds = self.health.weights.shape
-        each = np.concatenate([np.full(kept, -1), np.arange(folds)])
-        return np.tile(each, len(self.bank)).astype(np.int64)
-
-    def add(self, writer: GraphWriter, raw: str) -> str:
-        """Add the features to a graph; see ``trees.BuildFeatures``."""
-        return self.add_all(writer, raw)[0]
-
-    def add_all(self, writer: GraphWriter, raw: str) -> tuple[str, str]:
-        """Add the features, and the kept channels as the short look sees them."""
-        if len(self.regimes) == 1:  # the looks are sums: the same, at a tenth the cost
-            looks = self._looks_of_one_regime(writer, raw)
-        else:
-            looks = self.bank.add(writer, self.regimes.add(writer, raw))
-        weights = writer.constant(self.health.weights, "health")
-        health = writer.add("MatMul", looks, weights, hint="health_of")
-        both = writer.add("Concat", looks, health, axis=2, hint="both")
-        kept, folds = self.health.weights.shape
-        shape = writer.constant(np.array([-1, len(self.bank) * (kept + folds)]), "form")
-        flat = writer.add("Reshape", both, shape, hint="features")
-        place = writer.constant(np.array(self.bank.short), "short")
-        return flat, writer.add("Gather", looks, place, axis=1, hint="short_look")
-
-    def _looks_of_one_regime(self, writer: GraphWriter, raw: str) -> str:
-        regimes = self.regimes
-        looks = self.bank.add(writer, raw)
-        looks = writer.pick(looks, regimes.kept)
-        usual = self.bank.weights.sum(axis=1, keepdims=True) * regimes.mean
-        off = writer.add("Sub", looks, writer.constant(usual, "usual"))
-        factor = writer.constant(1.0 / regimes.scale, "over_spread")
-        return writer.add("Mul", off, factor, hint="looks")
-
-    def features(self, x: Windows) -> Windows:
-        """Return the features as the graph computes them, float32 [N, F]."""
-        return trees.features_of(self.add, x)
+    def add(self, writer: GraphWriter, raw: str) -> tuple[str, str]:
+        """Add the level [N, 1] and the same shares to a graph."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,66 +101,148 @@ class Bounds:
 
 @dataclass(frozen=True, kw_only=True)
 class LifeModel:
-    """The trained estimator; computes with LightGBM, not with the operator of trees."""
+    """The trained estimator: a level of life, its bounds, and who moved it.
 
-    looks: Looks
-    crowd: Crowd
+    Attributes:
+        level: The life left before it is bounded.
+        kept: Channels that it looks at, [kept].
+        bounds: Estimate and interval for a level.
+        reach: How far a window reaches beyond training.
+        channels: Number of channels (C).
+    """
+
+    level: Level
+    kept: Indices
     bounds: Bounds
     reach: Reach
     channels: int
 
     def __call__(self, window: Windows) -> Outputs:
         """Return the outputs for windows."""
-        features = self.looks.features(window)
-        estimate = self.bounds.estimate(self.crowd.answers(features))
+        level, moved = self.level.told(window)
+        estimate = self.bounds.estimate(level)
         low, high = self.bounds.interval(estimate)
         return {
             "estimate": estimate[:, None],
             "lower": low[:, None],
             "upper": high[:, None],
             "applicability": self.reach.of(window),
-            "contribution": self._moved(window, features),
+            "contribution": moved @ self._spread(),
         }
 
     def graph(self, rows: int) -> bytes:
         """Return all of it as one graph."""
         writer = GraphWriter(rows, self.channels)
         raw = writer.window()
-        features, looked = self.looks.add_all(writer, raw)
-        level, moved = self.crowd.add(writer, features)
+        level, moved = self.level.add(writer, raw)
         estimate, low, high = self.bounds.add(writer, level)
+        spread = writer.constant(self._spread(), "channel_of")
         outputs = {
             "estimate": estimate,
             "lower": low,
             "upper": high,
             "applicability": self.reach.add(writer),
-            "contribution": self._add_moved(writer, looked, moved),
+            "contribution": writer.add("MatMul", moved, spread),
         }
         widths = dict.fromkeys(outputs, 1) | {"contribution": self.channels}
         return writer.write(outputs, widths)
 
     def _spread(self) -> Floats:
         """Return which channel each kept one is, [kept, C]."""
-        kept = self.looks.regimes.kept
-        spread = np.zeros((len(kept), self.channels))
-        spread[np.arange(len(kept)), kept] = 1.0
+        spread = np.zeros((len(self.kept), self.channels))
+        spread[np.arange(len(self.kept)), self.kept] = 1.0
         return spread
 
-    def _moved(self, window: Windows, features: Windows) -> Floats:
-        looks = self.looks
-        moved = self.crowd.moved(features)
-        weights = looks.bank.weights[looks.bank.short]
-        looked = np.einsum("t,ntc->nc", weights, looks.regimes.of(window))
-        own = moved[:, :-1] + moved[:, -1:] * looks.health.shares(looked)
-        return np.asarray(own @ self._spread())
 
-    def _add_moved(self, writer: GraphWriter, looked: str, moved: str) -> str:
-        kept = len(self.looks.regimes.kept)
-        sizes = writer.constant(np.array([kept, 1]), "accounts")
-        direct, health = writer.split(moved, sizes)
-        shares = self.looks.health.add_shares(writer, looked)
-        own = writer.add("Add", direct, writer.add("Mul", health, shares))
-        return writer.add("MatMul", own, writer.constant(self._spread(), "channel_of"))
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a recipe tells of its search.
+
+    Attributes:
+        recipe: Its name.
+        libraries: Distributions that it learns with.
+        members: Of what the model is the mean.
+        regimes: Operating regimes, and the channels that move.
+        tries: Every setting tried.
+    """
+
+    recipe: str
+    libraries: tuple[str, ...]
+    members: str
+    regimes: Regimes
+    tries: tuple[Tried, ...]
+
+
+def fitted_life(
+    model: LifeModel, fit: Material, promise: Promise, found: Found
+) -> Fitted:
+    """Return what a recipe returns."""
+    rows = fit.x.shape[1]
+    envelope = recipes.envelope_of(fit, with_target=True)
+    golden = recipes.golden_window(envelope, rows)
+    regimes = found.regimes
+    return Fitted(
+        recipe=found.recipe,
+        task="rul",
+        graph=model.graph(rows),
+        golden_window=golden,
+        golden_outputs=recipes.as_float32(model(golden)),
+        envelope=envelope,
+        promise=promise,
+        search=found.tries,
+        chosen=tuple(one.setting for one in found.tries if one.kept),
+        thresholds={"cap": model.bounds.cap, "margin": model.bounds.margin},
+        versions=recipes.versions(*found.libraries, "numpy", "onnx"),
+        notes=(
+            f"the mean of {found.members}, each trained without its share of the "
+            f"{len(np.unique(fit.source))} units",
+            f"{len(regimes.kept)} of {model.channels} channels move and are used; "
+            f"{len(regimes)} operating regime{'s' * (len(regimes) > 1)}",
+            f"an estimate of {model.bounds.cap:g} means that much or more: nobody can tell",
+        ),
+        reference=model,
+    )
+
+
+def units_of(material: Material) -> Material:
+    """Return the units to learn from: fit and select, which takes part in the folds."""
+    material.needed("fit")
+    fit = material.take(np.isin(material.part, ["fit", "select"]))
+    found = len(np.unique(fit.source))
+    if found < LEAST_UNITS:
+        msg = f"There is {found} unit to learn from (parts fit and select); a remaining life is learnt from at least {LEAST_UNITS}."
+        raise MaterialUnfitError(msg)
+    if float(np.ptp(fit.y)) == 0.0:
+        msg = (
+            f"The life left is {fit.y[0]:g} in all {len(fit)} windows of the fit part."
+        )
+        raise MaterialUnfitError(msg)
+    return fit
+
+
+def moving_regimes(
+    fit: Material,
+    scenario: Scenario,
+    settings: tuple[Name, ...],
+    rng: np.random.Generator,
+    recipe: str,
+) -> Regimes:
+    """Return the regimes of the fit part.
+
+    Raises:
+        OptionsInvalidError: if a setting is no single-valued signal.
+        MaterialUnfitError: if no channel moves.
+    """
+    single = single_channels(scenario)
+    strange = sorted(set(settings) - set(single))
+    if strange:
+        msg = f"The recipe {recipe!r} was given the setting {strange[0]!r}, which is no single-valued signal."
+        raise OptionsInvalidError(msg)
+    regimes = regimes_of(fit.x, [single[name] for name in settings], rng)
+    if not len(regimes.kept):
+        msg = "No channel moves in the fit part (within a regime)."
+        raise MaterialUnfitError(msg)
+    return regimes
 
 
 def folds_of(unit: Texts, count: int, rng: np.random.Generator) -> Indices:
@@ -232,50 +254,101 @@ def folds_of(unit: Texts, count: int, rng: np.random.Generator) -> Indices:
     return np.asarray(fold[place])
 
 
-def health_of(rows: Floats, target: Floats, fold: Indices, count: int) -> Health:
-    """Fit the straight estimates by ridge regression, each without its own fold.
-
-    Args:
-        rows: Kept channels of the newest rows, [N, kept].
-        target: Capped life, [N].
-        fold: Fold of each window, [N].
-        count: Number of folds.
-    """
-    found = []
-    for one in range(count):
-        mine = fold != one
-        off = rows[mine] - rows[mine].mean(axis=0)
-        spread = off.std(axis=0) + 1e-12
-        scaled = off / spread
-        square = scaled.T @ scaled / len(scaled) + _RIDGE * np.eye(rows.shape[1])
-        right = scaled.T @ (target[mine] - target[mine].mean()) / len(scaled)
-        found.append(np.linalg.solve(square, right) / spread)
-    return Health(weights=np.stack(found, axis=1))
+def cap_of(scenario: Scenario) -> float:
+    """Return the highest life that is told."""
+    target = scenario.target
+    if target is None:
+        return float("inf")
+    return target.range[1] if target.cap is None else target.cap
 
 
-def boosters_of(
-    known: tuple[Windows, Floats, Indices],
-    looks: Looks,
-    settings: dict[str, object],
-    *,
-    trees: int,
-    most_rows: int,
-) -> Iterator[tuple[Indices, lightgbm.Booster]]:
-    """Yield for each fold its windows and the booster that has not seen their units.
+def bounds_of(
+    unseen: Floats, truth: tuple[Material, Floats], scenario: Scenario
+) -> Bounds:
+    """Return shift and quantiles by level, from units that no booster has seen."""
+    fit, target = truth
+    weights = _unit_weights(fit.source)
+    rungs = int(
+        np.clip(len(np.unique(fit.source)) // _UNITS_A_RUNG, _FEWEST_RUNGS, _MOST_RUNGS)
+    )
+    least, most = scenario.target.range if scenario.target else (0.0, float("inf"))
+    nothing = Ladder(knots=np.zeros(1), values=np.zeros(1))
+    bounds = Bounds(
+        shift=nothing,
+        low=nothing,
+        high=nothing,
+        margin=0.0,
+        least=least,
+        most=most,
+        cap=cap_of(scenario),
+    )
+    cheap = _cheapest(scenario)
+    if cheap is not None:
+        shift = quantile_ladder(
+            unseen, target - unseen, cheap, weights=weights, rungs=rungs
+        )
+        bounds = replace(bounds, shift=shift)
+    estimate = bounds.estimate(unseen)
+    tail = (1.0 - scenario.acceptance.coverage) / 2.0
+    low, high = (
+        quantile_ladder(estimate, fit.y - estimate, rate, weights=weights, rungs=rungs)
+        for rate in (tail, 1.0 - tail)
+    )
+    return replace(bounds, low=low, high=high)
 
-    Args:
-        known: Features [N, F], capped life [N] and fold [N] of each window.
-        looks: Where the features come from.
-        settings: Of LightGBM.
-        trees: Trees of each booster.
-        most_rows: Windows to train on, at most.
-    """
-    features, target, fold = known
-    owner = looks.fold_of()
-    for one in range(int(fold.max()) + 1):
-        train = np.flatnonzero(fold != one)
-        train = train[:: max(1, -(-len(train) // most_rows))]
-        own = features[train].astype(np.float64)
-        own[:, (owner >= 0) & (owner != one)] = 0.0  # the health of other folds
-        data = lightgbm.Dataset(own, target[train])
-        yield np.flatnonzero(fold == one), lightgbm.train(settings, data, trees)
+
+def _cheapest(scenario: Scenario) -> float | None:
+    """Return the quantile of the life left that costs least to tell; None: not said."""
+    costs = scenario.costs
+    if costs is None or not (costs.late and costs.early):
+        return None
+    return costs.early / (costs.early + costs.late)
+
+
+def _unit_weights(unit: Texts) -> Floats:
+    _, place, count = np.unique(unit, return_inverse=True, return_counts=True)
+    return np.asarray(1.0 / count[place])
+
+
+def calibrated(
+    model: LifeModel,
+    material: Material,
+    seen: tuple[Material, Floats],
+    scenario: Scenario,
+    rng: np.random.Generator,
+) -> tuple[LifeModel, Promise]:
+    """Widen the interval so that it holds on units cut at random moments."""
+    fit, unseen = seen
+    held, level = material.of("calibrate"), None
+    if not len(held):
+        held, level = fit, unseen
+    cuts = _random_cuts(held.source, rng)
+    if level is None:
+        estimate = model.bounds.estimate(model.level.told(held.x[cuts])[0])
+    else:
+        estimate = model.bounds.estimate(level[cuts])
+    low, high = model.bounds.interval(estimate)
+    truth = held.y[cuts]
+    scores = np.maximum(low - truth, truth - high)
+    weights = _unit_weights(held.source[cuts])
+    limit, promise = interval(scores, scenario, weights)
+    bounds = replace(model.bounds, margin=limit.limit)
+    ground = (
+        f"{promise.promised:.1%} of true lives inside the interval, calibrated on "
+        f"{limit.count} units cut at {CUTS} random moments each"
+    )
+    if level is not None:
+        ground += ", by models that had not seen the unit"
+    parts = ("calibrate",) if level is None else ("fit",)
+    note = f"{ground}; exact only if later units resemble these, which the judge checks"
+    return (
+        replace(model, bounds=bounds),
+        promise.model_copy(update={"parts": parts, "note": note}),
+    )
+
+
+def _random_cuts(unit: Texts, rng: np.random.Generator) -> Indices:
+    """Return some random windows of each unit, by place."""
+    return np.concatenate(
+        [rng.choice(np.flatnonzero(unit == one), CUTS) for one in np.unique(unit)]
+    ).astype(np.int64)
