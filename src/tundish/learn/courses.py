@@ -26,7 +26,7 @@ from tundish.learn.errors import OptionsInvalidError
 from tundish.learn.graph import GraphWriter
 from tundish.learn.material import Floats, Indices, period_s
 
-Kind: TypeAlias = Literal["whole", "pieces", "spectrum", "envelope", "orders"]
+Kind: TypeAlias = Literal["whole", "pieces", "spectrum", "envelope", "orders", "course"]
 _LEAST_WHOLE = 4
 _WHOLE = 9  # mean, spread, lowest, highest, slope, skew, kurtosis, crest, roughness
 _TINY = 1e-12
@@ -41,7 +41,8 @@ class Look:
     Attributes:
         kind: ``whole``: statistics over all of it (the value, if it has one point);
             ``pieces``: mean, spread and slope of equal pieces; ``spectrum`` and
-            ``envelope``: power by band; ``orders``: power at multiples of a speed.
+            ``envelope``: power by band; ``orders``: power at multiples of a speed;
+            ``course``: every point.
         count: Number of pieces or bands, at most.
         wanted: The orders.
     """
@@ -163,6 +164,8 @@ class Courses:
     ) -> str:
         raw, course = values
         points = group.points
+        if look.kind == "course":
+            return course
         if look.kind == "whole":
             return _add_whole(writer, course, points)
         if look.kind == "pieces":
@@ -223,6 +226,8 @@ def groups_of(scenario: Scenario) -> tuple[Group, ...]:
 def width(look: Look, group: Group) -> int:
     """Return how many features a look gives of each signal of a group; 0: too short."""
     points = group.points
+    if look.kind == "course":
+        return points
     if look.kind == "whole":
         return 1 if points < _LEAST_WHOLE else _WHOLE
     if look.kind == "pieces":
@@ -258,6 +263,8 @@ def _pieces(look: Look, points: int) -> int:
 
 
 def _value(look: Look, group: Group, course: Floats) -> Floats:
+    if look.kind == "course":
+        return course
     if look.kind == "whole":
         return _whole_values(course)
     if look.kind == "pieces":

@@ -25,7 +25,12 @@ from tundish.learn.courses import Courses
 from tundish.learn.graph import GraphWriter
 from tundish.learn.material import Floats, Indices, Material, Windows
 from tundish.learn.recipe import Fitted, Options
-from tundish.learn.recipes.class_search import ClassOptions, Sample, fit_classes
+from tundish.learn.recipes.class_search import (
+    ClassOptions,
+    Sample,
+    fit_classes,
+    sets_of_features,
+)
 from tundish.learn.shares import shares
 
 MOST_ROUNDS = 300
@@ -70,6 +75,7 @@ class _Trees:
 class _Boosting:
     seed: int
     name: str = field(default="boost_classes")
+    library: str = field(default="lightgbm")
 
     def features(self, courses: Courses, x: Windows) -> Windows:
         """Return the features as the graph computes them."""
@@ -130,4 +136,5 @@ class BoostClassesRecipe:
         """Choose features and fit; see ``Recipe.fit``."""
         chosen = recipes.read_options(options, ClassOptions, self.name)
         method = _Boosting(seed=int(rng.integers(2**31)))
-        return fit_classes(method, material, scenario, chosen)
+        sets = sets_of_features(scenario, chosen)
+        return fit_classes(method, material, scenario, chosen, sets)

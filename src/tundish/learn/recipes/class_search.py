@@ -37,8 +37,20 @@ from tundish.learn.recipe import CONTRIBUTION, Fitted, Outputs, Tried
 LEAST_FIT = 10
 
 
-class ClassOptions(Record):
-    """Options of the recipes of a diagnosis.
+class FoldOptions(Record):
+    """Options of every recipe of a diagnosis.
+
+    Attributes:
+        folds: Folds of the search.
+        margin: Share of a channel's training range by which a window may lie outside.
+    """
+
+    folds: Annotated[int, Field(ge=2, le=10)] = 3
+    margin: Annotated[float, Field(ge=0, le=10)] = MARGIN
+
+
+class ClassOptions(FoldOptions):
+    """Options of the recipes of a diagnosis that look at features.
 
     Attributes:
         pieces: Numbers of equal pieces of each course that are tried, rising.
@@ -46,8 +58,6 @@ class ClassOptions(Record):
         spectra: Whether spectra are tried.
         speed: Signal that tells a shaft's speed; its orders are looked at too.
         orders: Which.
-        folds: Folds of the search.
-        margin: Share of a channel's training range by which a window may lie outside.
     """
 
     pieces: tuple[Annotated[int, Field(ge=2, le=1000)], ...] = (10, 60)
@@ -55,8 +65,6 @@ class ClassOptions(Record):
     spectra: bool = True
     speed: Name | None = None
     orders: tuple[Annotated[float, Field(gt=0)], ...] = (0.5, 1, 2, 3, 4, 5, 6, 8)
-    folds: Annotated[int, Field(ge=2, le=10)] = 3
-    margin: Annotated[float, Field(ge=0, le=10)] = MARGIN
 
 
 class Model(Protocol):
@@ -111,6 +119,11 @@ class Method(Protocol):
         """Name of the recipe."""
         ...
 
+    @property
+    def library(self) -> str:
+        """Distribution that it learns with."""
+        ...
+
     def features(self, courses: Courses, x: Windows) -> Windows | Floats:
         """Return the features that the method learns from."""
         ...
@@ -126,7 +139,7 @@ class Method(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class _Try:
-    looks: tuple[Look, ...]
+    courses: Courses
     scores: Floats
     rounds: int
     temperature: float
@@ -138,7 +151,7 @@ class _Try:
     def setting(self) -> dict[str, Option]:
         shown = tuple(
             f"{look.kind}-{look.count}" if look.count else look.kind
-            for look in self.looks
+            for look in self.courses.looks
         )
         return {"features": shown, "rounds": self.rounds}
 
@@ -169,14 +182,24 @@ class _Diagnosis:
 
 
 def fit_classes(
-    method: Method, material: Material, scenario: Scenario, options: ClassOptions
+    method: Method,
+    material: Material,
+    scenario: Scenario,
+    options: FoldOptions,
+    sets: list[Courses],
 ) -> Fitted:
     """Choose features, fit, calibrate and write the graph.
+
+    Args:
+        method: Learns from features.
+        material: See ``Recipe.fit``.
+        scenario: See ``Recipe.fit``.
+        options: Folds and margin.
+        sets: The sets of features to try, the simplest first.
 
     Raises:
         PartMissingError: if fit or calibrate have no labelled window.
         MaterialUnfitError: if a class has fewer samples than there are folds.
-        OptionsInvalidError: if the speed is no signal.
     """
     known = material.take(np.isfinite(material.y))
     seen = known.take(np.isin(known.part, ["fit", "select"]))
@@ -185,11 +208,10 @@ def fit_classes(
     classes = _classes(seen, scenario, options.folds)
     folds = folds_of(seen, classes, options.folds)
     tries = [
-        _try(method, looks, (seen, classes, folds), scenario, options)
-        for looks in sets_of_looks(scenario, options)
+        _try(method, courses, (seen, classes, folds), scenario) for courses in sets
     ]
     kept = chosen(tries)
-    courses = courses_of(scenario, kept.looks, options.speed)
+    courses = kept.courses
     learn = _sample(method, courses, seen, classes, scenario)
     model = method.fit(learn, kept.rounds)
     answers = Answers(
@@ -231,10 +253,22 @@ def fit_classes(
             "temperature": answers.temperature,
             "reach_margin": options.margin,
         },
-        versions=recipes.versions("lightgbm", "numpy", "onnx", "scikit-learn", "scipy"),
+        versions=recipes.versions(method.library, "numpy", "onnx", "scipy"),
         notes=_notes(kept, tries, folds, learn),
         reference=estimator,
     )
+
+
+def sets_of_features(scenario: Scenario, options: ClassOptions) -> list[Courses]:
+    """Return the sets of features to try, the simplest first.
+
+    Raises:
+        OptionsInvalidError: if the speed is no signal.
+    """
+    return [
+        courses_of(scenario, looks, options.speed)
+        for looks in sets_of_looks(scenario, options)
+    ]
 
 
 def sets_of_looks(scenario: Scenario, options: ClassOptions) -> list[tuple[Look, ...]]:
@@ -300,13 +334,11 @@ def _sample(
 
 def _try(
     method: Method,
-    looks: tuple[Look, ...],
+    courses: Courses,
     data: tuple[Material, Indices, Folds],
     scenario: Scenario,
-    options: ClassOptions,
 ) -> _Try:
     seen, classes, folds = data
-    courses = courses_of(scenario, looks, options.speed)
     sample = _sample(method, courses, seen, classes, scenario)
     scores = np.zeros((len(classes), sample.count))
     rounds = []
@@ -318,7 +350,7 @@ def _try(
     loss = losses(scores, classes, temperature)
     right = scores.argmax(axis=1) == classes
     return _Try(
-        looks=looks,
+        courses=courses,
         scores=scores,
         rounds=int(np.median(rounds)),
         temperature=temperature,

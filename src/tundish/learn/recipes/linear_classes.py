@@ -26,7 +26,12 @@ from tundish.learn.courses import Courses
 from tundish.learn.graph import GraphWriter
 from tundish.learn.material import Floats, Indices, Material, Windows
 from tundish.learn.recipe import Fitted, Options
-from tundish.learn.recipes.class_search import ClassOptions, Sample, fit_classes
+from tundish.learn.recipes.class_search import (
+    ClassOptions,
+    Sample,
+    fit_classes,
+    sets_of_features,
+)
 
 FAR = 10.0
 _STILL = 1e-7
@@ -84,6 +89,7 @@ class _Discriminants:
 @dataclass(frozen=True, kw_only=True)
 class _Linear:
     name: str = field(default="linear_classes")
+    library: str = field(default="scikit-learn")
 
     def features(self, courses: Courses, x: Windows) -> Floats:
         """Return the features as numpy computes them."""
@@ -138,4 +144,5 @@ class LinearClassesRecipe:
     ) -> Fitted:
         """Choose features and fit; see ``Recipe.fit``."""
         chosen = recipes.read_options(options, ClassOptions, self.name)
-        return fit_classes(_Linear(), material, scenario, chosen)
+        sets = sets_of_features(scenario, chosen)
+        return fit_classes(_Linear(), material, scenario, chosen, sets)
