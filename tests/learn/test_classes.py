@@ -24,6 +24,7 @@ from tundish.learn.material import Material, Windows
 from tundish.learn.recipe import Recipe, Scorer
 from tundish.learn.recipes.boost_classes import BoostClassesRecipe
 from tundish.learn.recipes.class_search import ClassOptions, sets_of_looks
+from tundish.learn.recipes.conv_classes import ConvClassesRecipe
 from tundish.learn.recipes.linear_classes import LinearClassesRecipe
 from tundish.learn.trees import features_of
 
@@ -169,6 +170,29 @@ def test_the_signal_that_shows_the_fault_has_the_largest_contribution(
     by_signal = np.column_stack([by_channel[:, :3], by_channel[:, 3:].sum(axis=1)])
     for fault, signal in ((1, "vibration"), (3, "pressure")):
         mine = (state == fault) & (told == fault)
+        assert mine.sum() > 20
+        first = by_signal[mine].argmax(axis=1)
+        assert np.mean(first == SIGNALS.index(signal)) > 0.9
+
+
+def test_a_network_keeps_what_every_recipe_promises_and_names_the_signal(
+    machine: Scenario, fans: Material, opener: Callable[[bytes, Windows], Scorer]
+) -> None:
+    pytest.importorskip("torch")
+    recipe = ConvClassesRecipe()
+    options: dict[str, Option] = {"folds": 2, "filters": 16, "passes": 60}
+    fitted = check_recipe(recipe, fans, machine, options, open_graph=opener)
+    run = opener(fitted.graph, fitted.golden_window)
+    verdict = judge(fans, machine, run, fitted.claim)
+    assert (verdict.figure("macro_f1").value or 0.0) > 0.8
+    assert "torch" in fitted.versions
+    x, state = fan(200, 9)
+    found = run(x)
+    by_channel = found["contribution"]
+    np.testing.assert_allclose(by_channel[:, 3:], by_channel[:, 3:4].repeat(POINTS, 1))
+    by_signal = np.column_stack([by_channel[:, :3], by_channel[:, 3:].sum(axis=1)])
+    for fault, signal in ((1, "vibration"), (3, "pressure")):
+        mine = (state == fault) & (found["probability"].argmax(axis=1) == fault)
         assert mine.sum() > 20
         first = by_signal[mine].argmax(axis=1)
         assert np.mean(first == SIGNALS.index(signal)) > 0.9

@@ -21,6 +21,7 @@ from tundish.learn.ladder import Ladder, weighted_quantile
 from tundish.learn.material import Material, Windows
 from tundish.learn.recipe import Options, Scorer
 from tundish.learn.recipes.boost_life import BoostLifeRecipe
+from tundish.learn.recipes.conv_life import ConvLifeRecipe
 from tundish.learn.regimes import regimes_of
 from tundish.model.session import evaluate
 
@@ -108,6 +109,38 @@ def test_the_recipe_keeps_what_recipes_promise(wear: Scenario, opener: Opener) -
     assert np.all(told["estimate"] <= told["upper"])
     assert np.all(told["estimate"] <= 50.0)
     assert not told["contribution"][:, 4].any()  # what never moves, moves nothing
+
+
+@pytest.mark.parametrize("settings", [(), ("speed",)])
+def test_a_network_keeps_what_recipes_promise(
+    wear: Scenario, opener: Opener, settings: tuple[str, ...]
+) -> None:
+    pytest.importorskip("torch")
+    material = machines(30, 1, speeds=bool(settings))
+    options: Options = {"settings": settings, "networks": 2, "passes": 8}
+    fitted = check_recipe(ConvLifeRecipe(), material, wear, options, open_graph=opener)
+    run = opener(fitted.graph, fitted.golden_window)
+    verdict = judge(material, wear, run, fitted.claim)
+    assert verdict.accepted
+    assert (verdict.figure("share_of_baseline_error").value or 9) < 0.6
+    told = run(material.x)
+    assert np.all(told["lower"] <= told["estimate"])
+    assert np.all(told["estimate"] <= told["upper"])
+    assert not told["contribution"][:, 4].any()  # what never moves, moves nothing
+    assert "torch" in fitted.versions
+
+
+def test_a_network_stops_where_unseen_machines_are_told_best(wear: Scenario) -> None:
+    pytest.importorskip("torch")
+    material = machines(18, 1, speeds=False)
+    error = [
+        ConvLifeRecipe()
+        .fit(material, wear, {"networks": 2, "passes": most}, np.random.default_rng(0))
+        .search[0]
+        .scores["rmse_without_the_unit"]
+        for most in (1, 2, 6)
+    ]
+    assert error[0] > error[1] >= error[2]
 
 
 def test_contributions_add_up_to_the_way_from_the_mean(wear: Scenario) -> None:
