@@ -79,23 +79,33 @@ def about(name: str) -> About:
 
 
 def _options(found: dict[str, object]) -> tuple[OptionAbout, ...]:
-    """Return the options of the record in a module whose name ends in ``Options``."""
-    for name, value in found.items():
-        if not name.endswith("Options") or not isinstance(value, type):
-            continue
-        if issubclass(value, Record):
-            texts = _texts(inspect.cleandoc(value.__doc__ or ""))
-            return tuple(
-                OptionAbout(
-                    name=key,
-                    default=""
-                    if field.default is PydanticUndefined
-                    else repr(field.default),
-                    text=texts.get(key, ""),
-                )
-                for key, field in value.model_fields.items()
-            )
-    return ()
+    """Return the options of the record in a module whose name ends in ``Options``.
+
+    A module's own record counts before one that it imports; what a record takes over from
+    others is described there.
+    """
+    records = [
+        value
+        for name, value in found.items()
+        if name.endswith("Options")
+        and isinstance(value, type)
+        and issubclass(value, Record)
+    ]
+    if not records:
+        return ()
+    own = [one for one in records if one.__module__ == found["__name__"]]
+    record = (own or records)[0]
+    texts: dict[str, str] = {}
+    for one in reversed(record.__mro__):
+        texts |= _texts(inspect.cleandoc(one.__doc__ or ""))
+    return tuple(
+        OptionAbout(
+            name=key,
+            default="" if field.default is PydanticUndefined else repr(field.default),
+            text=texts.get(key, ""),
+        )
+        for key, field in record.model_fields.items()
+    )
 
 
 def _texts(note: str) -> dict[str, str]:
