@@ -11,6 +11,14 @@ side, for the interval and for the moment to stop: all stop after the same pass,
 which the unseen units were told best, so that no single unit decides when its own network
 stops. Costs, interval and contributions are then as there.
 
+Try ``boost_life`` first: on C-MAPSS FD001 this recipe is worse. With the defaults, one seed and
+no costs, its error on training engines that a network has not seen is 11.8 flights (trees: 8.5)
+and at the last flight of the test engines 13.8 (bootstrap 12.1 to 15.4; 12.0 was to be
+reached), at three minutes of one processor (trees: 13 s) and 106 ms for 1,000 windows (50 were
+wanted). Means and slopes made by hand, and a health summed over all channels, are what a
+hundred engines are too few to find anew. The interval holds there (96 % of lives, 90 %
+promised).
+
 Needs PyTorch (extra ``deep``) for training only; the graph is made of the trained numbers
 and runs without it.
 
