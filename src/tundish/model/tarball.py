@@ -48,6 +48,9 @@ def read(data: bytes) -> dict[str, bytes]:
     if len(data) > MAX_BYTES:
         msg = f"A package has {len(data)} bytes; at most {MAX_BYTES} are read."
         raise PackageTooLargeError(msg)
+    if data[257:262] != b"ustar":
+        msg = f"The file holds no package: its {len(data)} bytes do not begin as an archive does."
+        raise PackageMalformedError(msg, advice="Give the package's own .tar file.")
     files: dict[str, bytes] = {}
     at, last = 0, ""
     while data[at : at + BLOCK] != _END[:BLOCK]:
