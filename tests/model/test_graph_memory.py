@@ -146,7 +146,7 @@ def test_a_strangers_graph_meets_the_same_bound(kind: str) -> None:
     with pytest.raises(SessionMemoryError, match="MiB of memory"):
         run_foreign(data, window)
     with pytest.raises(SessionMemoryError, match="MiB of memory"):
-        Foreign(data).run(window, "y")
+        Foreign(data).run({"window": window}, ["y"])
     assert resource.getrlimit(resource.RLIMIT_AS) == before
 
 

@@ -36,7 +36,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
     for command in (train, runs, repeat, judge):
         app.command()(command)
-    app.command("import")(import_model)
 
 
 def train(  # noqa: PLR0913  (a command's options)
@@ -78,61 +77,6 @@ def train(  # noqa: PLR0913  (a command's options)
         f"Trained {report.run}: candidate {report.candidate}, graph {report.graph[7:19]}",
         show.GOOD,
     )
-    for note in report.notes:
-        show.line(f"  {note}")
-    show.line(f"  parity: {report.parity}")
-    show.line("Next: tundish judge", "dim")
-
-
-def import_model(  # noqa: PLR0913  (a command's options)
-    model: Annotated[
-        Path, typer.Argument(help="An ONNX file of another tool, or its folder.")
-    ],
-    data: Annotated[
-        str, typer.Argument(help="A folder or file, or a key of 'tundish data list'.")
-    ],
-    scenario: Annotated[str, typer.Option(help="The scenario: a key or a YAML file.")],
-    site: Annotated[str, typer.Option(help="The site profile: a name or a YAML file.")],
-    output: Annotated[
-        str, typer.Option(help="The model's output that answers, if it has several.")
-    ] = "",
-    channels_first: Annotated[
-        bool, typer.Option("--channels-first", help="It takes [N, channels, rows].")
-    ] = False,
-    high_is_normal: Annotated[
-        bool,
-        typer.Option("--high-is-normal", help="A high score is a normal window."),
-    ] = False,
-    classes: Annotated[
-        str,
-        typer.Option(help="Classes in the order of its columns, with commas."),
-    ] = "",
-    precision: Precision = "double",
-    workspace: In = Path(),
-    json: AsJson = False,
-) -> None:
-    """Import a model of another tool: a run like one trained here, to judge and seal.
-
-    Its graph is put inside one that keeps the convention; intervals and limits are
-    calibrated on the calibrate part. Nothing of the model itself is changed.
-    """
-    from tundish.flows.adopt import adopt
-    from tundish.flows.train import Order
-    from tundish.learn.adopt import Adoption
-
-    how = Adoption(
-        output=output,
-        layout="channels-first" if channels_first else "rows-first",
-        high_is_normal=high_is_normal,
-        classes=tuple(name.strip() for name in classes.split(",") if name.strip()),
-    )
-    order = Order(data=data, scenario=scenario, site=site, precision=precision)
-    with show.working("Importing") as tell:
-        report = adopt(open_workspace(workspace), model, order, how, tell)
-    if json:
-        show.as_json(report)
-        return
-    show.line(f"Imported {report.run}: graph {report.graph[7:19]}", show.GOOD)
     for note in report.notes:
         show.line(f"  {note}")
     show.line(f"  parity: {report.parity}")

@@ -54,7 +54,7 @@ def adopt(
         material=learnable.digest(),
         candidate=adopting.RECIPE,
         recipe=adopting.RECIPE,
-        options={"foreign": digest.of_bytes(data), "classes": how.classes},
+        options={"foreign": digest.of_bytes(data), **how.said()},
         seed=order.seed,
         chosen=fitted.chosen,
         search=(),

@@ -169,12 +169,14 @@ class ForeignUnfitError(RefusedError):
     """A model of another tool cannot be wrapped into the scenario's convention.
 
     What happened: an operator has no form in the operator set that Tundish writes, an
-    input has another size than the scenario's window, an output that was named is not
-    there or is no number, or answers depend on the rest of the batch.
+    input has another form than the scenario's window or picture, an output that was named
+    is not there, is no number or has another form than the task's answer, answers depend
+    on the rest of the batch, or a score is the same for most normal samples.
 
     What to do: export it again with opset 17, a free batch axis, float32 inputs and plain
-    tensors as outputs (``zipmap`` off for scikit-learn and LightGBM), and name the
-    output with ``--output``.
+    tensors as outputs (``zipmap`` off for scikit-learn and LightGBM), name the output
+    with ``--output``, and say what the file cannot: ``--layout``, ``--signals``,
+    ``--logits``, ``--classes``, and for pictures ``--scale``, ``--mean``, ``--std``.
     """
 
     code = "foreign-unfit"

@@ -201,38 +201,26 @@ class Foreign:
     """
 
     def __init__(self, graph: bytes) -> None:
-        self._inputs = graphcheck.check_graph(graph).inputs
+        graphcheck.check_graph(graph)
         self._size = len(graph)
         self._session = _open(graph, SessionOptions())
 
-    def run(self, window: Floats, output: str) -> Floats:
-        """Answer windows with one output.
+    def run(self, asked: Mapping[str, Numbers], outputs: Sequence[str]) -> list[Floats]:
+        """Answer with some of its outputs, float32.
 
         Args:
-            window: float32 [N, rows, channels], or turned if the graph wants it so. A
-                graph with several inputs is given one channel each.
-            output: Its name.
+            asked: Each input, as the graph wants it.
+            outputs: Their names.
 
         Raises:
             SessionFailedError: if the runtime fails.
         """
-        kinds = [
-            np.float64 if i.element == _DOUBLE else np.float32 for i in self._inputs
-        ]
-        if len(self._inputs) > 1:
-            parts = [window[:, 0, place : place + 1] for place in range(len(kinds))]
-        else:
-            sizes = [s if isinstance(s, int) else -1 for s in self._inputs[0].shape[1:]]
-            parts = [window.reshape(len(window), *(sizes or [-1]))]
-        asked = {
-            item.name: part.astype(kind)
-            for item, part, kind in zip(self._inputs, parts, kinds, strict=True)
-        }
         size = sum(part.nbytes for part in asked.values())
         budget = memory.for_window(size, self._size)
-        said = _no_answer(window)
-        (found,) = _answers(self._session, [output], asked, budget, said)
-        return np.asarray(found, np.float32)
+        forms = ", ".join(str(part.shape[1:]) for part in asked.values())
+        said = f"The graph cannot answer inputs of shape {forms}"
+        found = _answers(self._session, outputs, asked, budget, said)
+        return [np.asarray(value, np.float32) for value in found]
 
 
 class _Loaded:

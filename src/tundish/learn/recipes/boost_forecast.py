@@ -215,7 +215,7 @@ class BoostForecastRecipe:
         told = model.estimate(select.x)
         model = replace(model, band=band_of(told, select.y, scenario))
         margin, promise = calibrated_margins(
-            model.band, model.estimate(calibrate.x), calibrate, scenario
+            *model.band.of(model.estimate(calibrate.x)), calibrate, scenario
         )
         model = replace(model, band=replace(model.band, margin=margin))
         envelope, golden = golden_of(fit)

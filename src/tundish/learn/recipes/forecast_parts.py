@@ -230,14 +230,13 @@ def band_of(estimate: Floats, truth: Floats, scenario: Scenario) -> Band:
 
 
 def calibrated_margins(
-    band: Band, estimate: Floats, calibrate: Material, scenario: Scenario
+    low: Floats, high: Floats, calibrate: Material, scenario: Scenario
 ) -> tuple[Floats, Promise]:
-    """Return the margin of each step, [H], and the promise of the whole band.
+    """Return the margin of each step, [H], that ends [N, H] need, and its promise.
 
     Each step has its own conformal limit on the same windows of the calibrate part, so
     the promise is for each step, not for a whole course at once.
     """
-    low, high = band.of(estimate)
     scores = np.maximum(low - calibrate.y, calibrate.y - high)
     found = [interval(scores[:, step], scenario) for step in range(scores.shape[1])]
     promise = found[0][1]

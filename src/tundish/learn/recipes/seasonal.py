@@ -130,7 +130,7 @@ class SeasonalRecipe:
             channel=channel,
         )
         margin, promise = calibrated_margins(
-            model.band, model.estimate(calibrate.x), calibrate, scenario
+            *model.band.of(model.estimate(calibrate.x)), calibrate, scenario
         )
         model = replace(model, band=replace(model.band, margin=margin))
         envelope, golden = golden_of(fit)

@@ -6,22 +6,17 @@ in the version that Tundish writes is only relabelled; else ONNX's own converter
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import helper, version_converter
 
 from tundish.learn.errors import ForeignUnfitError
-from tundish.learn.graph import ML_DOMAIN, ML_OPSET, OPSET, GraphWriter
+from tundish.learn.graph import ML_DOMAIN, ML_OPSET, OPSET
 from tundish.model import graphcheck
 from tundish.model.graphcheck import ValueFacts
 
 OPSETS_TAKEN = range(7, 27)
-Layout = Literal["rows-first", "channels-first"]
 
 # later versions of these only take more
 _ADDITIVE = frozenset({"TreeEnsembleClassifier", "TreeEnsembleRegressor"})
@@ -45,71 +40,34 @@ class ForeignGraph:
     producer: str
     changed: str
 
-    def check_form(self, form: tuple[int, int]) -> None:
-        """Refuse inputs that a window of [T, C] does not fill.
+    @property
+    def data(self) -> bytes:
+        """Its bytes."""
+        return bytes(self.model.SerializeToString(deterministic=True))
+
+    def named(self, name: str, role: str) -> str:
+        """Return the name of an output that was asked for.
 
         Raises:
-            ForeignUnfitError: naming the input.
+            ForeignUnfitError: if it is not there, or is no number.
         """
-        rows, channels = form
-        if len(self.inputs) == 1:
-            _sizes(self.inputs[0], rows * channels)
-        elif (rows, len(self.inputs)) != (1, channels):
-            msg = f"The model has {len(self.inputs)} inputs; one, or one for each of {channels} channels of a single row, was expected."
+        known = [item.name for item in self.outputs]
+        if name not in known:
+            msg = f"The model has no output {name!r} for {role!r} that is a number; it has: {', '.join(known)}."
             raise ForeignUnfitError(msg)
+        return name
 
-    def add(
-        self,
-        writer: GraphWriter,
-        window: str,
-        form: tuple[int, int],
-        wanted: list[str],
-        layout: Layout,
-    ) -> list[str]:
-        """Add it to a graph.
+    def only(self, role: str) -> str:
+        """Return the name of its only output.
 
-        Args:
-            writer: The graph.
-            window: Name of the window in double, [M, T, C].
-            form: T and C.
-            wanted: Names of its outputs.
-            layout: ``channels-first`` if it takes [N, C, T].
-
-        Returns:
-            Names of those outputs, in double.
+        Raises:
+            ForeignUnfitError: if there are none, or several.
         """
-        fed = self._fed(writer, window, form, layout)
-        found = writer.graft(self.model, fed, wanted)
-        return [
-            writer.add("Cast", name, to=writer.DOUBLE, hint="foreign_answer")
-            for name in found
-        ]
-
-    def _fed(
-        self, writer: GraphWriter, window: str, form: tuple[int, int], layout: Layout
-    ) -> dict[str, str]:
-        rows, channels = form
-        if len(self.inputs) > 1:  # one input for each channel, as for a data frame
-            column = writer.constant(_shape([-1, 1]), "column_shape")
-            fed = {}
-            for place, item in enumerate(self.inputs):
-                which = writer.constant(_shape([place]), "which_channel")
-                value = writer.add("Gather", window, which, axis=2, hint="channel")
-                value = writer.add("Reshape", value, column, hint="channel_column")
-                fed[item.name] = writer.add("Cast", value, to=item.element)
-            return fed
-        item = self.inputs[0]
-        value = window
-        if layout == "channels-first":
-            value = writer.add(
-                "Transpose", value, perm=[0, 2, 1], hint="channels_first"
-            )
-        shape = [-1, *_sizes(item, rows * channels)]
-        if len(item.shape) != 3 or layout == "rows-first":
-            value = writer.add(
-                "Reshape", value, writer.constant(_shape(shape), "foreign_shape")
-            )
-        return {item.name: writer.add("Cast", value, to=item.element, hint="fed")}
+        if len(self.outputs) != 1:
+            have = ", ".join(item.name for item in self.outputs) or "none"
+            msg = f"The model has several outputs that are numbers, or none ({have}); which one is {role!r}?"
+            raise ForeignUnfitError(msg)
+        return self.outputs[0].name
 
 
 def read_foreign(data: bytes) -> ForeignGraph:
@@ -183,35 +141,3 @@ def _same(node: onnx.NodeProto, versions: tuple[int, int]) -> bool:
         for version in versions
     )
     return bool(have == want != -1)
-
-
-def _sizes(item: ValueFacts, values: int) -> list[int]:
-    """Return the sizes of an input behind its batch axis, with a free one worked out."""
-    sizes = [size if isinstance(size, int) else -1 for size in item.shape[1:]] or [
-        values
-    ]
-    known = 1
-    for size in sizes:
-        known *= size if size > 0 else 1
-    if sizes.count(-1) > 1 or (values != known if -1 not in sizes else values % known):
-        msg = f"The model's input {item.name!r} has the form {list(item.shape)}, and a window has {values} values."
-        raise ForeignUnfitError(msg)
-    return [size if size > 0 else values // known for size in sizes]
-
-
-def _shape(sizes: list[int]) -> NDArray[np.int64]:
-    return np.array(sizes, dtype=np.int64)
-
-
-def roles(mapping: Mapping[str, str], graph: ForeignGraph) -> dict[str, str]:
-    """Return role -> output of the graph, checked.
-
-    Raises:
-        ForeignUnfitError: if an output is not there, or is no number.
-    """
-    known = [item.name for item in graph.outputs]
-    for role, name in mapping.items():
-        if name not in known:
-            msg = f"The model has no output {name!r} for {role!r} that is a number; it has: {', '.join(known)}."
-            raise ForeignUnfitError(msg)
-    return dict(mapping)
