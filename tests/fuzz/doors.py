@@ -62,6 +62,7 @@ COVERED: dict[str, str] = {
 _WRITES = "it writes: what it gets was made here"
 _PLUGIN = "it gets a line file that was read, and makes a client of it"
 OWN: dict[str, str] = {
+    "tundish.kernel.paths:read_file": "gives the bytes on as they are, up to a size",
     **dict.fromkeys(
         (
             "tundish.kernel.digest:of_bytes", "tundish.kernel.paths:write_whole",
