@@ -11,6 +11,8 @@ from pathlib import Path
 from bench.gaps.measure import ALIKE, Found, Outcome
 from scipy import stats
 
+from tundish.learn.weak import FAMILY
+
 PAGE = Path(__file__).parents[2] / "docs" / "explain" / "gaps.md"
 KEPT = Path(__file__).parent / "rows.jsonl"
 COSTS = 1.5
@@ -33,7 +35,7 @@ CLEAN = """
 ## Nothing planted
 
 *no gap at all*: the model's own errors are dealt anew to the windows (shifted in time where there is time), so that whatever is named is false; what is
-promised is at most 2 %. *as it is*: the set itself. It may have slices that are harder for anyone; these are named as **harder**, and only the
+promised is at most {family:.0%}. *as it is*: the set itself. It may have slices that are harder for anyone; these are named as **harder**, and only the
 others are called gaps. *weak again*: of the named slices with at least 8 proof windows, how many have the larger error there too (one-sided test at 5 %).
 A slice that wants a **recipe** is none that data mends; it is counted apart.
 
@@ -79,7 +81,7 @@ def read(path: Path = KEPT) -> list[Outcome]:
 
 def page(rows: Sequence[Outcome]) -> str:
     """Return the page that the rows make."""
-    lines = [HEAD, CLEAN.rstrip("\n")]
+    lines = [HEAD, CLEAN.rstrip("\n").format(family=FAMILY)]
     lines += _clean(rows)
     lines += [PLANTED.format(costs=COSTS).rstrip("\n"), *_planted(rows)]
     lines += [SETS.rstrip("\n"), *_by_set(rows), TAIL]

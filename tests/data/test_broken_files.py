@@ -53,6 +53,7 @@ MAKERS: dict[str, Callable[[], Iterator[broken.File]]] = {
 }
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("maker", MAKERS)
 def test_hostile_files_end_in_time(maker: str, tmp_path: Path, now: datetime) -> None:
     for name, data in MAKERS[maker]():
@@ -72,7 +73,7 @@ def test_every_tenth_of_every_kind_ends_well(tmp_path: Path, now: datetime) -> N
         ended(path, now)
 
 
-_ALONE = ("t.xlsx", "t.mat", "t.h5", "t.npz", "t.npy", "t.xes", "t.wav")
+_ALONE = ("t.parquet", "t.xlsx", "t.mat", "t.h5", "t.npz", "t.npy", "t.xes", "t.wav")
 
 
 @pytest.mark.slow

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 import typer
 
 from tundish.cli import show
-from tundish.cli.options import AsJson, In, Precision, open_workspace
+from tundish.cli.options import (
+    NUMBER,
+    AsJson,
+    In,
+    Precision,
+    between,
+    open_workspace,
+)
 
 if TYPE_CHECKING:
     from tundish.catalog.scenario import Option
@@ -77,7 +84,9 @@ def import_model(  # noqa: PLR0913  (a command's options)
     scale: Annotated[
         float,
         typer.Option(
-            help="What a pixel of 255 is to it, before --mean and --std: 1 or 255."
+            parser=between(0.0, 65_535.0, beyond=True),
+            metavar=NUMBER,
+            help="What a pixel of 255 is to it, before --mean and --std: 1 or 255.",
         ),
     ] = 1.0,
     mean: Annotated[
