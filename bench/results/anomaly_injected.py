@@ -129,8 +129,8 @@ def _one(
     quiet = max(result.unchanged for result in table)
     yield row("alarms of the same windows before a fault, %", 100 * quiet, None, None)
     for result in table:
-        found = (100 * each for each in (result.found, result.low, result.high))
-        yield row(f"found: {_name(result)}, %", *found)
+        rate = (100 * each for each in (result.found, result.low, result.high))
+        yield row(f"found: {_name(result)}, %", *rate)
     for result in table:
         if result.named is not None:
             yield row(
