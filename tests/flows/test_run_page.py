@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import get_args
+from types import SimpleNamespace
+from typing import cast, get_args
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ from tundish.flows import runs
 from tundish.flows import workspace as workspaces
 from tundish.flows.judge import judge
 from tundish.flows.repeat import repeat
-from tundish.flows.report.judged_parts import chapters, tiles
+from tundish.flows.report.judged_parts import chapters, contributions, tiles
 from tundish.flows.report.number_pictures import over_time
 from tundish.flows.report.page import Page, render
 from tundish.flows.report.plain import WORDS, sentence
@@ -299,3 +300,21 @@ def test_a_search_on_the_real_water_main_repeats_to_the_byte(
     page = tmp_path / "run.html"
     write_page(plant, "", page)
     assert "Score, alarms" in page.read_text(encoding="utf-8")
+
+
+def test_the_channels_of_one_signal_are_added_up() -> None:
+    """A course of many points is one tag; the channels of a lone signal are its tags."""
+    case = library.scenario("C34.28.hydraulic-valve")
+    part = np.zeros((3, case.channels))
+    second = case.first_channels[1]
+    part[:, second : second + 2] = 2.0
+    part[:, 0] = -1.0
+    shown = SimpleNamespace(
+        scenario=case, outputs={"contribution": part, "probability": np.eye(3)},
+        material=SimpleNamespace(y=np.zeros(3)),
+    )  # fmt: skip
+    (block,) = contributions(cast("Seen", shown)).blocks
+    assert block.figure is not None
+    first, *_ = block.figure.data[1].y
+    assert first == case.signals[1].name
+    assert list(block.figure.data[1].x[:2]) == [4.0, 1.0]

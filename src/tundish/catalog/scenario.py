@@ -8,6 +8,7 @@ A site profile (``catalog.site``) binds it to one plant.
 from __future__ import annotations
 
 import re
+from itertools import accumulate
 from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, StringConstraints, model_validator
@@ -269,6 +270,12 @@ class Scenario(Record):
     def channels(self) -> int:
         """Number of columns of a window (C)."""
         return sum(signal.channels for signal in self.signals)
+
+    @property
+    def first_channels(self) -> tuple[int, ...]:
+        """The place of each signal's first channel in a window."""
+        widths = [signal.channels for signal in self.signals]
+        return tuple(accumulate(widths[:-1], initial=0))
 
     def signal(self, name: str) -> Signal:
         """Return the signal of that name; ``KeyError`` if there is none."""

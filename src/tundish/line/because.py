@@ -31,8 +31,7 @@ def because(scenario: Scenario, contribution: NDArray[np.float32]) -> str:
     """
     if len(scenario.signals) == 1:
         return ""
-    widths = [signal.channels for signal in scenario.signals]
-    starts = np.cumsum([0, *widths[:-1]])
+    starts = scenario.first_channels
     values = contribution.astype(np.float64)
     sizes = np.add.reduceat(np.abs(values), starts)
     whole = sizes.sum()

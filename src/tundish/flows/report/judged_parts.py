@@ -16,6 +16,7 @@ from tundish.flows.report import (
 )
 from tundish.flows.report.page import Block, Cell, Part, Tile, Tone, cells
 from tundish.flows.report.seen import Seen
+from tundish.learn.material import Floats
 from tundish.learn.verdict import Verdict
 
 MAIN: dict[Task, tuple[str, ...]] = {
@@ -226,11 +227,11 @@ def contributions(seen: Seen) -> Part:
         block = Block(text="This graph does not say which tags its answers come from.")
     else:
         which, said = _worst(seen)
-        size = np.abs(part)
-        worst = size[which].mean(axis=0) if which.any() else np.zeros(part.shape[1])
+        names, size = _by_tag(seen, np.abs(part))
+        worst = size[which].mean(axis=0) if which.any() else np.zeros(len(names))
         block = Block(
             figure=count_pictures.contributions(
-                seen.channels(), size.mean(axis=0), worst, said=said
+                names, size.mean(axis=0), worst, said=said
             )
         )
     return Part(
@@ -253,6 +254,18 @@ def notes(verdict: Verdict) -> Part:
         blocks=[Block(text=plain.sentence(note)) for note in told]
         or [Block(text="Nothing besides.")],
     )
+
+
+def _by_tag(seen: Seen, size: NDArray[np.floating]) -> tuple[list[str], Floats]:
+    """Return what moves the answers by tag: the channels of one signal are added up.
+
+    Where there is but one signal, its channels are what can be told apart.
+    """
+    signals = seen.scenario.signals
+    if len(signals) == 1:
+        return seen.channels(), np.asarray(size, np.float64)
+    whole = np.add.reduceat(size, seen.scenario.first_channels, axis=1)
+    return [signal.name for signal in signals], np.asarray(whole, np.float64)
 
 
 def _worst(seen: Seen) -> tuple[NDArray[np.bool_], str]:
