@@ -29,7 +29,7 @@ from tundish.flows.reuse import Reused
 from tundish.flows.seal import SealOrder, SealReport
 from tundish.flows.workspace import Workspace
 from tundish.kernel import canonical, clock, digest
-from tundish.kernel.errors import RefusedError
+from tundish.kernel.errors import FileTooLargeError, RefusedError
 from tundish.learn.errors import ParityBrokenError
 from tundish.learn.verdict import Figure, hold_limits
 from tundish.ledger import lineage
@@ -46,7 +46,6 @@ from tundish.model.errors import (
     PackageFileExtraError,
     PackageFileMissingError,
     PackageMalformedError,
-    PackageTooLargeError,
 )
 from tundish.seal import envelope
 from tundish.seal.errors import (
@@ -182,9 +181,9 @@ def test_a_delta_or_base_that_is_too_large_is_not_even_read(
         stream.truncate(packages.MAX_BYTES + 1)  # a hole: no bytes on the disk
     box = desk.box(tmp_path / "box")
     for delta, base in ((huge, Path(one.file)), (step, huge)):
-        with pytest.raises(PackageTooLargeError):
+        with pytest.raises(FileTooLargeError):
             apply_delta(box, delta, base, tmp_path / "no.tar")
-    assert codes(box) == ["package-too-large"] * 2
+    assert codes(box) == ["file-too-large"] * 2
 
 
 def test_an_expired_base_is_good_enough_and_an_expired_result_is_not(

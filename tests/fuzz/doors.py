@@ -111,7 +111,6 @@ OWN: dict[str, str] = {
         "its files go through the doors of the targets picture, boxes, coco and csv; "
         "tests/data/test_pictures.py breaks one"
     ),
-    "tundish.model.package:read_file": "bytes are loaded and not looked at",
     "tundish.line.bufferrows:from_row": "rows of the line's own buffer",
     "tundish.line.samples:from_us": "a number becomes a moment",
     "tundish.model.session:make_golden": "the graph is one that was trained here",

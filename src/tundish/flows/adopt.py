@@ -40,7 +40,7 @@ def adopt(
     """
     tell = progress or (lambda _text: None)
     scenario, site = ordered(order)
-    data = onnx_file(model).read_bytes()
+    data = paths.read_file(onnx_file(model), most=paths.GRAPH_BYTES)
     located = locate(order.data, progress=progress)
     tell("reading and binding the data")
     material = material_from(site, scenario, located.root)

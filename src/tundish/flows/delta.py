@@ -9,6 +9,7 @@ from tundish.flows.outputs import write_out
 from tundish.flows.verify import PackageReport, describe, read
 from tundish.flows.workspace import Workspace
 from tundish.kernel import digest as digests
+from tundish.kernel import paths
 from tundish.kernel.records import Record
 from tundish.model import delta
 from tundish.model import package as packages
@@ -95,7 +96,7 @@ def apply_delta(workspace: Workspace, step: Path, base: Path, to: Path) -> Delta
     """
     with workspace.refusals_kept("package-delta-applied"):
         trusted = policy.signers(workspace)
-        data = packages.read_file(step)
+        data = paths.read_file(step, most=packages.MAX_BYTES)
         delta.read(data)  # a file that is none is said before the base is looked at
         old = packages.recognise(base, trusted=trusted)
         package = packages.read_layout(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tundish.flows.open_package import OpenModel, open_bytes, warning_level, warning_of
 from tundish.flows.workspace import Workspace
-from tundish.kernel import clock
+from tundish.kernel import clock, paths
 from tundish.kernel.errors import MachineError, RefusedError, UsageError
 from tundish.line.term import Term, stop_moment
 from tundish.seal.freshness import TOLERANCE_S
@@ -60,7 +60,7 @@ class GrantPermit:
         self._from = (self._latest, workspace.clock.monotonic_s())
         self._remembered = self._latest
         self._stamp = _stamp(file)
-        self._data = file.read_bytes() if file else b""
+        self._data = paths.read_file(file) if file else b""
         self._level: int | None = None
         self._set_back = False
 
@@ -112,7 +112,7 @@ class GrantPermit:
         return f"The new grant does not count: {said}" if said else self._renewed()
 
     def _renew(self) -> None:
-        data = self._file.read_bytes() if self._file else b""
+        data = paths.read_file(self._file) if self._file else b""
         if data == self._data:
             return
         digest = self._model.package.digest

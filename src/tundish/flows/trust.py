@@ -235,7 +235,7 @@ def name_of(workspace: Workspace, kind: Kind, text: str) -> str:
 
 def _key_of(path: Path) -> VerifyKey:
     """Return the key in a file: its public half, or an X.509 certificate for it."""
-    data = path.read_bytes()
+    data = paths.read_file(path)
     if b"BEGIN CERTIFICATE" not in data:
         return VerifyKey.load(path)
     return link.read(chain.read_pem(data)[0]).key

@@ -80,10 +80,13 @@ def read_file(path: Path, *, most: int = DOCUMENT_BYTES) -> bytes:
         PathMissingError: if it is a folder or is not there.
         FileTooLargeError: if it is larger; it is not read then.
     """
-    with existing_file(path).open("rb") as stream:
-        data = stream.read(most + 1)
-    if len(data) > most:
-        msg = f"The file {path} has more than {most // 1024**2} MiB, the most that is read of its kind."
+    data = b""
+    large = existing_file(path).stat().st_size > most
+    if not large:
+        with path.open("rb") as stream:
+            data = stream.read(most + 1)  # it may have grown
+    if large or len(data) > most:
+        msg = f"The file {path} has more than {most} bytes, the most that are read of its kind."
         raise FileTooLargeError(msg)
     return data
 

@@ -1,4 +1,4 @@
-"""What each installed recipe says of itself: its note, its options, how to have it.
+"""What each installed recipe says of itself: its note and its options.
 
 The note is the docstring of the recipe's module (method, why, source), so that there is
 one text for whoever reads the code, ``tundish recipe show`` and the docs.
@@ -9,14 +9,12 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from importlib import metadata
 
 from pydantic_core import PydanticUndefined
 
 from tundish.catalog.tasks import Task
 from tundish.kernel.records import Record
-from tundish.learn.errors import RecipeUnknownError
-from tundish.learn.recipe import AUTO, ENTRY_POINTS, names
+from tundish.learn.recipe import AUTO, installed, names
 
 _ENTRY = re.compile(
     r"^\s{4}(?P<names>[\w, ]+): (?P<text>.*(?:\n\s{8}.*)*)", re.MULTILINE
@@ -61,11 +59,7 @@ def about(name: str) -> About:
     Raises:
         RecipeUnknownError: if there is none of that name.
     """
-    points = list(metadata.entry_points(group=ENTRY_POINTS, name=name))
-    if not points:
-        msg = f"There is no recipe {name!r}; installed are: {', '.join(names())}."
-        raise RecipeUnknownError(msg)
-    maker = points[0].load()
+    maker = installed(name).load()
     module = sys.modules[maker.__module__]
     first, _, rest = inspect.cleandoc(module.__doc__ or "").partition("\n")
     line = first.partition(": ")[2] or first

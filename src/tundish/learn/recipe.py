@@ -248,19 +248,28 @@ def load(name: str, task: Task) -> Recipe:
     Raises:
         RecipeUnknownError: if there is none of that name, or for another task.
     """
+    recipe = _made(installed(name), task)
+    if recipe.task != task:
+        msg = f"The recipe {name!r} is for the task {recipe.task!r}, and {task!r} was asked for."
+        raise RecipeUnknownError(msg)
+    return recipe
+
+
+def installed(name: str) -> metadata.EntryPoint:
+    """Return where a recipe is installed.
+
+    Raises:
+        RecipeUnknownError: if there is none of that name.
+    """
     found = sorted(
         metadata.entry_points(group=ENTRY_POINTS, name=name),
-        key=lambda point: point.value,
+        key=lambda one: one.value,
     )
     if not found:
         have = ", ".join(names()) or "none"
         msg = f"There is no recipe {name!r}; installed are: {have}."
         raise RecipeUnknownError(msg)
-    recipe = _made(found[0], task)
-    if recipe.task != task:
-        msg = f"The recipe {name!r} is for the task {recipe.task!r}, and {task!r} was asked for."
-        raise RecipeUnknownError(msg)
-    return recipe
+    return found[0]
 
 
 def of_task(task: Task) -> list[Recipe]:

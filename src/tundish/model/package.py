@@ -28,7 +28,6 @@ from tundish.model.errors import (
     PackageFileMissingError,
     PackageMalformedError,
     PackageNeedsGrantError,
-    PackageTooLargeError,
     PackageUnsignedError,
 )
 from tundish.model.golden import Golden
@@ -211,7 +210,7 @@ def read(
     Raises:
         PathMissingError: if nothing is there.
         PackageMalformedError, PackageUnsignedError, PackageFileChangedError,
-        PackageFileMissingError, PackageFileExtraError, PackageTooLargeError,
+        PackageFileMissingError, PackageFileExtraError, PackageTooLargeError, FileTooLargeError,
         PackageExpiredError: as their names say.
         SignatureMalformedError, SignatureInvalidError, SignerUntrustedError,
         PackageOlderError, PackageForkedError, ClockSetBackError: from ``seal``.
@@ -219,7 +218,7 @@ def read(
     if path.is_dir():
         files = folder.read(path, only=FOLDERS)
         return verify(files, trusted=trusted, now=now, seen=seen, admit=admit)
-    data = read_file(path)
+    data = paths.read_file(path, most=MAX_BYTES)
     return read_tar(data, trusted=trusted, now=now, seen=seen, admit=admit)
 
 
@@ -234,20 +233,7 @@ def recognise(path: Path, *, trusted: Trusted) -> Package:
     """
     if path.is_dir():
         return of_files(folder.read(path, only=FOLDERS), trusted)
-    return _recognised(tarball.read(read_file(path)), trusted)
-
-
-def read_file(path: Path) -> bytes:
-    """Return the bytes of a package's file, if they are not too many.
-
-    Raises:
-        PathMissingError, PackageTooLargeError: as their names say.
-    """
-    size = paths.existing_file(path).stat().st_size
-    if size > MAX_BYTES:
-        msg = f"The package {path} has {size} bytes; at most {MAX_BYTES} are read."
-        raise PackageTooLargeError(msg)
-    return path.read_bytes()
+    return _recognised(tarball.read(paths.read_file(path, most=MAX_BYTES)), trusted)
 
 
 def read_tar(

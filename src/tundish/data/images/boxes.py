@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -214,8 +213,3 @@ def _voc(path: Path, data: bytes) -> BoxFile:
         boxes=tuple(boxes),
         size=(int(size[0]), int(size[1])) if len(size) == 2 else None,
     )
-
-
-def kinds_of(files: Iterable[BoxFile]) -> list[str]:
-    """Return the kind of every box in some files."""
-    return [box.kind for file in files for box in file.boxes]
