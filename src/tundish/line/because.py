@@ -19,7 +19,7 @@ _PUSHED: frozenset[Task] = frozenset({"regress", "rul", "forecast"})
 
 
 def because(scenario: Scenario, contribution: NDArray[np.float32]) -> str:
-    """Return the tags with the largest part in an answer, such as ``p1 62 %, t3 21 %``.
+    """Return the tags with the largest part in an answer, such as ``p1 62%, t3 21%``.
 
     Args:
         scenario: Names the signals; the channels of one signal are added up.
