@@ -13,6 +13,7 @@ from tundish.catalog.scenario import Scenario
 from tundish.learn import gaps
 from tundish.learn.gaps_report import GapsReport
 from tundish.learn.material import Material, Windows
+from tundish.learn.patient import Patient
 from tundish.learn.recipe import Outputs, Scorer
 
 HEAD = """
@@ -168,7 +169,7 @@ def diagnosed(plant: Plant, refits: int = 0, seed: int = 0) -> GapsReport:
     material, contract = plant
     make = watching if contract.task == "anomaly" else boosted(contract)
     return gaps.diagnose(
-        gaps.Patient(
+        Patient(
             material=material,
             scenario=contract,
             run=make(material),

@@ -56,7 +56,7 @@ def outcomes(table: Table, asked: argparse.Namespace) -> Iterator[Outcome]:
             yield outcome(table, no_gap(table, split), "no gap", 0.0, split)
     for plant, (make, sizes) in SIZES.items():
         if plant not in asked.plants or (
-            plant == "labels flipped" and table.task == "anomaly"
+            "flipped" in plant and table.task == "anomaly"
         ):
             continue
         for size in sizes:

@@ -16,6 +16,7 @@ from tundish.learn import gaps, regions
 from tundish.learn.described import describe
 from tundish.learn.gaps_report import Weakness
 from tundish.learn.material import Floats, Material
+from tundish.learn.patient import Patient
 
 MOST = 99.0
 """Ratios are cut here: the rest of a slice may be without any error."""
@@ -73,7 +74,7 @@ def outcome(table: Table, case: Case, plant: str, size: float, split: int) -> Ou
     seen = case.material.take(case.material.part != "proof")
     begun = process_time()
     report = gaps.diagnose(
-        gaps.Patient(
+        Patient(
             material=seen, scenario=case.scenario, run=maker(seen),
             graph="sha256:" + "0" * 64, maker=maker, seed=split,
         )

@@ -112,15 +112,16 @@ def mode_left_out(table: Table, seed: int, share: float) -> Case:
 def labels_flipped(table: Table, seed: int, share: float) -> Case:
     """Give a share of one crew's rows the truth of another row, or a wrong class."""
     case = clean(table, seed)
-    rng = np.random.default_rng([seed, 3])
     planted = np.asarray(case.material.shift == CREWS[1], dtype=bool)
-    wrong = planted & (rng.uniform(size=len(planted)) < share)
-    y = case.material.y
-    other = (y + 1) % max(1, len(table.classes))
-    if table.task not in CLASSES:
-        other = rng.permutation(y)
-    material = replace(case.material, y=np.where(wrong, other, y))
-    return replace(case, material=material, planted=planted)
+    return _flipped(table, case, planted, share, seed)
+
+
+def region_flipped(table: Table, seed: int, share: float) -> Case:
+    """Do the same to the top quarter of a signal on which no mode is declared."""
+    case = clean(table, seed)
+    column = next(n for n in range(table.x.shape[1]) if n not in table.cut)
+    planted = table.x[:, column] > np.quantile(table.x[:, column], 0.75)
+    return _flipped(table, case, planted, share, seed)
 
 
 def sensor_noisy(table: Table, seed: int, spreads: float) -> Case:
@@ -135,6 +136,17 @@ def sensor_noisy(table: Table, seed: int, spreads: float) -> Case:
         np.float32
     )
     return replace(case, material=replace(case.material, x=x), planted=planted)
+
+
+def _flipped(table: Table, case: Case, planted: Bools, share: float, seed: int) -> Case:
+    rng = np.random.default_rng([seed, 3])
+    wrong = planted & (rng.uniform(size=len(planted)) < share)
+    y = case.material.y
+    other = (y + 1) % max(1, len(table.classes))
+    if table.task not in CLASSES:
+        other = rng.permutation(y)
+    material = replace(case.material, y=np.where(wrong, other, y))
+    return replace(case, material=material, planted=planted)
 
 
 def telling(table: Table) -> int:
@@ -153,6 +165,7 @@ def telling(table: Table) -> int:
 SIZES: dict[str, tuple[Callable[[Table, int, float], Case], tuple[float, ...]]] = {
     "mode left out": (mode_left_out, (0.05, 0.1, 0.2)),
     "labels flipped": (labels_flipped, (0.1, 0.2, 0.4)),
+    "region's labels flipped": (region_flipped, (0.2, 0.4)),
     "sensor noisy": (sensor_noisy, (0.5, 1.0, 3.0)),
 }
 

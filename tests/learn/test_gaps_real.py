@@ -8,6 +8,7 @@ planting, and after it the planted slice and nothing else.
 from __future__ import annotations
 
 import gzip
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,24 @@ import pytest
 from tests import gaps_plant
 from tests.gaps_plant import Plant
 
+from tundish.catalog import library
 from tundish.catalog.documents import parse_document
 from tundish.catalog.scenario import Scenario
-from tundish.kernel import settings
+from tundish.flows.material import prepare
+from tundish.kernel import digest, settings
+from tundish.learn import gaps, regions
+from tundish.learn.described import describe
 from tundish.learn.gaps_report import GapsReport
 from tundish.learn.material import Material
+from tundish.learn.patient import Patient
+from tundish.learn.recipe import Scorer
+from tundish.learn.recipes.linear_classes import LinearClassesRecipe
+from tundish.learn.train import train
+from tundish.learn.weak import alike
+from tundish.model.session import Session, make_golden
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+DATA = digest.of_bytes(b"real")
 PARTS = np.array(["fit", "fit", "fit", "calibrate", "judge", "judge"])
 HEAD = """
 format: tundish.scenario
@@ -45,6 +57,7 @@ acceptance: {tolerance: 5, limits: [{metric: rmse, at_most: 5, why: test}]}
 modes:
   - {name: slag cement, when: slag > 150}
   - {name: young, when: age <= 7}
+  - {name: much ash, when: ash > 140}
 """
 RIG = """
 task: diagnose
@@ -172,3 +185,53 @@ def test_a_cooler_condition_left_out_of_training_is_named() -> None:
     plant = rig(0)
     left = gaps_plant.without(plant, plant[0].y == 1)
     assert named(gaps_plant.diagnosed(left)) == [("class", "reduced", "data")]
+
+
+@pytest.mark.parametrize(("share", "random"), [(0.35, True), (0.6, False)])
+def test_flipped_valves_where_the_cooler_fails_are_named(
+    tmp_path: Path, share: float, *, random: bool
+) -> None:
+    """Nobody declares that slice, and the recipe is worse everywhere for it."""
+    root = tmp_path / "rig"
+    shutil.copytree(folder("hydraulic-zema"), root)
+    profile = np.loadtxt(root / "profile.txt", dtype=np.int64)
+    states, state = np.unique(profile[:, 1], return_inverse=True)
+    rng = np.random.default_rng(3)
+    failing = profile[:, 0] == 3
+    wrong = failing & (rng.uniform(size=len(profile)) < share)
+    step = rng.integers(1, len(states), len(profile)) if random else 1
+    profile[:, 1] = states[np.where(wrong, state + step, state) % len(states)]
+    np.savetxt(root / "profile.txt", profile, fmt="%d", delimiter="\t")
+    contract_ = library.scenario("C34.28.hydraulic-valve")
+    data = prepare(library.site("hydraulic-zema-valve"), contract_, root).material
+    steady = profile[:, 4] == 0
+    assert len(data) == steady.sum()
+
+    def maker(part: Material) -> Scorer:
+        fitted = train(part, contract_, data=DATA, recipe=LinearClassesRecipe()).fitted
+        golden = make_golden(fitted.graph, fitted.golden_window)
+        return Session(fitted.graph, golden).run
+
+    report = gaps.diagnose(
+        Patient(
+            material=data, scenario=contract_, run=maker(data), graph=DATA,
+            maker=maker, refits=0,
+        )
+    )  # fmt: skip
+    (weak,) = [one for one in report.weak if one.cause == "labels"]
+    found = regions.region_of(describe(data, contract_), weak.where.conditions).inside
+    assert alike(found, failing[steady]) > 0.7
+    if share > 0.5:  # the right ones are the odd ones out
+        return
+    listed, truly = {one.place for one in report.doubts}, np.flatnonzero(wrong[steady])
+    assert len(listed.intersection(truly)) >= 0.7 * max(len(truly), len(listed))
+
+
+def test_a_declared_mode_left_out_is_named_though_no_error_proves_it() -> None:
+    plant = concrete(0)
+    ash = plant[0].x[:, 0, 2] > 140
+    after = gaps_plant.diagnosed(gaps_plant.without(plant, ash))
+    assert named(after) == [("mode", "much ash", "data")]
+    weak = next(one for one in after.weak if one.cause == "data")
+    assert weak.coverage.fit == 0
+    assert weak.elsewhere < weak.loss < 1.5 * weak.elsewhere

@@ -21,6 +21,7 @@ from tundish.learn import gaps
 from tundish.learn.collecting import named
 from tundish.learn.gaps_report import Collect, GapsReport
 from tundish.learn.leave_out import MOST, LeaveOneOut, Machines, leave_one_out
+from tundish.learn.patient import Patient
 from tundish.model.session import Session
 
 GAPS, TEXT, TABLE, LIST = "gaps.json", "collect.txt", "collect.csv", "collect.yaml"
@@ -66,7 +67,7 @@ def diagnose(
     found = runs.find(workspace, run)
     again = Refit(run=found)
     report = gaps.diagnose(
-        gaps.Patient(
+        Patient(
             material=material_of(found),
             scenario=found.scenario,
             run=Session(found.graph, found.golden).run,

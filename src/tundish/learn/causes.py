@@ -20,14 +20,15 @@ from tundish.learn.gaps_report import Cause, Coverage, Point, Weakness
 from tundish.learn.growth import Growth
 from tundish.learn.losses import NUMBERS
 from tundish.learn.material import Floats, Material, by_source
-from tundish.learn.peers import Opinion, outsiders
-from tundish.learn.regions import Candidate
+from tundish.learn.peers import Opinion, careless, outsiders
+from tundish.learn.regions import KNOWN, Candidate
 from tundish.learn.sensors import noisy, still
 from tundish.learn.weak import Named
 
 NEIGHBOURS = 5
 FEW = 20
 SHORT = 0.34
+ABSENT = 0.1
 MOST_BEYOND = 0.4
 TIMES_BEYOND = 3.0
 FALLS = -0.15
@@ -87,6 +88,16 @@ def short(one: Candidate, material: Material) -> bool:
     ):
         return False
     return _share(one.inside, fit) <= SHORT * _share(one.inside, judge)
+
+
+def absent(one: Candidate, material: Material) -> bool:
+    """Tell whether fit holds next to nothing of a slice that people know."""
+    fit, judge = material.part == "fit", material.part == "judge"
+    return (
+        one.where.by in KNOWN
+        and short(one, material)
+        and _share(one.inside, fit) <= ABSENT * _share(one.inside, judge)
+    )
 
 
 def weakness(named: Named, own: Bools, grounds: Grounds, seed: int) -> Weakness:
@@ -161,7 +172,10 @@ def _opinions(
     known = np.isfinite(opinion.loss)
     judge = (grounds.material.part == "judge") & known
     return (
-        (_mean(opinion.loss, judge & inside), _mean(opinion.loss, judge & ~inside)),
+        (
+            mean_over(opinion.loss, judge & inside),
+            mean_over(opinion.loss, judge & ~inside),
+        ),
         (
             _share(opinion.doubtful, known & inside),
             _share(opinion.doubtful, known & ~inside),
@@ -257,25 +271,36 @@ def _short(coverage: Coverage, *, gap: bool) -> str:
     )
 
 
+def against(said: Opinion, scenario: Scenario) -> Floats:
+    """Return which labels speak against the forest, [N]; NaN without one.
+
+    Numbers that lie far outside the others' scatter, classes that it would not say.
+    """
+    if scenario.task in NUMBERS:
+        return np.where(np.isfinite(said.loss), said.doubtful, np.nan)
+    return said.loss
+
+
 def doubted(weak: Weakness, inside: Bools, grounds: Grounds) -> Bools:
     """Return the doubtful labels of a slice that wants labels, [N]."""
     opinion = grounds.opinion
     if weak.cause != "labels" or opinion is None:
         return np.zeros(len(inside), dtype=bool)
-    return _suspects(weak.where.by, inside, opinion, grounds)[0]
+    return _suspects(weak.where.by, inside, opinion, grounds)[0] & inside
 
 
 def _suspects(
     by: str, inside: Bools, opinion: Opinion, grounds: Grounds
 ) -> tuple[Bools, float]:
-    """Return contradicted labels of a slice, [N], and the share that is confirmed."""
-    flagged = opinion.doubtful & inside
+    """Return contradicted labels of a slice and of the rest, [N], and the share confirmed."""
     if grounds.scenario.task in NUMBERS or by == "class":
-        return flagged, 1.0
+        return opinion.doubtful, 1.0
     outside, confirmed = outsiders(
         grounds.material, grounds.described, inside, opinion, 0
     )
-    return flagged | outside, confirmed
+    if confirmed <= HALF and careless(opinion, inside, grounds.material.source):
+        return opinion.loss > 0, 1.0
+    return opinion.doubtful | outside, confirmed
 
 
 def _doubts(found: Weakness, inside: Bools, grounds: Grounds) -> str:
@@ -286,7 +311,7 @@ def _doubts(found: Weakness, inside: Bools, grounds: Grounds) -> str:
     known = np.isfinite(opinion.loss)
     flagged, confirmed = _suspects(found.where.by, inside, opinion, grounds)
     here = _share(flagged, known & inside)
-    there = _share(opinion.doubtful, known & ~inside)
+    there = _share(flagged, known & ~inside)
     many = _concentrated(here, there, known, inside)
     if grounds.scenario.task not in NUMBERS:
         if many and here >= DOUBTS and confirmed > HALF:
@@ -304,7 +329,7 @@ def _doubts(found: Weakness, inside: Bools, grounds: Grounds) -> str:
         found.where.by,
         (
             residual[known & inside & ~flagged],
-            residual[known & ~inside & ~opinion.doubtful],
+            residual[known & ~inside & ~flagged],
         ),
         outliers if many else "",
     )
@@ -340,5 +365,6 @@ def _share(flags: Bools, where: Bools) -> float:
     return float(flags[where].mean()) if where.any() else 0.0
 
 
-def _mean(values: Floats, where: Bools) -> float:
+def mean_over(values: Floats, where: Bools) -> float:
+    """Return the mean over some places; 0 over none."""
     return float(values[where].mean()) if where.any() else 0.0
