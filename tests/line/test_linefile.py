@@ -59,6 +59,26 @@ def test_a_good_line_file_is_read_and_makes_its_parts(tmp_path: Path) -> None:
         ("mode: shadow", "mode: shadow\nspeed: 3", "speed is not a known key"),
         ("security: none", "securty: none", "sources[0].securty is not a known key"),
         ("security: none", "security: sign", "sources[0].security"),
+        (
+            "security: none",
+            "security: {trsut: ca.pem}",
+            "sources[0].security.trsut is not a known key",
+        ),
+        (
+            "security: none",
+            "security: {certificate: own.pem}",
+            "sources[0].security: certificate and key come together",
+        ),
+        (
+            "security: none",
+            "security: {user: u, password: {file: p, env: P}}",
+            "sources[0].security.password: a secret is named by either file or env",
+        ),
+        (
+            "security: none",
+            "security: {policy: basic128rsa15}",
+            "sources[0].security.policy: ",
+        ),
         ("mode: shadow", "mode: drive", "mode: "),
         ("max_mb: 50", "max_mb: -1", "buffer.max_mb"),
         ("max_mb: 50", "max_mb: 50, policy: x", "buffer.policy is not a known key"),

@@ -45,6 +45,11 @@ def pin() -> str | None:
     return os.environ.get("TUNDISH_PIN") or None
 
 
+def secret(name: str) -> str | None:
+    """Return a variable that a document names as the place of a secret."""
+    return os.environ.get(name)
+
+
 def keep_numba_cache(beside: Path) -> None:
     """Keep what numba compiles in our cache, if it may not lie beside the source.
 

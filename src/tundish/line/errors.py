@@ -36,6 +36,23 @@ class NodeMissingError(UsageError):
     default_advice = "Compare the node ids in the line file with the server's."
 
 
+class SecretMissingError(UsageError):
+    """A secret that a line file names is not there.
+
+    What happened: the file or the variable of the environment is missing or empty, or
+    the file holds no text.
+
+    Why: a link that its owner wanted protected is not opened without its secret.
+
+    What to do: put the secret there; a file should be readable for the line's user only.
+    """
+
+    code = "secret-missing"
+    default_advice = (
+        "Put the secret into the file or variable that the line file names."
+    )
+
+
 class SinkRefusedError(RefusedError):
     """A server does not accept what the line writes to it.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -15,21 +15,29 @@ from tundish.line.budget import BudgetSpec
 from tundish.line.bufferfile import Durability
 from tundish.line.errors import LineFileInvalidError
 from tundish.line.guard import Mode
+from tundish.line.security import Security
 
 OptionValue = bool | int | float | str
 Endpoint = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+
+Spec = TypeVar("Spec", "SourceSpec", "SinkSpec")
 
 _BYTES_PER_ROW = 80
 _BYTES_PER_VALUE = 8
 
 
 class NodeSpec(Record):
-    """A node and how its value becomes the contract's unit: scale * value + offset."""
+    """A node and how its value becomes the contract's unit: scale * value + offset.
+
+    Attributes:
+        options: What nodes of this kind of source alone know; checked by it.
+    """
 
     node: Text
     scale: float = 1.0
     offset: float = 0.0
+    options: dict[Name, OptionValue] = Field(default_factory=dict)
 
 
 class SourceSpec(Record):
@@ -37,15 +45,15 @@ class SourceSpec(Record):
 
     Attributes:
         kind: Name of an entry point of ``tundish.sources``; ``opcua`` is built in.
-        security: This version connects without security only; keep such a link
-            inside a network cell that you trust.
+        security: ``none`` (as if nothing were said) only inside a network cell that
+            you trust; see ``SecuritySpec``.
         nodes: For each signal its node.
         options: What this kind of source alone knows; checked by it.
     """
 
     kind: Label
     endpoint: Endpoint
-    security: Literal["none"] = "none"
+    security: Security = None
     nodes: Annotated[dict[Name, Text | NodeSpec], Field(min_length=1)]
     options: dict[Name, OptionValue] = Field(default_factory=dict)
 
@@ -68,7 +76,7 @@ class SinkSpec(Record):
     kind: Label
     name: Label = "sink"
     endpoint: Endpoint
-    security: Literal["none"] = "none"
+    security: Security = None
     nodes: Annotated[dict[Name, Text], Field(min_length=1)]
     options: dict[Name, OptionValue] = Field(default_factory=dict)
 
@@ -136,13 +144,40 @@ class LineFile(Record):
 
 
 def read_line_file(path: Path) -> LineFile:
-    """Read a line file.
+    """Read a line file; files that its links name are found beside it.
 
     Raises:
         PathMissingError, DocumentMalformedError, DocumentInvalidError: the last
         names the path of each wrong key, such as ``sources[0].endpoint``.
     """
-    return read_document(path, LineFile)
+    line = read_document(path, LineFile)
+    return line.model_copy(
+        update={
+            "sources": tuple(_found_beside(spec, path.parent) for spec in line.sources),
+            "sinks": tuple(_found_beside(spec, path.parent) for spec in line.sinks),
+        }
+    )
+
+
+def _found_beside(spec: Spec, folder: Path) -> Spec:
+    if spec.security is None:
+        return spec
+    return spec.model_copy(update={"security": spec.security.within(folder)})
+
+
+def no_node_options(spec: SourceSpec) -> None:
+    """Refuse options of nodes, for a kind of source that knows none.
+
+    Raises:
+        LineFileInvalidError: naming the first.
+    """
+    for signal in spec.nodes:
+        for name in spec.node(signal).options:
+            msg = (
+                f"The node of {signal} says options.{name}, and sources of the kind "
+                f"{spec.kind} know none."
+            )
+            raise LineFileInvalidError(msg)
 
 
 def check_signals(line: LineFile, scenario: Scenario) -> None:

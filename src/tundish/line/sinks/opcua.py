@@ -25,6 +25,7 @@ from tundish.line.estimates import Estimate
 from tundish.line.guard import Mode
 from tundish.line.linefile import SinkSpec
 from tundish.line.samples import Quality, from_us
+from tundish.line.security import known_parts
 from tundish.line.state import SEVERITY, TagState
 from tundish.line.uaclient import LinkLostError, UaLink, node_id, severity
 
@@ -104,9 +105,11 @@ class OpcUaSink:
 
         Raises:
             DocumentInvalidError: if an option is unknown or has a wrong value.
+            LineFileInvalidError: if it says what this kind does not know.
             NodeMissingError: as for the class.
         """
         del scenario
+        known_parts(spec.security, (), f"The sink {spec.name}")
         data = canonical.dumps(dict(spec.options))
         origin = f"The sink {spec.name} (options)"
         return cls(spec, parse_document(data, OpcUaSinkOptions, origin))

@@ -29,13 +29,14 @@ from tundish.line.errors import (
     NodeMissingError,
     SourceUnreachableError,
 )
-from tundish.line.linefile import SourceSpec
+from tundish.line.linefile import SourceSpec, no_node_options
 from tundish.line.samples import (
     Arrival,
     LinkChange,
     Sample,
     from_us,
 )
+from tundish.line.security import known_parts
 from tundish.line.uaclient import LinkLostError, UaLink, node_id, severity
 from tundish.line.uavalues import Tag, to_sample
 
@@ -112,7 +113,10 @@ class OpcUaSource:
 
         Raises:
             DocumentInvalidError: if an option is unknown or has a wrong value.
+            LineFileInvalidError: if it says what this kind does not know.
         """
+        known_parts(spec.security, (), f"The source {spec.endpoint}")
+        no_node_options(spec)
         data = canonical.dumps(dict(spec.options))
         origin = f"The source {spec.endpoint} (options)"
         return cls(spec, scenario, parse_document(data, OpcUaSourceOptions, origin))
