@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 import typer.main
+from tests.line.test_governor import SCENARIO as KILN
 
 from tundish.catalog import library
 from tundish.cli.main import app
 from tundish.line import plugins
+from tundish.line.governor import Governor
 from tundish.line.linefile import check_signals, read_line_file
 
 ROOT = Path(__file__).parents[2]
@@ -64,3 +66,17 @@ def test_the_line_file_that_is_shown_is_valid(tmp_path: Path) -> None:
     check_signals(line, library.scenario("C25.21.fermentation-glucose"))
     plugins.open_sources(line, library.scenario("C25.21.fermentation-glucose"))
     plugins.open_sinks(line, library.scenario("C25.21.fermentation-glucose"))
+
+
+def test_the_line_file_with_control_is_valid(tmp_path: Path) -> None:
+    text = (ROOT / "docs/how-to/control.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
+    path = tmp_path / "kiln.line.yaml"
+    for mode in ("shadow", "control"):
+        path.write_text(
+            example.replace("mode: shadow", f"mode: {mode}"), encoding="utf-8"
+        )
+        line = read_line_file(path)
+        assert line.control is not None
+        plugins.open_requests(line.control.sink, KILN)
+        Governor(line.control, KILN)

@@ -64,7 +64,7 @@ def graph() -> bytes:
     return bytes(onnx.ModelProto.SerializeToString(model))
 
 
-def scenario() -> Scenario:
+def scenario(**changed: object) -> Scenario:
     """Return a contract of one signal, two rows a window."""
     signal = {
         "name": "level",
@@ -80,7 +80,7 @@ def scenario() -> Scenario:
         "window": {"rows": ROWS, "stride": 1},
         "stale_after_s": 30.0,
     }
-    return Scenario.model_validate(base | changes, strict=False)
+    return Scenario.model_validate(base | changes | changed, strict=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,10 +104,14 @@ class Desk:
 
 
 def build(
-    plant: Workspace, now: datetime, version: int = 1, reuse: Reused | None = None
+    plant: Workspace,
+    now: datetime,
+    version: int = 1,
+    reuse: Reused | None = None,
+    **changed: object,
 ) -> tuple[Path, str]:
     """Seal the small graph in a workspace, past training and judging."""
-    made, contract = graph(), scenario()
+    made, contract = graph(), scenario(**changed)
     card = ModelCard(
         product=contract.key,
         version=version,
@@ -182,6 +186,20 @@ def reseal() -> Callable[[Desk, int], Path]:
         name = scenario().key
         old = allowed(desk.plant, desk.package, name, version)
         return build(desk.plant, desk.clock.now(), version, old)[0]
+
+    return make
+
+
+@pytest.fixture
+def seal_risky() -> Callable[[Desk, int, str, str], Path]:
+    """Seal the graph under a contract that allows control at some risk."""
+
+    def make(desk: Desk, version: int, outcome: str, ambiguity: str) -> Path:
+        risk = {
+            "outcome": outcome, "ambiguity": ambiguity, "autonomy": "control",
+            "why": "test",
+        }  # fmt: skip
+        return build(desk.plant, desk.clock.now(), version, risk=risk)[0]
 
     return make
 

@@ -63,6 +63,7 @@ _WRITES = "it writes: what it gets was made here"
 _PLUGIN = "it gets a line file that was read, and makes a client of it"
 OWN: dict[str, str] = {
     "tundish.kernel.paths:read_file": "gives the bytes on as they are, up to a size",
+    "tundish.line.security:SecretRef.read": "gives the text on as it is, up to a size",
     **dict.fromkeys(
         (
             "tundish.kernel.digest:of_bytes", "tundish.kernel.paths:write_whole",
@@ -81,7 +82,7 @@ OWN: dict[str, str] = {
     ),
     **dict.fromkeys(
         (
-            "tundish.line.plugins:open_source", "tundish.line.plugins:open_sink",
+            "tundish.line.plugins:open_requests", "tundish.line.plugins:open_source", "tundish.line.plugins:open_sink",
             "tundish.line.plugins:open_sources", "tundish.line.plugins:open_sinks",
             "tundish.line.plugins:open_buffer",
             "tundish.line.sinks.opcua:OpcUaSink.from_spec",

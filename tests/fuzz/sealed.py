@@ -38,6 +38,7 @@ from tundish.kernel.errors import TundishError
 from tundish.ledger import merkle, note, record
 from tundish.ledger.log import Ledger
 from tundish.seal import (
+    approval,
     armour,
     base64s,
     certificate,
@@ -262,6 +263,23 @@ def _revocation_texts() -> list[bytes]:
     return [
         revocation.sign(some, version=2, now=NOW, key=KEY)
         for some in (entries, entries[:1], [])
+    ]
+
+
+def _approval(data: bytes) -> None:
+    approval.read(data, TRUSTED)
+
+
+def _approval_signed(payload: bytes) -> None:
+    text = armour.wrap(approval.KIND, signed(approval.PAYLOAD_TYPE, payload))
+    _ = approval.read(text, TRUSTED).not_after
+
+
+def _approvals() -> list[bytes]:
+    asked = approval.Asked(line="kiln", package=PACKAGE, bounds=PACKAGE)
+    return [
+        approval.sign(asked, now=NOW, not_after=LATER, note=note, key=KEY)
+        for note in ("", "seen on site")
     ]
 
 
@@ -602,6 +620,15 @@ TARGETS = (
             _SEAL + "revocation:read", _SEAL + "trust:Trust.check_key",
             _SEAL + "dsse:read_record",
         ),
+    ),
+    Target(
+        name="approval", parse=_approval, seeds=_approvals,
+        doors=(_SEAL + "approval:read",),
+    ),
+    Target(
+        name="approval-signed", json=True, parse=_approval_signed,
+        seeds=lambda: _inside(approval.KIND, _approvals()),
+        doors=(_SEAL + "approval:read", _SEAL + "dsse:read_record"),
     ),
     Target(
         name="rotation", parse=_rotation, doors=(_SEAL + "rotation:read",),

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tundish.line.errors import ModeRefusedError
-from tundish.line.guard import check_mode
+from tundish.line.guard import check_mode, oversight
 from tundish.line.pipeline import Pipeline
 from tundish.line.rows import Aligner
 
@@ -329,5 +329,29 @@ def test_a_mode_beyond_the_scenarios_autonomy_is_refused(kit: Kit) -> None:
         check_mode(kit.scenario(), "control")
     with pytest.raises(ModeRefusedError, match="no more than 'perceive'"):
         check_mode(kit.scenario(risk={**risk, "autonomy": "perceive"}), "advise")
-    with pytest.raises(ModeRefusedError, match="writes no request tags"):
-        check_mode(kit.scenario(risk={**risk, "autonomy": "control"}), "control")
+    check_mode(kit.scenario(risk={**risk, "autonomy": "control"}), "control")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "ambiguity", "approvals"),
+    [
+        ("low", "low", 0), ("low", "medium", 0), ("low", "high", None),
+        ("medium", "low", 0), ("medium", "medium", None), ("medium", "high", None),
+        ("high", "low", 1), ("high", "medium", 2), ("high", "high", None),
+    ],
+)  # fmt: skip
+def test_who_must_approve_follows_from_risk_and_ambiguity(
+    kit: Kit, outcome: str, ambiguity: str, approvals: int | None
+) -> None:
+    risk = {
+        "outcome": outcome, "ambiguity": ambiguity, "autonomy": "control", "why": "test",
+    }  # fmt: skip
+    scenario = kit.scenario(risk=risk)
+    if approvals is None:
+        with pytest.raises(ModeRefusedError, match="a person decides each time"):
+            oversight(scenario, 3)
+        return
+    assert oversight(scenario, 1).approvals == approvals
+    if outcome == "high":
+        with pytest.raises(ModeRefusedError, match="needs an interlock"):
+            oversight(scenario, 0)

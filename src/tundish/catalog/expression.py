@@ -23,7 +23,12 @@ Bools = NDArray[np.bool_]
 Columns = Mapping[str, NDArray[np.float64]]
 
 MAX_LENGTH = 500
-_SUMS = (ast.Add, ast.Sub, ast.Mult, ast.Div)
+_SUMS: Mapping[type[ast.operator], np.ufunc] = {
+    ast.Add: np.add,
+    ast.Sub: np.subtract,
+    ast.Mult: np.multiply,
+    ast.Div: np.divide,
+}
 _COMPARE = {
     ast.Gt: np.greater,
     ast.GtE: np.greater_equal,
@@ -92,6 +97,22 @@ class Formula:
     tags: frozenset[str]
     tree: ast.expr
 
+    def at(self, values: Mapping[str, float]) -> float:
+        """Return its value; NaN or infinite where it has none (a division by zero).
+
+        Args:
+            values: Of each tag.
+
+        Raises:
+            ConditionInvalidError: if a tag has no value.
+        """
+        absent = sorted(self.tags - set(values))
+        if absent:
+            msg = f"The formula {self.text!r} names {absent[0]!r}, which has no value."
+            raise ConditionInvalidError(msg)
+        with np.errstate(all="ignore"):
+            return float(_computed(self.tree, values, self.text))
+
 
 def compile_formula(text: str) -> Formula:
     """Parse a formula.
@@ -144,7 +165,7 @@ def _terms(node: ast.expr, text: str) -> set[str]:
     tag = tag_of(node)
     if tag is not None:
         return {tag}
-    if isinstance(node, ast.BinOp) and isinstance(node.op, _SUMS):
+    if isinstance(node, ast.BinOp) and type(node.op) in _SUMS:
         return _terms(node.left, text) | _terms(node.right, text)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         return _terms(node.operand, text)
@@ -204,3 +225,15 @@ def _side(node: ast.expr, columns: Columns, text: str) -> NDArray[np.float64]:
     if tag is not None:
         return columns[tag]
     return np.asarray(_number(node, text))
+
+
+def _computed(node: ast.expr, values: Mapping[str, float], text: str) -> np.float64:
+    tag = tag_of(node)
+    if tag is not None:
+        return np.float64(values[tag])
+    if isinstance(node, ast.BinOp):
+        left, right = (_computed(n, values, text) for n in (node.left, node.right))
+        return np.float64(_SUMS[type(node.op)](left, right))
+    if isinstance(node, ast.UnaryOp) and not isinstance(node.operand, ast.Constant):
+        return -_computed(node.operand, values, text)
+    return np.float64(_number(node, text))  # compile_formula let nothing else in

@@ -23,6 +23,9 @@ STYLES = {
     "link-lost": show.POOR,
     "dropped": show.POOR,
     "sink-refused": show.POOR,
+    "request-stopped": show.WARN,
+    "request-lost": show.POOR,
+    "breaker": show.POOR,
     "grant": show.WARN,
     "grant-over": show.POOR,
 }
@@ -41,7 +44,7 @@ def run_command(
 ) -> None:
     """Run a line until Ctrl-C; starts, states, gaps and the end are in the ledger.
 
-    The line writes its own estimate and state only. Ctrl-C is a clean stop: what was
+    The line writes its own estimate and state, and requests in the mode control only. Ctrl-C is a clean stop: what was
     acknowledged is on disk, and the next start goes on there. When the grant ends, the
     line stops at the next safe point of its file, at the latest when the grant's grace
     is over, and ends with 1. A renewal is put in the place of the grant's file.
@@ -69,6 +72,52 @@ def check(
     show.line(
         f"{found.name}: {len(found.sources)} sources, mode {found.mode}.", show.GOOD
     )
+
+
+@group.command()
+def approve(
+    line: Annotated[Path, typer.Argument(help="The line file (YAML).")],
+    days: Annotated[
+        float, typer.Option(min=0.001, max=3660, help="Days until it ends.")
+    ] = 90.0,
+    note: Annotated[str, typer.Option(help="In your own words.")] = "",
+    to: Annotated[
+        Path | None,
+        typer.Option(help="The file to write; default: beside the line file."),
+    ] = None,
+    workspace: In = Path(),
+    json: AsJson = False,
+) -> None:
+    """Sign, with your key, that a line may ask its plant for something.
+
+    The approval holds for this line, this package, and these sources, limits,
+    interlocks and nodes: whoever changes one of them needs it anew. How many persons must
+    approve follows from the scenario's risk and ambiguity. Name the file under
+    control.approvals in the line file; the box must trust your key ('tundish trust').
+    """
+    from tundish.flows.control import approve as approve_line
+
+    report = approve_line(open_workspace(workspace), line, days=days, note=note, to=to)
+    if json:
+        show.as_json(report)
+        return
+    show.line(f"Approved until {report.not_after}: {report.file}", show.GOOD)
+    show.line(f"This scenario asks for {report.needed} persons.")
+
+
+@group.command()
+def reset(
+    line: Annotated[Path, typer.Argument(help="The line file (YAML).")],
+    workspace: In = Path(),
+) -> None:
+    """Close the breaker of a line, after you have looked at why it opened.
+
+    A running line asks again at its next heartbeat. The act is in the ledger.
+    """
+    from tundish.flows.control import reset as close
+
+    was_open = close(open_workspace(workspace), line)
+    show.line("The breaker is closed." if was_open else "The breaker was not open.")
 
 
 def _said(event: Event) -> None:

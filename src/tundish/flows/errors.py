@@ -167,6 +167,22 @@ class WindowFileError(UsageError):
     default_advice = "One row per time step, one column per channel, in the contract's order and units."
 
 
+class ApprovalMissingError(RefusedError):
+    """A line may not write requests: too few persons have approved it.
+
+    What happened: the scenario's risk and ambiguity ask for more approvals than the line
+    file names, or one of them is for another line, package or envelope, has ended, or
+    comes from a person who is counted already.
+
+    Why: nobody's plant is moved by a file that one person changed.
+
+    What to do: let somebody whose key is trusted here give 'tundish line approve'.
+    """
+
+    code = "approval-missing"
+    default_advice = "Let a trusted person give: tundish line approve LINE.yaml"
+
+
 class TrustMissingError(UsageError):
     """Nobody is trusted here, so no signature can count.
 

@@ -11,6 +11,7 @@ from typing import cast
 import numpy as np
 from pydantic import JsonValue
 
+from tundish.flows.control import control_of
 from tundish.flows.open_package import OpenModel, open_package
 from tundish.flows.permit import GrantPermit
 from tundish.flows.withdrawn import withdrawn_in
@@ -33,6 +34,9 @@ KEPT = {
     "link-lost": "line-link-lost",
     "link-restored": "line-link-restored",
     "sink-refused": "line-sink-refused",
+    "request-stopped": "line-request-stopped",
+    "request-lost": "line-request-lost",
+    "breaker": "line-breaker",
     "grant": "line-grant",
     "grant-over": "line-grant-over",
     "stopped": "line-stopped",
@@ -54,6 +58,7 @@ class LineSummary(Record):
     states: tuple[str, ...]
     latency_ms: dict[str, float]
     budget: dict[str, float]
+    governed: dict[str, int]
     grant_until: str
     grant_notes: tuple[str, ...]
 
@@ -94,9 +99,11 @@ def run_line(
     """
     chosen = options or LineOptions()
     line = read_line_file(path)
-    for endpoint in [spec.endpoint for spec in line.sources] + [
-        spec.endpoint for spec in line.sinks
-    ]:
+    endpoints = [spec.endpoint for spec in line.sources]
+    endpoints += [spec.endpoint for spec in line.sinks]
+    if line.control is not None:
+        endpoints.append(line.control.sink.endpoint)
+    for endpoint in endpoints:
         workspace.may_connect(endpoint, "A server of the line")
     grant = path.parent / line.grant if line.grant else None
     model = open_package(workspace, path.parent / line.package, grant)
@@ -117,6 +124,7 @@ def run_line(
                     revoked=withdrawn_in(workspace),
                 ),
                 budget=_budget(line, model),
+                control=control_of(workspace, path, line, model.package),
             ),
             options=EngineOptions(
                 mode=line.mode, until=chosen.until, backfill_max_s=line.backfill_max_s
@@ -143,6 +151,7 @@ def summarise(report: LineReport) -> LineSummary:
         states=tuple(f"{change.state}: {change.reason}" for change in report.states),
         latency_ms=report.latency_ms,
         budget=_budget_numbers(report),
+        governed=asdict(report.governed) if report.governed else {},
         grant_until=to_text(report.grant_until) if report.grant_until else "",
         grant_notes=report.grant_notes,
     )

@@ -24,6 +24,7 @@ from tundish.line.guard import check_mode
 from tundish.line.parts import EngineOptions, LineParts
 from tundish.line.pipeline import Pipeline, Taken
 from tundish.line.report import Ended, LineReport, StateChange
+from tundish.line.requester import Requester
 from tundish.line.samples import Arrival, Gap, LinkChange, Sample, from_us, to_us
 from tundish.line.sources.protocol import Source
 from tundish.line.state import Moment, TagState, line_state
@@ -91,6 +92,9 @@ class LineEngine:
         self._tags = Tags(signals, stale_after_s)
         self._filler = Filler(self._pipeline, self, self._oldest_us)
         self._deliveries: list[Delivery] = []
+        self._requester: Requester | None = None
+        if parts.control is not None:
+            self._requester = Requester(parts.control, self._wall, self._tell)
         self._state: TagState | None = None
         self._states: deque[StateChange] = deque(maxlen=_STATES)
         self._latencies: deque[float] = deque(maxlen=_LATENCIES)
@@ -162,6 +166,7 @@ class LineEngine:
             grant_until=self._term.stops_at if self._term else None,
             grant_notes=tuple(self._notes),
             budget=self._parts.budget.report() if self._parts.budget else None,
+            governed=replace(self._requester.counts) if self._requester else None,
         )
 
     def filled(self, signal: str, taken: Taken) -> None:
@@ -201,10 +206,14 @@ class LineEngine:
             self._deliveries.append(
                 Delivery(sink, self._parts.buffer, self._tell, self._options)
             )
+        if self._requester is not None:
+            await self._requester.connect()
 
     def _start(self) -> set[asyncio.Task[None]]:
         work = [self._receive(source) for source in self._parts.sources]
         work += [delivery.run() for delivery in self._deliveries]
+        if self._requester is not None:
+            work.append(self._requester.run())
         return {asyncio.create_task(job) for job in (*work, self._watch())}
 
     async def _until_done(
@@ -237,6 +246,8 @@ class LineEngine:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._filler.close()
+        if self._requester is not None:
+            await self._requester.close()
         for source in self._parts.sources:
             await source.close()
         for sink in self._parts.sinks:
@@ -254,6 +265,8 @@ class LineEngine:
     def _arrived(self, source: Source, arrival: Arrival) -> None:
         samples = self._without_future(arrival.samples)
         self._tags.heard(samples, self._clock.monotonic_s())
+        if self._requester is not None:
+            self._requester.heard(samples)
         taken = self._pipeline.take(samples, live=True)
         for hole in taken.holes:
             self._filler.want(source, hole.signal, hole.from_us)
@@ -303,6 +316,7 @@ class LineEngine:
             answered += estimates
         self._waited_us = None
         if answered:
+            self._ask_for(answered[-1])
             for delivery in self._deliveries:
                 delivery.wake()
             self._look()
@@ -310,6 +324,11 @@ class LineEngine:
         if until is not None and settled_us is not None and settled_us >= to_us(until):
             self._done.set()
         return answered
+
+    def _ask_for(self, newest: Estimate) -> None:
+        if self._requester is not None:
+            age_us = to_us(self._clock.now()) - newest.at_us
+            self._requester.answered(newest, age_us / 1e6)
 
     async def _watch(self) -> None:
         while True:

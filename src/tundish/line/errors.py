@@ -36,6 +36,21 @@ class NodeMissingError(UsageError):
     default_advice = "Compare the node ids in the line file with the server's."
 
 
+class ControlInvalidError(UsageError):
+    """The part ``control`` of a line file does not fit its contract.
+
+    What happened: a formula or an interlock names a signal that the contract does not
+    have, or one that is no single number.
+
+    Why: an interlock that cannot be looked at protects nothing.
+
+    What to do: name scalar signals of the scenario, or the answer's own numbers.
+    """
+
+    code = "control-invalid"
+    default_advice = "Name scalar signals of the scenario, or the answer's own numbers."
+
+
 class SecretMissingError(UsageError):
     """A secret that a line file names is not there.
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tundish.catalog.contract import check_window
-from tundish.catalog.scenario import Scenario
+from tundish.catalog.scenario import Level, Scenario
 from tundish.catalog.tasks import Task
 from tundish.kernel.digest import Digest
 from tundish.line.because import because
@@ -34,10 +35,10 @@ _ASKED = {"shadow": 0, "advise": 1, "control": 2}
 
 
 def check_mode(scenario: Scenario, mode: Mode) -> None:
-    """Refuse a mode that the scenario or this version does not allow.
+    """Refuse a mode that the scenario does not allow.
 
     Raises:
-        ModeRefusedError: if the scenario's autonomy is lower, or for ``control``.
+        ModeRefusedError: if the scenario's autonomy is lower.
     """
     allowed = scenario.risk.autonomy
     if _ASKED[mode] > _AUTONOMY[allowed]:
@@ -46,12 +47,55 @@ def check_mode(scenario: Scenario, mode: Mode) -> None:
             f"allows no more than {allowed!r}."
         )
         raise ModeRefusedError(msg)
-    if mode == "control":
-        msg = (
-            f"The scenario {scenario.key} allows control, but this version writes no "
-            "request tags: envelope, fallback value and heartbeat are not built yet."
-        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Oversight:
+    """What must stand behind a line that writes requests.
+
+    Attributes:
+        approvals: Signatures of so many persons.
+        interlock: Whether at least one interlock must be declared.
+    """
+
+    approvals: int = 0
+    interlock: bool = False
+
+
+_OVERSIGHT: dict[tuple[Level, Level], Oversight] = {
+    ("low", "low"): Oversight(),
+    ("low", "medium"): Oversight(),
+    ("medium", "low"): Oversight(),
+    ("high", "low"): Oversight(approvals=1, interlock=True),
+    ("high", "medium"): Oversight(approvals=2, interlock=True),
+}
+"""By risk of a bad outcome and ambiguity of the case, after the matrix of oversight of
+the World Economic Forum's lighthouses. Where it says "suggest" a person decides each time:
+that is the mode ``advise``."""
+
+
+def oversight(scenario: Scenario, interlocks: int) -> Oversight:
+    """Return what a scenario asks for before a line may write requests.
+
+    Args:
+        scenario: The contract.
+        interlocks: How many the line declares.
+
+    Raises:
+        ModeRefusedError: if its autonomy is lower, a person must decide each time, or an
+            interlock is missing.
+    """
+    check_mode(scenario, "control")
+    risk = scenario.risk
+    found = _OVERSIGHT.get((risk.outcome, risk.ambiguity))
+    case = f"The risk of {scenario.key} is {risk.outcome} and its ambiguity {risk.ambiguity}"
+    if found is None:
+        msg = f"{case}: there a person decides each time, in the mode 'advise'."
         raise ModeRefusedError(msg)
+    if found.interlock and not interlocks:
+        msg = f"{case}: control needs an interlock, and the line declares none."
+        raise ModeRefusedError(msg)
+    return found
 
 
 class InputGate:

@@ -102,6 +102,65 @@ class BufferSpec(Record):
         return max(rows, needed)
 
 
+class EnvelopeSpec(Record):
+    """Where requests may lie, and how fast they may move, in the unit of the request."""
+
+    low: float
+    high: float
+    per_s: Annotated[float, Field(gt=0)] | None = None
+
+
+class BreakerSpec(Record):
+    """How many stops within which time open the breaker."""
+
+    stops: Annotated[int, Field(ge=1, le=1000)] = 3
+    within_s: Annotated[float, Field(gt=0)] = 600.0
+
+
+class ControlSpec(Record):
+    """What may be asked of the plant; see ``governor``.
+
+    Attributes:
+        sink: Where requests are written, over a connection of its own (and a user with
+            no other rights): its ``nodes`` hold ``request``, ``valid`` and
+            ``heartbeat``, and may hold ``request_reason``.
+        request: A formula over the answer (``estimate``, ``lower``, ``upper``,
+            ``alarm``) and scalar signals of the contract.
+        envelope: Limits of the request.
+        fallback: Where the request goes when it is not valid.
+        interlocks: Conditions over scalar signals; all must hold.
+        heartbeat_s: Seconds between two requests; the PLC falls back without them.
+        watchdog_s: An answer may be this old.
+        breaker: When to give up until somebody resets it.
+        approvals: Files of signed approvals, relative to the line file.
+    """
+
+    sink: SinkSpec
+    request: Text = "estimate"
+    envelope: EnvelopeSpec
+    fallback: float
+    interlocks: tuple[Text, ...] = ()
+    heartbeat_s: Annotated[float, Field(ge=0.02, le=60)] = 1.0
+    watchdog_s: Annotated[float, Field(gt=0)]
+    breaker: BreakerSpec = BreakerSpec()
+    approvals: tuple[Text, ...] = ()
+
+    @model_validator(mode="after")
+    def _safe(self) -> Self:
+        low, high = self.envelope.low, self.envelope.high
+        if not low < high:
+            msg = f"envelope: low {low:g} is not below high {high:g}"
+            raise ValueError(msg)
+        if not low <= self.fallback <= high:
+            msg = f"fallback: {self.fallback:g} lies outside the envelope {low:g} to {high:g}"
+            raise ValueError(msg)
+        needed = {"request", "valid", "heartbeat"}
+        if needed - set(self.sink.nodes):
+            msg = f"sink: has no node for {min(needed - set(self.sink.nodes))!r}"
+            raise ValueError(msg)
+        return self
+
+
 class LineFile(Record):
     """A line: sources, package, sinks, mode, buffer.
 
@@ -113,7 +172,9 @@ class LineFile(Record):
             because a grant has ended; none: at any moment.
         budget: What may be asked of the model; without limits it is only counted.
         mode: ``shadow`` writes its own estimate and state only; so does ``advise``,
-            and there people are told to look at it; ``control`` is refused.
+            and there people are told to look at it; ``control`` writes requests too.
+        control: What may be asked of the plant; in the other modes it is computed and
+            counted, and nothing of it is written.
     """
 
     format: Literal["tundish.line"]
@@ -128,6 +189,7 @@ class LineFile(Record):
     backfill_max_s: Annotated[float, Field(gt=0)] = 7 * 86_400.0
     safe_points: tuple[TimeOfDay, ...] = ()
     budget: BudgetSpec = BudgetSpec()
+    control: ControlSpec | None = None
 
     @model_validator(mode="after")
     def _unique(self) -> Self:
@@ -139,6 +201,9 @@ class LineFile(Record):
         names = [sink.name for sink in self.sinks]
         if len(set(names)) != len(names):
             msg = "sinks: two have the same name"
+            raise ValueError(msg)
+        if self.mode == "control" and self.control is None:
+            msg = "mode: control needs a part named control"
             raise ValueError(msg)
         return self
 
@@ -155,6 +220,7 @@ def read_line_file(path: Path) -> LineFile:
         update={
             "sources": tuple(_found_beside(spec, path.parent) for spec in line.sources),
             "sinks": tuple(_found_beside(spec, path.parent) for spec in line.sinks),
+            "control": _control_beside(line.control, path.parent),
         }
     )
 
@@ -163,6 +229,12 @@ def _found_beside(spec: Spec, folder: Path) -> Spec:
     if spec.security is None:
         return spec
     return spec.model_copy(update={"security": spec.security.within(folder)})
+
+
+def _control_beside(control: ControlSpec | None, folder: Path) -> ControlSpec | None:
+    if control is None:
+        return None
+    return control.model_copy(update={"sink": _found_beside(control.sink, folder)})
 
 
 def no_node_options(spec: SourceSpec) -> None:

@@ -11,6 +11,7 @@ from tundish.line.budget import Budget
 from tundish.line.buffer import LineBuffer
 from tundish.line.guard import Mode
 from tundish.line.pipeline import Scorer
+from tundish.line.requester import Control
 from tundish.line.sinks.protocol import Sink
 from tundish.line.sources.protocol import Source
 from tundish.line.term import Permit
@@ -29,6 +30,7 @@ class LineParts:
         buffer: Open; the engine uses it alone and does not close it.
         permit: Says until when the line may answer; None: without end.
         budget: Counts and limits what is asked of the model.
+        control: What is asked of the plant; None: nothing is even computed.
     """
 
     scenario: Scenario
@@ -39,6 +41,7 @@ class LineParts:
     buffer: LineBuffer
     permit: Permit | None = None
     budget: Budget | None = None
+    control: Control | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,15 +16,17 @@ from tundish.catalog.scenario import Scenario
 from tundish.line.buffer import LineBuffer
 from tundish.line.errors import LinePluginMissingError
 from tundish.line.linefile import LineFile, SinkSpec, SourceSpec, check_signals
-from tundish.line.sinks.protocol import Sink, SinkKind
+from tundish.line.sinks.protocol import RequestSink, RequestSinkKind, Sink, SinkKind
 from tundish.line.sources.protocol import Source, SourceKind
 
 SOURCES = "tundish.sources"
 SINKS = "tundish.sinks"
+REQUESTS = "tundish.requests"
 
 _BUILT_IN = (
     EntryPoint("opcua", "tundish.line.sources.opcua:OpcUaSource", SOURCES),
     EntryPoint("opcua", "tundish.line.sinks.opcua:OpcUaSink", SINKS),
+    EntryPoint("opcua", "tundish.line.sinks.opcua:OpcUaRequests", REQUESTS),
 )
 
 
@@ -41,6 +43,11 @@ def open_source(spec: SourceSpec, scenario: Scenario) -> Source:
 def open_sink(spec: SinkSpec, scenario: Scenario) -> Sink:
     """Make a sink; connects to nothing yet. Raises as ``open_source``."""
     return cast("SinkKind", _load(SINKS, spec.kind)).from_spec(spec, scenario)
+
+
+def open_requests(spec: SinkSpec, scenario: Scenario) -> RequestSink:
+    """Make what writes requests; connects to nothing yet. Raises as ``open_source``."""
+    return cast("RequestSinkKind", _load(REQUESTS, spec.kind)).from_spec(spec, scenario)
 
 
 def open_sources(line: LineFile, scenario: Scenario) -> tuple[Source, ...]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tundish.kernel.clock import to_text
 from tundish.line.budget import BudgetReport
 from tundish.line.estimates import Estimate
+from tundish.line.governor import Governed
 from tundish.line.guard import Mode
 from tundish.line.pipeline import Counts
 from tundish.line.samples import Gap, to_times
@@ -80,6 +81,7 @@ class LineReport:
         grant_until: When the line stops for the end of its grant, as last seen.
         grant_notes: What was told of the grant: warnings, renewals, refusals.
         budget: What was asked of the model.
+        governed: What was asked of the plant, or would have been.
     """
 
     mode: Mode
@@ -107,6 +109,7 @@ class LineReport:
     grant_until: datetime | None = None
     grant_notes: tuple[str, ...] = ()
     budget: BudgetReport | None = None
+    governed: Governed | None = None
 
     def one_line(self) -> str:
         """Return how far the line came, in one sentence."""
@@ -115,8 +118,17 @@ class LineReport:
         return (
             f"Line {self.ended}: {self.received + self.backfilled} samples "
             f"({self.backfilled} from history), {self.estimates} answers "
-            f"({refused} without a number), {len(self.gaps)} gaps, scored up to {until}."
+            f"({refused} without a number), {len(self.gaps)} gaps, scored up to "
+            f"{until}{self._asked()}."
         )
+
+    def _asked(self) -> str:
+        if self.governed is None:
+            return ""
+        stops = self.governed.stops
+        if self.mode != "control":
+            return f"; it would have stopped asking {stops} times"
+        return f"; {self.governed.valid} valid requests, stopped {stops} times"
 
 
 def table(estimates: Sequence[Estimate]) -> EstimateTable:

@@ -308,6 +308,16 @@ class DeviceRevokedError(RefusedError):
     )
 
 
+class ApprovalInvalidError(RefusedError):
+    """An approval was changed, or is none.
+
+    What to do: ask whoever gave it to send it again.
+    """
+
+    code = "approval-invalid"
+    default_advice = "Ask whoever gave the approval to send it again."
+
+
 class RevocationsInvalidError(RefusedError):
     """A revocation list was changed, or is none.
 

@@ -8,7 +8,7 @@ server that accepts status and source time in a write (asyncua, extra ``line``).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Self, cast
+from typing import Annotated, ClassVar, Self, cast
 
 from asyncua import ua
 from asyncua.ua.attribute_ids import AttributeIds
@@ -22,6 +22,7 @@ from tundish.kernel import canonical
 from tundish.kernel.records import Record
 from tundish.line.errors import NodeMissingError, SinkRefusedError
 from tundish.line.estimates import Estimate
+from tundish.line.governor import Request
 from tundish.line.guard import Mode
 from tundish.line.linefile import SinkSpec
 from tundish.line.samples import Quality, from_us
@@ -40,16 +41,17 @@ _STATUS: dict[Quality, int] = {
     "uncertain": StatusCodes.Uncertain,
     "bad": StatusCodes.Bad,
 }
-_INTEGERS = {
-    ua.VariantType.SByte,
-    ua.VariantType.Byte,
-    ua.VariantType.Int16,
-    ua.VariantType.UInt16,
-    ua.VariantType.Int32,
-    ua.VariantType.UInt32,
-    ua.VariantType.Int64,
-    ua.VariantType.UInt64,
+_MOST = {
+    ua.VariantType.SByte: 2**7 - 1,
+    ua.VariantType.Byte: 2**8 - 1,
+    ua.VariantType.Int16: 2**15 - 1,
+    ua.VariantType.UInt16: 2**16 - 1,
+    ua.VariantType.Int32: 2**31 - 1,
+    ua.VariantType.UInt32: 2**32 - 1,
+    ua.VariantType.Int64: 2**63 - 1,
+    ua.VariantType.UInt64: 2**64 - 1,
 }
+_INTEGERS = set(_MOST)
 _FLOATS = {ua.VariantType.Float, ua.VariantType.Double}
 _STRING = {ua.VariantType.String}
 _BOOLEAN = {ua.VariantType.Boolean}
@@ -82,13 +84,16 @@ class OpcUaSink:
             none of ``NODES``.
     """
 
+    known: ClassVar[tuple[str, ...]] = NODES
+    """What it may be asked to write."""
+
     def __init__(self, spec: SinkSpec, options: OpcUaSinkOptions | None = None) -> None:
         options = options or OpcUaSinkOptions()
-        unknown = sorted(set(spec.nodes) - set(NODES))
+        unknown = sorted(set(spec.nodes) - set(self.known))
         if unknown:
             msg = (
                 f"The sink {spec.name} names a node for {unknown[0]!r}; expected any of "
-                f"{', '.join(NODES)}."
+                f"{', '.join(self.known)}."
             )
             raise NodeMissingError(msg)
         self._name = spec.name
@@ -199,6 +204,11 @@ class OpcUaSink:
             raise LinkLostError(msg)
         nodes = [self._nodes[what] for what in wanted]
         data = [self._value(what, v, quality, at_us) for what, v in wanted.items()]
+        await self._put(list(wanted), nodes, data)
+
+    async def _put(
+        self, names: list[str], nodes: list[ua.NodeId], data: list[ua.DataValue]
+    ) -> None:
         client = self._link.client.uaclient
         try:
             results = await self._link.call(
@@ -206,7 +216,7 @@ class OpcUaSink:
             )
         except UaError as error:  # the whole call was refused
             raise LinkLostError(str(error)) from error
-        for what, status in zip(wanted, results, strict=True):
+        for what, status in zip(names, results, strict=True):
             self._accepted(what, status)
 
     def _value(
@@ -245,8 +255,41 @@ def _plain(value: Value, kind: ua.VariantType) -> Value:
 
 
 def _allowed(what: str) -> set[ua.VariantType]:
-    if what in NUMBERS:
+    if what in {*NUMBERS, "request"}:
         return _FLOATS
-    if what == "alarm":
+    if what in {"alarm", "valid"}:
         return _BOOLEAN
+    if what == "heartbeat":
+        return _INTEGERS
     return _STRING | _INTEGERS if what == "state" else _STRING
+
+
+class OpcUaRequests(OpcUaSink):
+    """Request tags of a PLC's OPC UA server; see ``line.requester``.
+
+    Plain values are written, without status and time, since most PLCs take nothing else;
+    ``heartbeat`` comes last and counts up to the largest number of its type.
+    """
+
+    known: ClassVar[tuple[str, ...]] = (
+        "valid", "request", "request_reason", "heartbeat",
+    )  # fmt: skip
+
+    async def write_request(self, request: Request) -> None:
+        """Write a request in one call; see ``RequestSink.write_request``."""
+        values: dict[str, Value] = {
+            "valid": request.valid,
+            "request": request.value,
+            "request_reason": request.reason,
+            "heartbeat": request.beat % (_MOST[self._types["heartbeat"]] + 1)
+            if self._types
+            else 0,
+        }
+        names = [what for what in self.known if what in self._nodes]
+        if not self._types:
+            msg = f"There is no connection to {self._link.endpoint}."
+            raise LinkLostError(msg)
+        data = [
+            ua.DataValue(ua.Variant(values[what], self._types[what])) for what in names
+        ]
+        await self._put(names, [self._nodes[what] for what in names], data)

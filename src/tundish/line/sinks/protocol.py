@@ -7,6 +7,7 @@ from typing import Protocol
 
 from tundish.catalog.scenario import Scenario
 from tundish.line.estimates import Estimate
+from tundish.line.governor import Request
 from tundish.line.guard import Mode
 from tundish.line.linefile import SinkSpec
 from tundish.line.state import TagState
@@ -51,6 +52,40 @@ class Sink(Protocol):
 
     async def close(self) -> None:
         """Let the server go; safe to call twice."""
+        ...
+
+
+class RequestSink(Protocol):
+    """A place that takes requests, over a connection of its own."""
+
+    @property
+    def name(self) -> str:
+        """Names it in events."""
+        ...
+
+    async def connect(self) -> None:
+        """Connect and make sure that every node can be written; see ``Sink.connect``."""
+        ...
+
+    async def write_request(self, request: Request) -> None:
+        """Write a request, its heartbeat last.
+
+        Raises:
+            ConnectionError: if the link is lost.
+            SinkRefusedError: if the server will not take it.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let the server go; safe to call twice."""
+        ...
+
+
+class RequestSinkKind(Protocol):
+    """What an entry point of the group ``tundish.requests`` names: a class."""
+
+    def from_spec(self, spec: SinkSpec, scenario: Scenario) -> RequestSink:
+        """Make one from a line file's part; raises as ``SinkKind.from_spec``."""
         ...
 
 
