@@ -25,9 +25,10 @@ from tundish.catalog.documents import parse_document, read_document
 from tundish.catalog.scenario import Scenario
 from tundish.catalog.site import SiteProfile
 from tundish.flows import own_sets, workspace
-from tundish.kernel.clock import ManualClock
+from tundish.kernel import canonical, digest
+from tundish.kernel.clock import ManualClock, to_text
 from tundish.kernel.errors import TundishError
-from tundish.line import bufferfile, recording
+from tundish.line import bufferfile, recording, status
 from tundish.line.linefile import read_line_file
 from tundish.model import (
     folder,
@@ -277,6 +278,23 @@ def _recordings() -> list[bytes]:
     return [path.read_bytes()]
 
 
+def _status(data: bytes) -> None:
+    found = status.read_status(at_file("b.status", data))
+    assert found is not None
+    found.alive(NOW)
+
+
+def _statuses() -> list[bytes]:
+    said = status.LineStatus(
+        line="kiln", mode="shadow", model=digest.of_bytes(b""), pid=1, boot="b",
+        started=to_text(NOW), at=to_text(NOW), every_s=2.0, state="bad", signal="level",
+        reason="no value", totals={"scored": 3}, governed={}, latency_ms={"p50": 1.5},
+        tags=(status.TagNow(signal="level", state="bad"),),
+        sinks=(status.SinkNow(name="s", delivered=1, refused=0, waiting=2),),
+    )  # fmt: skip
+    return [canonical.dumps(said.to_json())]
+
+
 def _stretch(data: bytes) -> None:
     stretch = recording.Stretch.from_text(data.decode("utf-8", "replace"))
     assert recording.Stretch.from_text(stretch.to_text()) == stretch
@@ -431,6 +449,10 @@ TARGETS = (
     Target(
         name="recording", parse=_recording, seeds=_recordings,
         doors=(_LINE + "recording:read_recording",),
+    ),
+    Target(
+        name="line-status", json=True, parse=_status, seeds=_statuses,
+        doors=(_LINE + "status:read_status",),
     ),
     Target(
         name="stretch", parse=_stretch, most=100, meant=(ValueError,),

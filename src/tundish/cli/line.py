@@ -12,6 +12,7 @@ from tundish.cli.exits import NOT_GOOD_ENOUGH
 from tundish.cli.options import AsJson, In, open_workspace
 
 if TYPE_CHECKING:
+    from tundish.flows.line import StatusReport
     from tundish.line.events import Event
 
 group = typer.Typer(
@@ -28,6 +29,14 @@ STYLES = {
     "breaker": show.POOR,
     "grant": show.WARN,
     "grant-over": show.POOR,
+}
+
+
+STATES = {
+    "good": show.GOOD,
+    "uncertain": show.WARN,
+    "bad": show.POOR,
+    "stale": show.POOR,
 }
 
 
@@ -75,6 +84,29 @@ def check(
 
 
 @group.command()
+def status(
+    line: Annotated[Path, typer.Argument(help="The line file (YAML).")],
+    json: AsJson = False,
+) -> None:
+    """Say what a line does right now: its state, each tag, each sink.
+
+    A line that was killed, hangs, or ran before the machine was started anew does not
+    pass for a running one. Ends with 1 unless the line runs and its state is good or
+    uncertain.
+    """
+    from tundish.flows.line import line_status
+
+    found = line_status(line)
+    if json:
+        show.as_json(found)
+    else:
+        _show_status(found)
+    well = found.said is not None and found.said.state in {"good", "uncertain"}
+    if found.stopped or not well:
+        raise typer.Exit(NOT_GOOD_ENOUGH)
+
+
+@group.command()
 def approve(
     line: Annotated[Path, typer.Argument(help="The line file (YAML).")],
     days: Annotated[
@@ -118,6 +150,32 @@ def reset(
 
     was_open = close(open_workspace(workspace), line)
     show.line("The breaker is closed." if was_open else "The breaker was not open.")
+
+
+def _show_status(found: StatusReport) -> None:
+    said = found.said
+    if found.stopped:
+        show.line(f"{found.line} does not run: {found.stopped}.", show.POOR)
+    if said is None:
+        return
+    when = f"as of {said.at}"
+    style = STATES[said.state] if not found.stopped else ""
+    about = f" {said.signal}: {said.reason}" if said.reason else ""
+    show.line(f"{said.line}, mode {said.mode}: {said.state}{about} ({when})", style)
+    rows = [[tag.signal, tag.state, tag.reason, tag.at] for tag in said.tags]
+    show.table("Tags", ["tag", "state", "why", "newest source time"], rows)
+    rows = [
+        [one.name, str(one.delivered), str(one.waiting), str(one.refused), one.lost]
+        for one in said.sinks
+    ]
+    if rows:
+        show.table("Sinks", ["sink", "delivered", "waiting", "refused", "lost"], rows)
+    totals = ", ".join(f"{count} {name}" for name, count in said.totals.items())
+    show.line(f"{totals}; scored up to {said.settled_until or 'nothing'}")
+    if said.governed:
+        show.line(", ".join(f"{n} {name}" for name, n in said.governed.items()))
+    if said.grant_until:
+        show.line(f"The grant holds until {said.grant_until}.")
 
 
 def _said(event: Event) -> None:

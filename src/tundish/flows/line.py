@@ -16,7 +16,7 @@ from tundish.flows.open_package import OpenModel, open_package
 from tundish.flows.permit import GrantPermit
 from tundish.flows.withdrawn import withdrawn_in
 from tundish.flows.workspace import Workspace
-from tundish.kernel.clock import Clock, to_text
+from tundish.kernel.clock import Clock, SystemClock, to_text
 from tundish.kernel.records import Record
 from tundish.line.budget import Budget
 from tundish.line.engine import LineEngine, run_to_end
@@ -25,6 +25,7 @@ from tundish.line.linefile import LineFile, read_line_file
 from tundish.line.parts import EngineOptions, LineParts
 from tundish.line.plugins import open_buffer, open_sinks, open_sources
 from tundish.line.report import LineReport
+from tundish.line.status import LineStatus, read_status, status_path
 
 KEPT = {
     "started": "line-started",
@@ -127,13 +128,39 @@ def run_line(
                 control=control_of(workspace, path, line, model.package),
             ),
             options=EngineOptions(
-                mode=line.mode, until=chosen.until, backfill_max_s=line.backfill_max_s
+                mode=line.mode,
+                until=chosen.until,
+                backfill_max_s=line.backfill_max_s,
+                status=status_path(path.parent / line.buffer.path),
+                name=line.name,
             ),
             clock=chosen.clock or workspace.clock,
             on_event=_keeper(workspace, line, model, chosen.on_event),
         )
         chosen.on_ready()
         return run_to_end(engine)
+
+
+class StatusReport(Record):
+    """What a line said last, and why it does not run; empty if it does."""
+
+    line: str
+    stopped: str
+    said: LineStatus | None
+
+
+def line_status(path: Path, clock: Clock | None = None) -> StatusReport:
+    """Return what the line of a line file does, from what it wrote last.
+
+    Raises:
+        DocumentInvalidError: if the line file is wrong.
+        StatusUnreadableError: if what it wrote is damaged.
+    """
+    line = read_line_file(path)
+    said = read_status(status_path(path.parent / line.buffer.path))
+    now = (clock or SystemClock()).now()
+    stopped = "it has not run here" if said is None else said.alive(now)
+    return StatusReport(line=line.name, stopped=stopped, said=said)
 
 
 def summarise(report: LineReport) -> LineSummary:

@@ -111,8 +111,16 @@ def _what_is_at(path: Path) -> str:
     return "no plain file" if path.exists() else "nothing"
 
 
-def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+def write_whole(
+    path: Path, data: bytes, *, mode: int = 0o644, durable: bool = True
+) -> None:
     """Write a file so that a reader sees the old bytes or the new, never half.
+
+    Args:
+        path: Where; its folders are made.
+        data: What.
+        mode: Rights of the new file.
+        durable: Whether it must survive a power cut that comes next.
 
     Raises:
         DiskFullError: if there is no room; the old file stands.
@@ -131,7 +139,8 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
                 os.fchmod(stream.fileno(), mode)
                 stream.write(data)
                 stream.flush()
-                os.fsync(stream.fileno())
+                if durable:
+                    os.fsync(stream.fileno())
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)

@@ -252,6 +252,16 @@ class LineBuffer:
             self._count.delivered.get(sink, _BEFORE_ALL), limit=limit
         )
 
+    def waiting(self, sink: str, *, most: int = 10_000) -> int:
+        """Return how many answers a sink has not taken yet; no more are counted."""
+        after_us = self._count.delivered.get(sink, _BEFORE_ALL)
+        with said_clearly(self._path):
+            found = self._db.execute(
+                "SELECT count(*) FROM (SELECT 1 FROM estimates WHERE at_us > ? LIMIT ?)",
+                (after_us, most),
+            ).fetchone()
+        return int(found[0])
+
     def mark_delivered(self, sink: str, at_us: int) -> None:
         """Note that a sink took everything up to a source time.
 

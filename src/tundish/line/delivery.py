@@ -37,6 +37,7 @@ class Delivery:
         self.sink = sink
         self.delivered = 0
         self.refused = 0
+        self.lost = ""
         self._buffer = buffer
         self._tell = tell
         self._options = options
@@ -78,8 +79,10 @@ class Delivery:
                 if not self._wake.is_set():
                     self._idle.set()
             except ConnectionError as error:
-                self._tell("sink-lost", str(error))
+                self.lost = str(error)
+                self._tell("sink-lost", self.lost)
                 await self._reconnect()
+                self.lost = ""
                 self._tell("sink-restored", f"{self.sink.name} is back")
                 self._state_sent = self._state is None  # the server may have forgotten
                 self.wake()

@@ -8,9 +8,10 @@ tells a listener what happens.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from tundish.kernel.canonical import Json
 from tundish.kernel.clock import Clock, SystemClock, to_text
@@ -28,6 +29,14 @@ from tundish.line.requester import Requester
 from tundish.line.samples import Arrival, Gap, LinkChange, Sample, from_us, to_us
 from tundish.line.sources.protocol import Source
 from tundish.line.state import Moment, TagState, line_state
+from tundish.line.status import (
+    EVERY_S,
+    LineStatus,
+    SinkNow,
+    TagNow,
+    boot_id,
+    write_status,
+)
 from tundish.line.tags import Tags
 from tundish.line.term import Term
 
@@ -35,6 +44,10 @@ _LATENCIES = 65_536
 _STATES = 10_000
 _STEPS = 8
 _NOTES = 100
+
+
+def _time_text(at_us: int | None) -> str:
+    return "" if at_us is None else to_text(from_us(at_us))
 
 
 def run_to_end(engine: LineEngine) -> LineReport:
@@ -110,6 +123,8 @@ class LineEngine:
         self._term_s = float("-inf")
         self._notes: deque[str] = deque(maxlen=_NOTES)
         self._over = False
+        self._said: TagState | None = None
+        self._said_s = float("-inf")
 
     async def run(self, stop: asyncio.Event | None = None) -> LineReport:
         """Run until ``stop`` is set or ``until`` is reached.
@@ -167,6 +182,50 @@ class LineEngine:
             grant_notes=tuple(self._notes),
             budget=self._parts.budget.report() if self._parts.budget else None,
             governed=replace(self._requester.counts) if self._requester else None,
+        )
+
+    def status(self) -> LineStatus:
+        """Return what the line does right now."""
+        now, buffer = self._clock.now(), self._parts.buffer
+        moment = Moment(at_us=to_us(now), monotonic_s=self._clock.monotonic_s())
+        state = self._state or TagState(signal="*", state="stale", reason="starting")
+        settled_us = self._pipeline.settled_us
+        return LineStatus(
+            line=self._options.name,
+            mode=self._options.mode,
+            model=self._parts.model,
+            pid=os.getpid(),
+            boot=boot_id(),
+            started=to_text(self._started),
+            at=to_text(self._wall.now()),
+            every_s=EVERY_S,
+            state=state.state,
+            signal=state.signal,
+            reason=state.reason,
+            settled_until=_time_text(settled_us),
+            tags=tuple(
+                TagNow(
+                    signal=tag.signal,
+                    state=tag.state,
+                    reason=tag.reason,
+                    at=_time_text(self._tags.newest_us(tag.signal)),
+                )
+                for tag in self._tags.states(moment)
+            ),
+            sinks=tuple(
+                SinkNow(
+                    name=one.sink.name,
+                    delivered=one.delivered,
+                    refused=one.refused,
+                    waiting=buffer.waiting(one.sink.name),
+                    lost=one.lost,
+                )
+                for one in self._deliveries
+            ),
+            totals=reports.totals(self._pipeline.counts),
+            governed=asdict(self._requester.counts) if self._requester else {},
+            latency_ms=reports.latency(self._latencies),
+            grant_until=to_text(self._term.stops_at) if self._term else "",
         )
 
     def filled(self, signal: str, taken: Taken) -> None:
@@ -341,7 +400,16 @@ class LineEngine:
                 self._progress_s = now_s
                 progress = self._progress()
                 self._tell("progress", f"{progress['estimates']} answers", progress)
+            self._say()
             await asyncio.sleep(self._options.tick_s)
+
+    def _say(self) -> None:
+        """Write the status where it is due, or where the state has changed."""
+        path, now_s = self._options.status, self._wall.monotonic_s()
+        changed = self._state is not self._said
+        if path is not None and (changed or now_s - self._said_s >= EVERY_S):
+            self._said, self._said_s = self._state, now_s
+            write_status(path, self.status())
 
     def _be_patient(self) -> None:
         """Let rows go that have waited long enough for slower signals."""

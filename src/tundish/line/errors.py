@@ -68,6 +68,16 @@ class SecretMissingError(UsageError):
     )
 
 
+class StatusUnreadableError(RefusedError):
+    """The file in which a line says what it does is damaged, or another's.
+
+    What to do: let the line run; it writes the file anew every two seconds.
+    """
+
+    code = "status-unreadable"
+    default_advice = "Let the line run: it writes the file anew every two seconds."
+
+
 class SinkRefusedError(RefusedError):
     """A server does not accept what the line writes to it.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from tundish.catalog.scenario import Scenario
 from tundish.kernel.digest import Digest
@@ -64,6 +65,8 @@ class EngineOptions:
             (on the line's clock) is not kept: it would make all later ones late.
         drain_s: Longest wait for the sinks at the end.
         term_s: Seconds of the wall clock between two looks at the permit.
+        status: Where the line says what it does while it runs; None: nowhere.
+        name: What the line is called there.
         report_rows: Most answers in the report.
         sink_pauses_s: First and longest pause before a lost sink is tried again.
     """
@@ -78,5 +81,7 @@ class EngineOptions:
     max_ahead_s: float = 86_400.0
     drain_s: float = 2.0
     term_s: float = 1.0
+    status: Path | None = None
+    name: str = ""
     report_rows: int = 100_000
     sink_pauses_s: tuple[float, float] = (0.25, 5.0)

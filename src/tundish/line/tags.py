@@ -50,6 +50,10 @@ class Tags:
         for name in signals:
             self._known[name].link_down = down
 
+    def newest_us(self, signal: str) -> int | None:
+        """Return the newest source time received of a signal."""
+        return self._known[signal].at_us
+
     def states(self, moment: Moment) -> list[TagState]:
         """Return the state of every tag at a moment."""
         return [
