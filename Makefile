@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 WHEELHOUSE := $(VENV)/wheelhouse
 
-.PHONY: demo test check docs bench-grade bench-seal bench-fingerprint bench-precision bench-scoring results truth fuzz clean bench-gaps
+.PHONY: demo test check docs bench-grade bench-seal bench-fingerprint bench-precision bench-scoring results truth fuzz clean bench-gaps soak
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.ready-all
@@ -97,3 +97,7 @@ $(VENV)/.ready-dev: pyproject.toml | $(VENV)/bin/python
 	@$(PIP) wheel -qq --wheel-dir $(WHEELHOUSE) .
 	@rm -f $(WHEELHOUSE)/tundish-*.whl
 	@touch $@ $(VENV)/.ready-all
+
+# An hour of a line on a noisy plant, its memory watched; writes docs/explain/line-soak.md (TUNDISH_DATA).
+soak: $(VENV)/.ready-dev
+	$(BIN)/python -m bench.soak $(ARGS)
