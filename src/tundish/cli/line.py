@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
@@ -19,11 +19,15 @@ group = typer.Typer(
     help="Run a sealed package on the plant's signals.", no_args_is_help=True
 )
 
+
+Said: TypeAlias = Literal["right", "wrong", "unclear"]
+
 STYLES = {
     "gap": show.WARN,
     "link-lost": show.POOR,
     "dropped": show.POOR,
     "sink-refused": show.POOR,
+    "alarm": show.POOR,
     "request-stopped": show.WARN,
     "request-lost": show.POOR,
     "breaker": show.POOR,
@@ -104,6 +108,72 @@ def status(
     well = found.said is not None and found.said.state in {"good", "uncertain"}
     if found.stopped or not well:
         raise typer.Exit(NOT_GOOD_ENOUGH)
+
+
+@group.command()
+def alarms(
+    line: Annotated[Path, typer.Argument(help="The line file (YAML).")],
+    site: Annotated[
+        Path | None, typer.Option(help="A site profile that shall get the right ones.")
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="Where to write that profile, with --site.")
+    ] = None,
+    workspace: In = Path(),
+    json: AsJson = False,
+) -> None:
+    """List a line's alarms and what was said to them; make labels of the answers.
+
+    With --site and --to, a copy of the profile is written in which every alarm that was
+    answered 'right' is a marked event: with data that reaches that far, a new version of
+    the data set to train and judge on.
+    """
+    from tundish.flows.alarms import labels, list_alarms
+
+    opened = open_workspace(workspace)
+    if (site is None) != (to is None):
+        msg = "--site and --to belong together."
+        raise typer.BadParameter(msg)
+    if site is not None and to is not None:
+        report = labels(opened, line, site, to)
+        if json:
+            show.as_json(report)
+        else:
+            said = f"{report.added} new events in {report.file}"
+            rest = f"{report.wrong} wrong, {report.unclear} unclear, {report.unanswered} unanswered"
+            show.line(f"{said}; {rest} are not in it.", show.GOOD)
+        return
+    found = list_alarms(opened, line)
+    if json:
+        show.as_json([one.to_json() for one in found])
+        return
+    rows = [
+        [one.start, one.to or "open", str(one.answers), one.because, one.said, one.note]
+        for one in found
+    ]
+    show.table("Alarms", ["from", "to", "answers", "because", "said", "note"], rows)
+    show.line(f"{sum(not one.said for one in found)} of {len(found)} unanswered.")
+
+
+@group.command()
+def answer(
+    line: Annotated[Path, typer.Argument(help="The line file (YAML).")],
+    said: Annotated[Said, typer.Argument(help="Whether the alarm was right.")],
+    when: Annotated[
+        str, typer.Argument(help="A moment within the alarm, ISO 8601; or 'newest'.")
+    ] = "newest",
+    note: Annotated[str, typer.Option(help="In your own words; no names.")] = "",
+    workspace: In = Path(),
+    json: AsJson = False,
+) -> None:
+    """Say whether an alarm was right, wrong or unclear; a later word takes its place."""
+    from tundish.flows.alarms import answer_alarm
+
+    found = answer_alarm(open_workspace(workspace), line, said, when, note)
+    if json:
+        show.as_json(found)
+    else:
+        show.line(f"The alarm of {found.start} is {found.said}.", show.GOOD)
 
 
 @group.command()

@@ -167,6 +167,16 @@ class WindowFileError(UsageError):
     default_advice = "One row per time step, one column per channel, in the contract's order and units."
 
 
+class AlarmMissingError(UsageError):
+    """A line had no alarm at the moment that was named.
+
+    What to do: look at 'tundish line alarms LINE.yaml' for the moments.
+    """
+
+    code = "alarm-missing"
+    default_advice = "Look at: tundish line alarms LINE.yaml"
+
+
 class ApprovalMissingError(RefusedError):
     """A line may not write requests: too few persons have approved it.
 

@@ -35,6 +35,8 @@ KEPT = {
     "link-lost": "line-link-lost",
     "link-restored": "line-link-restored",
     "sink-refused": "line-sink-refused",
+    "alarm": "line-alarm",
+    "alarm-over": "line-alarm-over",
     "request-stopped": "line-request-stopped",
     "request-lost": "line-request-lost",
     "breaker": "line-breaker",

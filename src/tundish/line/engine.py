@@ -16,6 +16,7 @@ from dataclasses import asdict, replace
 from tundish.kernel.canonical import Json
 from tundish.kernel.clock import Clock, SystemClock, to_text
 from tundish.line import report as reports
+from tundish.line.alarms import Alarm, AlarmLog
 from tundish.line.delivery import Delivery
 from tundish.line.errors import SourceUnreachableError
 from tundish.line.estimates import Estimate
@@ -123,6 +124,7 @@ class LineEngine:
         self._term_s = float("-inf")
         self._notes: deque[str] = deque(maxlen=_NOTES)
         self._over = False
+        self._alarms = AlarmLog(parts.scenario)
         self._said: TagState | None = None
         self._said_s = float("-inf")
 
@@ -311,6 +313,7 @@ class LineEngine:
             await source.close()
         for sink in self._parts.sinks:
             await sink.close()
+        self._told_alarms(self._alarms.end())
         self._finished = self._clock.now()
         self._tell("stopped", f"line {self._ended}", self._progress())
 
@@ -376,6 +379,7 @@ class LineEngine:
         self._waited_us = None
         if answered:
             self._ask_for(answered[-1])
+            self._told_alarms(self._alarms.take(answered))
             for delivery in self._deliveries:
                 delivery.wake()
             self._look()
@@ -383,6 +387,18 @@ class LineEngine:
         if until is not None and settled_us is not None and settled_us >= to_us(until):
             self._done.set()
         return answered
+
+    def _told_alarms(self, alarms: Sequence[Alarm]) -> None:
+        for one in alarms:
+            first, last = _time_text(one.from_us), _time_text(one.to_us)
+            detail: dict[str, Json] = {"from": first, "because": one.because}
+            if not one.over:
+                text = f"alarm at {first} {one.because}".strip()
+                self._tell("alarm", text, detail)
+                continue
+            detail |= {"to": last, "answers": one.answers}
+            text = f"alarm over: {first} to {last}, {one.answers} answers"
+            self._tell("alarm-over", text, detail)
 
     def _ask_for(self, newest: Estimate) -> None:
         if self._requester is not None:

@@ -22,6 +22,8 @@ Kind = Literal[
     "sink-lost",
     "sink-restored",
     "sink-refused",
+    "alarm",
+    "alarm-over",
     "request-stopped",
     "request-lost",
     "request-restored",
