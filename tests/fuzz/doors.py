@@ -87,6 +87,7 @@ OWN: dict[str, str] = {
             "tundish.line.plugins:open_buffer",
             "tundish.line.sinks.opcua:OpcUaSink.from_spec",
             "tundish.line.sources.opcua:OpcUaSource.from_spec",
+            "tundish.line.sources.modbus:ModbusSource.from_spec",
         ),
         _PLUGIN,
     ),

@@ -21,6 +21,7 @@ from tundish.line.errors import SourceUnreachableError
 from tundish.line.estimates import Estimate
 from tundish.line.events import Event, Kind, Listener, unheard
 from tundish.line.filler import Filler
+from tundish.line.frozen import FrozenWatch
 from tundish.line.guard import check_mode
 from tundish.line.parts import EngineOptions, LineParts
 from tundish.line.pipeline import Pipeline, Taken
@@ -103,6 +104,7 @@ class LineEngine:
         signals = [signal.name for signal in parts.scenario.signals]
         stale_after_s = parts.scenario.stale_after_s + self._options.stale_grace_s
         self._tags = Tags(signals, stale_after_s)
+        self._frozen = FrozenWatch(parts.scenario)
         self._filler = Filler(self._pipeline, self, self._oldest_us)
         self._deliveries: list[Delivery] = []
         self._requester: Requester | None = None
@@ -139,6 +141,8 @@ class LineEngine:
         tasks: set[asyncio.Task[None]] = set()
         try:
             known = self._pipeline.restore()
+            for name, most_us in self._frozen.watched_us.items():
+                self._frozen.restore(self._pipeline.last_samples(name, most_us))
             await self._connect()
             self._started = self._clock.now()
             for source in self._parts.sources:
@@ -322,7 +326,7 @@ class LineEngine:
                 self._arrived(source, arrival)
 
     def _arrived(self, source: Source, arrival: Arrival) -> None:
-        samples = self._without_future(arrival.samples)
+        samples = self._frozen.marked(self._without_future(arrival.samples))
         self._tags.heard(samples, self._clock.monotonic_s())
         if self._requester is not None:
             self._requester.heard(samples)
@@ -354,7 +358,8 @@ class LineEngine:
         return kept
 
     def _link_changed(self, source: Source, link: LinkChange) -> None:
-        self._tags.link(source.signals, "" if link.up else link.reason or "link lost")
+        why = "" if link.up else link.reason or "link lost"
+        self._tags.link(source.signals, why, stale=link.stale)
         if link.up:
             self._tell("link-restored", f"connected to {source.name}")
             for signal in source.signals:

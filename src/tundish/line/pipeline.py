@@ -27,6 +27,7 @@ from tundish.line.windows import Window, WindowCutter
 
 MAX_BATCH = 256
 _PAGE = 1000
+_MOST_BACK = 10_000
 _MOST_A_DAY = 1_000_000
 _BEFORE_ALL = -(2**62)
 
@@ -202,6 +203,15 @@ class Pipeline:
     def reach_us(self, signal: str) -> int:
         """Return the longest step, in microseconds, that is no gap of a signal."""
         return self._reach_us[signal]
+
+    def last_samples(self, signal: str, span_us: int) -> list[Sample]:
+        """Return the newest stored samples of a signal that reach back over a span."""
+        newest = self.newest.get(signal)
+        if newest is None:
+            return []
+        period_us = self.scenario.signal(signal).period_s * 1e6
+        limit = min(int(span_us / period_us) + 2, _MOST_BACK)
+        return self.buffer.samples_until(signal, newest, limit=limit)
 
     def _restore_window(self, settled: Settled) -> None:
         rows = self.scenario.window.rows

@@ -38,10 +38,16 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkChange:
-    """The connection to a source was lost or is back."""
+    """The connection to a source was lost or is back.
+
+    Attributes:
+        stale: The last values cannot be held either, such as those of a device whose
+            heartbeat has stopped: the tags are stale at once.
+    """
 
     up: bool
     reason: str = ""
+    stale: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

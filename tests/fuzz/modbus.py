@@ -1,0 +1,60 @@
+"""Targets of what a Modbus server answers, and of the nodes that a line file names."""
+
+from __future__ import annotations
+
+from tests.fuzz.target import Target
+
+from tundish.catalog import library
+from tundish.line.linefile import NodeSpec, OptionValue, SourceSpec
+from tundish.line.modbustags import plan, read_place, to_tags, values_of
+from tundish.line.modbuswire import (
+    HEADER_BYTES,
+    ModbusMalformedError,
+    ModbusRefusedError,
+    read_answer,
+    read_header,
+)
+
+_WIRE, _TAGS = "tundish.line.modbuswire:", "tundish.line.modbustags:"
+_SCENARIO = library.scenario("D44.27.wind-turbine")
+_NODES: tuple[tuple[str, dict[str, OptionValue]], ...] = (
+    ("holding:1", {"type": "float32"}), ("holding:4", {"type": "bool", "bit": 3}),
+    ("holding:9", {"type": "int64", "words": "little", "bytes": "little"}),
+)  # fmt: skip
+
+
+def _answer(data: bytes) -> None:
+    names = [signal.name for signal in _SCENARIO.signals][: len(_NODES)]
+    nodes: dict[str, str | NodeSpec] = {
+        name: NodeSpec(node=node, options=options)
+        for name, (node, options) in zip(names, _NODES, strict=False)
+    }
+    spec = SourceSpec(kind="modbus", endpoint="modbus://h:1", nodes=nodes)
+    (block,) = plan(to_tags(spec, _SCENARIO, 1, None), 8)
+    header = read_header(data[:HEADER_BYTES])
+    found = read_answer(block.question, header, data[HEADER_BYTES:])
+    for tag in block.tags:
+        assert values_of(tag, block.question, found).shape == (1,)
+
+
+def _place(data: bytes) -> None:
+    table, address = read_place(data.decode("utf-8", "replace"), "it")
+    assert f"{table}:{address}".encode() == data
+
+
+TARGETS = (
+    Target(
+        name="modbus-answer", parse=_answer, most=300,
+        meant=(ModbusMalformedError, ModbusRefusedError),
+        seeds=lambda: [
+            b"\0\1\0\0\0\x1b\1\3\x18" + bytes(range(24)), b"\0\1\0\0\0\3\1\x83\2",
+            b"\0\1\0\0\0\3\2\x83\2",
+        ],
+        doors=(_WIRE + "read_header", _WIRE + "read_answer", _TAGS + "values_of"),
+    ),
+    Target(
+        name="modbus-node", parse=_place, most=100,
+        seeds=lambda: [b"holding:100", b"coil:0", b"input:65536"],
+        doors=(_TAGS + "read_place",),
+    ),
+)  # fmt: skip
