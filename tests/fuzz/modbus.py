@@ -1,10 +1,11 @@
-"""Targets of what a Modbus server answers, and of the nodes that a line file names."""
+"""Targets of what a Modbus server answers, of its nodes, and of files with rows."""
 
 from __future__ import annotations
 
 from tests.fuzz.target import Target
 
 from tundish.catalog import library
+from tundish.line.filerows import FileRefusedError, RowForm, read_rows
 from tundish.line.linefile import NodeSpec, OptionValue, SourceSpec
 from tundish.line.modbustags import plan, read_place, to_tags, values_of
 from tundish.line.modbuswire import (
@@ -42,6 +43,15 @@ def _place(data: bytes) -> None:
     assert f"{table}:{address}".encode() == data
 
 
+def _rows(data: bytes) -> None:
+    columns = {"a": NodeSpec(node="a", scale=2.0), "b": NodeSpec(node="b")}
+    form = RowForm(json=data[:1] == b"{", time_column="time", columns=columns)
+    for row in read_rows(data, form):
+        for sample in row:
+            assert sample.at_us is not None
+            assert (sample.values is None) == (sample.quality == "bad")
+
+
 TARGETS = (
     Target(
         name="modbus-answer", parse=_answer, most=300,
@@ -56,5 +66,13 @@ TARGETS = (
         name="modbus-node", parse=_place, most=100,
         seeds=lambda: [b"holding:100", b"coil:0", b"input:65536"],
         doors=(_TAGS + "read_place",),
+    ),
+    Target(
+        name="rows", parse=_rows, most=4096, meant=(FileRefusedError,),
+        seeds=lambda: [
+            b"time,a,b\n2026-01-01T00:00:00Z,1.5,x\n5,,-2e1\n",
+            b'{"time": 5, "a": 1, "b": null}\n{"time": "2026-01-01T00:00:00Z"}\n',
+        ],
+        doors=("tundish.line.filerows:read_rows",),
     ),
 )  # fmt: skip

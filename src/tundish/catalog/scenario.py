@@ -284,6 +284,16 @@ class Scenario(Record):
         widths = [signal.channels for signal in self.signals]
         return tuple(accumulate(widths[:-1], initial=0))
 
+    @property
+    def window_samples(self) -> int:
+        """Samples of each signal in a window; of pictures one holds all pixels."""
+        return 1 if self.picture else self.window.rows
+
+    @property
+    def sample_rows(self) -> int:
+        """Rows of a window that one sample fills: all pixels of a picture, else one."""
+        return self.window.rows if self.picture else 1
+
     def signal(self, name: str) -> Signal:
         """Return the signal of that name; ``KeyError`` if there is none."""
         return {signal.name: signal for signal in self.signals}[name]

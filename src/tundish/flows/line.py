@@ -105,7 +105,8 @@ def run_line(
     if line.control is not None:
         endpoints.append(line.control.sink.endpoint)
     for endpoint in endpoints:
-        workspace.may_connect(endpoint, "A server of the line")
+        if not endpoint.startswith("file:"):  # a folder of this machine
+            workspace.may_connect(endpoint, "A server of the line")
     grant = path.parent / line.grant if line.grant else None
     model = open_package(workspace, path.parent / line.package, grant)
     with open_buffer(line, model.scenario, path.parent) as buffer:

@@ -96,9 +96,9 @@ class BufferSpec(Record):
 
     def max_rows(self, scenario: Scenario) -> int:
         """Return the bound as a number of samples of a scenario."""
-        mean = scenario.channels / len(scenario.signals)
+        mean = scenario.channels * scenario.sample_rows / len(scenario.signals)
         rows = int(self.max_mb * 1e6 / (_BYTES_PER_ROW + mean * _BYTES_PER_VALUE))
-        needed = 4 * len(scenario.signals) * (scenario.window.rows + 64)
+        needed = 4 * len(scenario.signals) * (scenario.window_samples + 64)
         return max(rows, needed)
 
 
@@ -226,6 +226,9 @@ def read_line_file(path: Path) -> LineFile:
 
 
 def _found_beside(spec: Spec, folder: Path) -> Spec:
+    if spec.endpoint.startswith("file:") and not spec.endpoint.startswith("file:/"):
+        place = (folder / spec.endpoint.removeprefix("file:")).absolute()
+        spec = spec.model_copy(update={"endpoint": f"file://{place}"})
     if spec.security is None:
         return spec
     return spec.model_copy(update={"security": spec.security.within(folder)})

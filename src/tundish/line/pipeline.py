@@ -214,7 +214,7 @@ class Pipeline:
         return self.buffer.samples_until(signal, newest, limit=limit)
 
     def _restore_window(self, settled: Settled) -> None:
-        rows = self.scenario.window.rows
+        rows = self.scenario.window_samples
         for signal in self._reach_us:
             limit = max(rows, 2) if signal == self.aligner.lead else 64 + rows
             self.aligner.add(
