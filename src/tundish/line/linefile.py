@@ -14,6 +14,7 @@ from tundish.kernel.records import Record
 from tundish.line.budget import BudgetSpec
 from tundish.line.bufferfile import Durability
 from tundish.line.errors import LineFileInvalidError
+from tundish.line.gate import GateSpec
 from tundish.line.guard import Mode
 from tundish.line.security import Security
 
@@ -175,6 +176,7 @@ class LineFile(Record):
             and there people are told to look at it; ``control`` writes requests too.
         control: What may be asked of the plant; in the other modes it is computed and
             counted, and nothing of it is written.
+        gate: When a part without a result is rejected (inspect).
     """
 
     format: Literal["tundish.line"]
@@ -190,6 +192,7 @@ class LineFile(Record):
     safe_points: tuple[TimeOfDay, ...] = ()
     budget: BudgetSpec = BudgetSpec()
     control: ControlSpec | None = None
+    gate: GateSpec | None = None
 
     @model_validator(mode="after")
     def _unique(self) -> Self:

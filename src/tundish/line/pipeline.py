@@ -20,6 +20,7 @@ from tundish.line import guard
 from tundish.line.budget import DAY_US, Budget
 from tundish.line.buffer import LineBuffer, Settled
 from tundish.line.estimates import Estimate
+from tundish.line.gate import Gate
 from tundish.line.guard import InputGate
 from tundish.line.rows import MAX_PERIODS, Aligner, Row
 from tundish.line.samples import Gap, Sample
@@ -82,6 +83,7 @@ class Pipeline:
         model: Its digest, written into every answer.
         buffer: The line's buffer.
         budget: Counts and limits what is asked of the model.
+        gate: Waits for the answers.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Pipeline:
         model: Digest,
         buffer: LineBuffer,
         budget: Budget | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self.scenario = scenario
         self.buffer = buffer
@@ -105,6 +108,7 @@ class Pipeline:
         self._scorer = scorer
         self._model = model
         self._budget = budget
+        self._gate_behind = gate
         self._reach_us = {
             signal.name: int(signal.period_s * MAX_PERIODS * 1e6)
             for signal in scenario.signals
@@ -200,6 +204,15 @@ class Pipeline:
             estimates = self._settle(rows)
         return estimates
 
+    def overdue(self) -> list[Estimate]:
+        """Write "no result" for parts that the gate cannot wait for any longer."""
+        over = self._gate_behind.overdue() if self._gate_behind else []
+        if over:
+            self.counts.estimates += self.buffer.settle(over, None)
+            self.counts.abstained.update(e.why for e in over)
+            self.newest_estimate = over[-1]
+        return over
+
     def reach_us(self, signal: str) -> int:
         """Return the longest step, in microseconds, that is no gap of a signal."""
         return self._reach_us[signal]
@@ -278,6 +291,10 @@ class Pipeline:
                 given = self._budget.given if self._budget else _unchanged
                 answers[index] = given(answer)
         found = [answers[index] for index in range(len(due))]
+        if (gate := self._gate_behind) is not None:
+            twice = sum(gate.told(answer.at_us) for answer in found)
+            self.counts.abstained["no-result"] -= twice  # counted when it was told
+            found = [gate.judged(answer) for answer in found]
         self.counts.abstained.update(e.why for e in found if e.abstained)
         return found
 

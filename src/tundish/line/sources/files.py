@@ -191,6 +191,8 @@ class FilesSource:
         """Give what is whole by now; a file is put away when its samples are stored."""
         left, self._left = self._left, []
         found = left or await asyncio.to_thread(self._intake.claim)
+        if found:
+            yield Arrival(announced=tuple(claimed.at_us for claimed in found))
         low = await asyncio.to_thread(self._low)
         if low and not found:
             yield Arrival(samples=self._doubted(low))
