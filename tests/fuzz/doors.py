@@ -88,6 +88,7 @@ OWN: dict[str, str] = {
             "tundish.line.sinks.opcua:OpcUaSink.from_spec",
             "tundish.line.sources.opcua:OpcUaSource.from_spec",
             "tundish.line.sources.modbus:ModbusSource.from_spec",
+            "tundish.line.sinks.webhook:WebhookSink.from_spec",
             "tundish.line.sources.files:FilesSource.from_spec",
         ),
         _PLUGIN,

@@ -6,6 +6,7 @@ from tests.fuzz.target import Target
 
 from tundish.catalog import library
 from tundish.line.filerows import FileRefusedError, RowForm, read_rows
+from tundish.line.httppost import HttpLostError, read_address, read_head
 from tundish.line.linefile import NodeSpec, OptionValue, SourceSpec
 from tundish.line.modbustags import plan, read_place, to_tags, values_of
 from tundish.line.modbuswire import (
@@ -52,6 +53,20 @@ def _rows(data: bytes) -> None:
             assert (sample.values is None) == (sample.quality == "bad")
 
 
+def _head(data: bytes) -> None:
+    found = read_head(data)
+    assert 0 <= found.status <= 999
+    assert 0 <= (found.rest or 0) <= 65_536
+
+
+def _address(data: bytes) -> None:
+    text = data.decode("utf-8", "replace")
+    place = read_address(text, "it")
+    assert place.host
+    assert 0 < place.port < 65_536
+    assert not set(" \r\n") & set(place.target + place.host)
+
+
 TARGETS = (
     Target(
         name="modbus-answer", parse=_answer, most=300,
@@ -66,6 +81,19 @@ TARGETS = (
         name="modbus-node", parse=_place, most=100,
         seeds=lambda: [b"holding:100", b"coil:0", b"input:65536"],
         doors=(_TAGS + "read_place",),
+    ),
+    Target(
+        name="http-head", parse=_head, most=2048, meant=(HttpLostError,),
+        seeds=lambda: [
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
+            b"HTTP/1.0 503 no\r\nTransfer-Encoding: chunked\r\n\r\n",
+        ],
+        doors=("tundish.line.httppost:read_head",),
+    ),
+    Target(
+        name="web-address", parse=_address, most=600,
+        seeds=lambda: [b"https://desk.plant.example:8443/a?b=1", b"http://[::1]/"],
+        doors=("tundish.line.httppost:read_address",),
     ),
     Target(
         name="rows", parse=_rows, most=4096, meant=(FileRefusedError,),
