@@ -88,7 +88,7 @@ def fuzzing_page() -> str:
     sums = json.loads((FUZZ / "results.json").read_text(encoding="utf-8"))
     parsers = json.loads((FUZZ / "parsers.json").read_text(encoding="utf-8"))
     spent = {
-        parser: sum(sums[name]["cpu_s"] for name in names)
+        parser: sum(sums[name]["cpu_s"] for name in names if name in sums)
         for parser, names in parsers.items()
     }
     lines = [

@@ -69,6 +69,9 @@ class Signal(Record):
         min_spread: For a spectrum: the least standard deviation across its
             channels; a flatter one is dead (lamp off, probe out).
         max_rate_per_s: Fastest plausible change, in ``unit`` per second.
+        frozen_after_s: Longest time for which a living sensor gives the very same
+            value (all channels); on the line a value that has stood longer is
+            uncertain, whatever its status says. Only for signals that always move.
     """
 
     name: Name
@@ -80,6 +83,7 @@ class Signal(Record):
     circular: bool = False
     min_spread: Annotated[float, Field(gt=0)] | None = None
     max_rate_per_s: Annotated[float, Field(gt=0)] | None = None
+    frozen_after_s: Annotated[float, Field(gt=0)] | None = None
 
     @property
     def channels(self) -> int:
@@ -90,6 +94,9 @@ class Signal(Record):
     def _ordered(self) -> Self:
         if not self.range[0] < self.range[1]:
             msg = f"range must rise, found {list(self.range)}"
+            raise ValueError(msg)
+        if self.frozen_after_s is not None and self.frozen_after_s < self.period_s:
+            msg = f"frozen_after_s is {self.frozen_after_s:g}, less than one period_s"
             raise ValueError(msg)
         return self
 
@@ -276,6 +283,16 @@ class Scenario(Record):
         """The place of each signal's first channel in a window."""
         widths = [signal.channels for signal in self.signals]
         return tuple(accumulate(widths[:-1], initial=0))
+
+    @property
+    def window_samples(self) -> int:
+        """Samples of each signal in a window; of pictures one holds all pixels."""
+        return 1 if self.picture else self.window.rows
+
+    @property
+    def sample_rows(self) -> int:
+        """Rows of a window that one sample fills: all pixels of a picture, else one."""
+        return self.window.rows if self.picture else 1
 
     def signal(self, name: str) -> Signal:
         """Return the signal of that name; ``KeyError`` if there is none."""

@@ -21,6 +21,7 @@ from tundish.kernel.records import Record
 from tundish.line.budget import Budget
 from tundish.line.engine import LineEngine, run_to_end
 from tundish.line.events import Event, Listener, unheard
+from tundish.line.gate import check_gate
 from tundish.line.linefile import LineFile, read_line_file
 from tundish.line.parts import EngineOptions, LineParts
 from tundish.line.plugins import open_buffer, open_sinks, open_sources
@@ -32,6 +33,7 @@ KEPT = {
     "state": "line-state",
     "gap": "line-gap",
     "dropped": "line-dropped",
+    "no-result": "line-no-result",
     "link-lost": "line-link-lost",
     "link-restored": "line-link-restored",
     "sink-refused": "line-sink-refused",
@@ -107,9 +109,11 @@ def run_line(
     if line.control is not None:
         endpoints.append(line.control.sink.endpoint)
     for endpoint in endpoints:
-        workspace.may_connect(endpoint, "A server of the line")
+        if not endpoint.startswith("file:"):  # a folder of this machine
+            workspace.may_connect(endpoint, "A server of the line")
     grant = path.parent / line.grant if line.grant else None
     model = open_package(workspace, path.parent / line.package, grant)
+    check_gate(line.gate, model.scenario)
     with open_buffer(line, model.scenario, path.parent) as buffer:
         engine = LineEngine(
             LineParts(
@@ -135,6 +139,7 @@ def run_line(
                 backfill_max_s=line.backfill_max_s,
                 status=status_path(path.parent / line.buffer.path),
                 name=line.name,
+                gate=line.gate,
             ),
             clock=chosen.clock or workspace.clock,
             on_event=_keeper(workspace, line, model, chosen.on_event),

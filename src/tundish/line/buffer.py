@@ -155,8 +155,8 @@ class LineBuffer:
             new=tuple(new), duplicates=len(samples) - len(new), dropped=tuple(dropped)
         )
 
-    def settle(self, estimates: Sequence[Estimate], settled: Settled) -> int:
-        """Write answers and move the settled mark in one commit.
+    def settle(self, estimates: Sequence[Estimate], settled: Settled | None) -> int:
+        """Write answers and move the settled mark (if given) in one commit.
 
         This commit waits for no disk: what a power cut takes of it is scored again
         from the samples, which are there, and gives the same answers.
@@ -175,10 +175,11 @@ class LineBuffer:
                     "INSERT OR IGNORE INTO estimates VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
                     to_row(estimate),
                 ).rowcount
-            self._db.execute(
-                "INSERT OR REPLACE INTO settled VALUES (1, ?, ?)",
-                (settled.at_us, settled.segment_rows),
-            )
+            if settled is not None:
+                self._db.execute(
+                    "INSERT OR REPLACE INTO settled VALUES (1, ?, ?)",
+                    (settled.at_us, settled.segment_rows),
+                )
             self._count.estimates += written
             self._drop_estimates()
             self._write_delivered()

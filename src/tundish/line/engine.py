@@ -15,6 +15,7 @@ from dataclasses import asdict, replace
 
 from tundish.kernel.canonical import Json
 from tundish.kernel.clock import Clock, SystemClock, to_text
+from tundish.kernel.errors import TundishError
 from tundish.line import report as reports
 from tundish.line.alarms import Alarm, AlarmLog
 from tundish.line.delivery import Delivery
@@ -22,6 +23,8 @@ from tundish.line.errors import SourceUnreachableError
 from tundish.line.estimates import Estimate
 from tundish.line.events import Event, Kind, Listener, unheard
 from tundish.line.filler import Filler
+from tundish.line.frozen import FrozenWatch
+from tundish.line.gate import Gate
 from tundish.line.guard import check_mode
 from tundish.line.parts import EngineOptions, LineParts
 from tundish.line.pipeline import Pipeline, Taken
@@ -94,16 +97,21 @@ class LineEngine:
         self._clock = clock or SystemClock()
         self._wall = SystemClock()
         self._on_event = on_event
+        self._gate: Gate | None = None
+        if (spec := self._options.gate) is not None:
+            self._gate = Gate(spec, parts.model, self._wall)
         self._pipeline = Pipeline(
             scenario=parts.scenario,
             scorer=parts.scorer,
             model=parts.model,
             buffer=parts.buffer,
             budget=parts.budget,
+            gate=self._gate,
         )
         signals = [signal.name for signal in parts.scenario.signals]
         stale_after_s = parts.scenario.stale_after_s + self._options.stale_grace_s
         self._tags = Tags(signals, stale_after_s)
+        self._frozen = FrozenWatch(parts.scenario)
         self._filler = Filler(self._pipeline, self, self._oldest_us)
         self._deliveries: list[Delivery] = []
         self._requester: Requester | None = None
@@ -141,6 +149,8 @@ class LineEngine:
         tasks: set[asyncio.Task[None]] = set()
         try:
             known = self._pipeline.restore()
+            for name, most_us in self._frozen.watched_us.items():
+                self._frozen.restore(self._pipeline.last_samples(name, most_us))
             await self._connect()
             self._started = self._clock.now()
             for source in self._parts.sources:
@@ -321,11 +331,30 @@ class LineEngine:
         async for arrival in source.samples():
             if arrival.link is not None:
                 self._link_changed(source, arrival.link)
+            if arrival.announced and self._gate is not None:
+                self._gate.expect(arrival.announced)
+                loop = asyncio.get_running_loop()
+                loop.call_later(self._gate.deadline_s, self._close_gate)
             if arrival.samples:
                 self._arrived(source, arrival)
 
+    def _close_gate(self) -> None:
+        """Tell the sinks of parts without a result in time."""
+        if self._over or self._done.is_set():
+            return
+        try:
+            over = self._pipeline.overdue()
+        except TundishError as error:  # such as a full disk: it ends the line
+            self.failed(error)
+            return
+        if over:
+            self._tell("no-result", over[-1].reason, {"parts": len(over)})
+            for delivery in self._deliveries:
+                delivery.wake()
+            self._look()
+
     def _arrived(self, source: Source, arrival: Arrival) -> None:
-        samples = self._without_future(arrival.samples)
+        samples = self._frozen.marked(self._without_future(arrival.samples))
         self._tags.heard(samples, self._clock.monotonic_s())
         if self._requester is not None:
             self._requester.heard(samples)
@@ -357,7 +386,8 @@ class LineEngine:
         return kept
 
     def _link_changed(self, source: Source, link: LinkChange) -> None:
-        self._tags.link(source.signals, "" if link.up else link.reason or "link lost")
+        why = "" if link.up else link.reason or "link lost"
+        self._tags.link(source.signals, why, stale=link.stale)
         if link.up:
             self._tell("link-restored", f"connected to {source.name}")
             for signal in source.signals:

@@ -78,6 +78,21 @@ class StatusUnreadableError(RefusedError):
     default_advice = "Let the line run: it writes the file anew every two seconds."
 
 
+class CertificateUnusableError(UsageError):
+    """A certificate or key that a line file names cannot be used.
+
+    What happened: the file is not there or holds none, the key belongs to another
+    certificate, or its password is wrong.
+
+    Why: a link that its owner wanted protected is not opened without it.
+
+    What to do: check the files under ``security`` in the line file.
+    """
+
+    code = "certificate-unusable"
+    default_advice = "Check the files under 'security' in the line file."
+
+
 class SinkRefusedError(RefusedError):
     """A server does not accept what the line writes to it.
 

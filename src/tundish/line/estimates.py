@@ -21,6 +21,7 @@ Why = Literal[
     "outside-target-range",
     "not-finite",
     "budget",
+    "no-result",
     "undecided",
 ]
 

@@ -18,6 +18,7 @@ Kind = Literal[
     "gap",
     "dropped",
     "late",
+    "no-result",
     "progress",
     "sink-lost",
     "sink-restored",

@@ -14,6 +14,7 @@ from tundish.kernel.records import Record
 from tundish.line.budget import BudgetSpec
 from tundish.line.bufferfile import Durability
 from tundish.line.errors import LineFileInvalidError
+from tundish.line.gate import GateSpec
 from tundish.line.guard import Mode
 from tundish.line.security import Security
 
@@ -96,9 +97,9 @@ class BufferSpec(Record):
 
     def max_rows(self, scenario: Scenario) -> int:
         """Return the bound as a number of samples of a scenario."""
-        mean = scenario.channels / len(scenario.signals)
+        mean = scenario.channels * scenario.sample_rows / len(scenario.signals)
         rows = int(self.max_mb * 1e6 / (_BYTES_PER_ROW + mean * _BYTES_PER_VALUE))
-        needed = 4 * len(scenario.signals) * (scenario.window.rows + 64)
+        needed = 4 * len(scenario.signals) * (scenario.window_samples + 64)
         return max(rows, needed)
 
 
@@ -175,6 +176,7 @@ class LineFile(Record):
             and there people are told to look at it; ``control`` writes requests too.
         control: What may be asked of the plant; in the other modes it is computed and
             counted, and nothing of it is written.
+        gate: When a part without a result is rejected (inspect).
     """
 
     format: Literal["tundish.line"]
@@ -190,6 +192,7 @@ class LineFile(Record):
     safe_points: tuple[TimeOfDay, ...] = ()
     budget: BudgetSpec = BudgetSpec()
     control: ControlSpec | None = None
+    gate: GateSpec | None = None
 
     @model_validator(mode="after")
     def _unique(self) -> Self:
@@ -226,6 +229,9 @@ def read_line_file(path: Path) -> LineFile:
 
 
 def _found_beside(spec: Spec, folder: Path) -> Spec:
+    if spec.endpoint.startswith("file:") and not spec.endpoint.startswith("file:/"):
+        place = (folder / spec.endpoint.removeprefix("file:")).absolute()
+        spec = spec.model_copy(update={"endpoint": f"file://{place}"})
     if spec.security is None:
         return spec
     return spec.model_copy(update={"security": spec.security.within(folder)})

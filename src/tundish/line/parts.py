@@ -10,6 +10,7 @@ from tundish.catalog.scenario import Scenario
 from tundish.kernel.digest import Digest
 from tundish.line.budget import Budget
 from tundish.line.buffer import LineBuffer
+from tundish.line.gate import GateSpec
 from tundish.line.guard import Mode
 from tundish.line.pipeline import Scorer
 from tundish.line.requester import Control
@@ -68,6 +69,7 @@ class EngineOptions:
         status: Where the line says what it does while it runs; None: nowhere.
         name: What the line is called there.
         report_rows: Most answers in the report.
+        gate: Behind an inspecting station; see ``gate``.
         sink_pauses_s: First and longest pause before a lost sink is tried again.
     """
 
@@ -84,4 +86,5 @@ class EngineOptions:
     status: Path | None = None
     name: str = ""
     report_rows: int = 100_000
+    gate: GateSpec | None = None
     sink_pauses_s: tuple[float, float] = (0.25, 5.0)

@@ -20,6 +20,7 @@ from tundish.line import guard
 from tundish.line.budget import DAY_US, Budget
 from tundish.line.buffer import LineBuffer, Settled
 from tundish.line.estimates import Estimate
+from tundish.line.gate import Gate
 from tundish.line.guard import InputGate
 from tundish.line.rows import MAX_PERIODS, Aligner, Row
 from tundish.line.samples import Gap, Sample
@@ -27,6 +28,7 @@ from tundish.line.windows import Window, WindowCutter
 
 MAX_BATCH = 256
 _PAGE = 1000
+_MOST_BACK = 10_000
 _MOST_A_DAY = 1_000_000
 _BEFORE_ALL = -(2**62)
 
@@ -81,6 +83,7 @@ class Pipeline:
         model: Its digest, written into every answer.
         buffer: The line's buffer.
         budget: Counts and limits what is asked of the model.
+        gate: Waits for the answers.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class Pipeline:
         model: Digest,
         buffer: LineBuffer,
         budget: Budget | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self.scenario = scenario
         self.buffer = buffer
@@ -104,6 +108,7 @@ class Pipeline:
         self._scorer = scorer
         self._model = model
         self._budget = budget
+        self._gate_behind = gate
         self._reach_us = {
             signal.name: int(signal.period_s * MAX_PERIODS * 1e6)
             for signal in scenario.signals
@@ -199,12 +204,30 @@ class Pipeline:
             estimates = self._settle(rows)
         return estimates
 
+    def overdue(self) -> list[Estimate]:
+        """Write "no result" for parts that the gate cannot wait for any longer."""
+        over = self._gate_behind.overdue() if self._gate_behind else []
+        if over:
+            self.counts.estimates += self.buffer.settle(over, None)
+            self.counts.abstained.update(e.why for e in over)
+            self.newest_estimate = over[-1]
+        return over
+
     def reach_us(self, signal: str) -> int:
         """Return the longest step, in microseconds, that is no gap of a signal."""
         return self._reach_us[signal]
 
+    def last_samples(self, signal: str, span_us: int) -> list[Sample]:
+        """Return the newest stored samples of a signal that reach back over a span."""
+        newest = self.newest.get(signal)
+        if newest is None:
+            return []
+        period_us = self.scenario.signal(signal).period_s * 1e6
+        limit = min(int(span_us / period_us) + 2, _MOST_BACK)
+        return self.buffer.samples_until(signal, newest, limit=limit)
+
     def _restore_window(self, settled: Settled) -> None:
-        rows = self.scenario.window.rows
+        rows = self.scenario.window_samples
         for signal in self._reach_us:
             limit = max(rows, 2) if signal == self.aligner.lead else 64 + rows
             self.aligner.add(
@@ -268,6 +291,10 @@ class Pipeline:
                 given = self._budget.given if self._budget else _unchanged
                 answers[index] = given(answer)
         found = [answers[index] for index in range(len(due))]
+        if (gate := self._gate_behind) is not None:
+            twice = sum(gate.told(answer.at_us) for answer in found)
+            self.counts.abstained["no-result"] -= twice  # counted when it was told
+            found = [gate.judged(answer) for answer in found]
         self.counts.abstained.update(e.why for e in found if e.abstained)
         return found
 

@@ -28,7 +28,8 @@ class Row:
 
     Attributes:
         at_us: Source time of the leading signal's sample.
-        values: float32, shape [C] in contract order; NaN where there is no number.
+        values: float32, shape [C] in contract order (of pictures: all pixels of each
+            signal, one signal after the other); NaN where there is no number.
         quality: The worst of the samples; bad if one is missing.
         why, reason: Why it is not good.
     """
@@ -43,8 +44,9 @@ class Row:
 class _Track:
     """Samples of one signal in order of source time."""
 
-    def __init__(self, signal: Signal) -> None:
+    def __init__(self, signal: Signal, width: int) -> None:
         self.signal = signal
+        self.width = width
         self.reach_us = int(signal.period_s * MAX_PERIODS * 1e6)
         self.times: list[int] = []
         self.samples: list[Sample] = []
@@ -78,8 +80,11 @@ class Aligner:
     """
 
     def __init__(self, scenario: Scenario) -> None:
-        self._tracks = {signal.name: _Track(signal) for signal in scenario.signals}
-        self._channels = scenario.channels
+        self._tracks = {
+            signal.name: _Track(signal, signal.channels * scenario.sample_rows)
+            for signal in scenario.signals
+        }
+        self._width = scenario.channels * scenario.sample_rows
         leader = min(scenario.signals, key=lambda signal: signal.period_s)
         self.lead = leader.name
         self.period_us = int(leader.period_s * 1e6)
@@ -166,13 +171,13 @@ class Aligner:
         return self._joined(at_us)
 
     def _joined(self, at_us: int) -> Row:
-        values = np.full(self._channels, np.nan)
+        values = np.full(self._width, np.nan)
         quality: Quality = "good"
         why: Why = ""
         reason = ""
         place = 0
         for track in self._tracks.values():
-            name, width = track.signal.name, track.signal.channels
+            name, width = track.signal.name, track.width
             found = track.as_of(at_us)
             if found is None:
                 quality, why, reason = "bad", "missing", f"{name} has no value"

@@ -38,10 +38,16 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkChange:
-    """The connection to a source was lost or is back."""
+    """The connection to a source was lost or is back.
+
+    Attributes:
+        stale: The last values cannot be held either, such as those of a device whose
+            heartbeat has stopped: the tags are stale at once.
+    """
 
     up: bool
     reason: str = ""
+    stale: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +58,13 @@ class Arrival:
         samples: In the order in which the source sent them. Untrusted values.
         received_s: Monotonic seconds of the wall clock at receipt.
         link: Set if the connection changed.
+        announced: Source times of pictures that were seen and are still to be read.
     """
 
     samples: tuple[Sample, ...] = ()
     received_s: float = 0.0
     link: LinkChange | None = None
+    announced: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,6 +71,7 @@ class SecuritySpec(Record):
         key_password: Opens the key.
         user, password: For servers that ask for a name.
         token: For servers that ask for a bearer token.
+        secret: Shared with the other side, for signing what is sent (HMAC).
         policy: Security policy of OPC UA.
         mode: Whether messages of OPC UA are signed only.
     """
@@ -82,6 +83,7 @@ class SecuritySpec(Record):
     user: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
     password: SecretRef | None = None
     token: SecretRef | None = None
+    secret: SecretRef | None = None
     policy: Policy | None = None
     mode: Literal["sign", "sign-and-encrypt"] | None = None
 
@@ -114,7 +116,7 @@ class SecuritySpec(Record):
         changed: dict[str, object] = {
             name: _within(folder, getattr(self, name)) for name in names
         }
-        for name in ("key_password", "password", "token"):
+        for name in ("key_password", "password", "token", "secret"):
             secret: SecretRef | None = getattr(self, name)
             changed[name] = secret.within(folder) if secret else None
         return self.model_copy(update=changed)

@@ -31,6 +31,7 @@ class Reading:
         fresh_s: Monotonic second of the line's clock at which a newer source time
             was last received.
         link_down: Why the connection is down; empty if it is up.
+        link_stale: The last value cannot be held while it is down.
     """
 
     signal: str
@@ -39,6 +40,7 @@ class Reading:
     at_us: int | None = None
     fresh_s: float | None = None
     link_down: str = ""
+    link_stale: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +96,8 @@ def _stale(reading: Reading, moment: Moment, stale_after_s: float) -> tuple[Stat
     if reading.at_us is None or reading.fresh_s is None:
         why = reading.link_down or reading.reason
         return "stale", "nothing has been received yet" + (f": {why}" if why else "")
+    if reading.link_down and reading.link_stale:
+        return "stale", reading.link_down
     silent_s = moment.monotonic_s - reading.fresh_s
     if silent_s > stale_after_s:
         why = f" ({reading.link_down})" if reading.link_down else ""

@@ -16,6 +16,7 @@ class _Known:
     at_us: int | None = None
     fresh_s: float | None = None
     link_down: str = "not connected yet"
+    link_stale: bool = False
 
 
 class Tags:
@@ -45,10 +46,17 @@ class Tags:
                     known.at_us, known.fresh_s = at_us, monotonic_s
             known.quality, known.reason = sample.quality, sample.reason
 
-    def link(self, signals: Iterable[str], down: str) -> None:
-        """Take note of a link; ``down`` is empty if it is up."""
+    def link(self, signals: Iterable[str], down: str, *, stale: bool = False) -> None:
+        """Take note of a link; ``down`` is empty if it is up.
+
+        Args:
+            signals: Whose link it is.
+            down: Why it is down.
+            stale: Whether the last values cannot be held.
+        """
         for name in signals:
-            self._known[name].link_down = down
+            known = self._known[name]
+            known.link_down, known.link_stale = down, stale
 
     def newest_us(self, signal: str) -> int | None:
         """Return the newest source time received of a signal."""
@@ -65,6 +73,7 @@ class Tags:
                     at_us=known.at_us,
                     fresh_s=known.fresh_s,
                     link_down=known.link_down,
+                    link_stale=known.link_stale,
                 ),
                 moment,
                 stale_after_s=self._stale_after_s,

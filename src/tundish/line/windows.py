@@ -54,7 +54,11 @@ class WindowCutter:
     """
 
     def __init__(self, scenario: Scenario, period_us: int) -> None:
-        self._size = scenario.window.rows
+        self._size = scenario.window_samples
+        self._pixels = scenario.sample_rows
+        self._ends = np.cumsum(
+            [s.channels * self._pixels for s in scenario.signals[:-1]], dtype=np.intp
+        )
         self._stride = scenario.window.stride
         self._max_step_us = int(period_us * MAX_PERIODS)
         self._begins = beginnings(scenario)
@@ -91,6 +95,8 @@ class WindowCutter:
                 reason=reason,
             )
         worst = max(self._rows, key=_severity)
+        if self._pixels > 1:
+            values = self._picture(values[0])
         return Window(
             at_us=row.at_us,
             values=values,
@@ -98,6 +104,11 @@ class WindowCutter:
             why=worst.why,
             reason=worst.reason,
         )
+
+    def _picture(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the window of a picture, [pixels, C], of the signals' own pixels."""
+        parts = np.split(values, self._ends)
+        return np.concatenate([one.reshape(self._pixels, -1) for one in parts], axis=1)
 
     def _life_begins(self, row: Row) -> bool:
         if self._begins is None or row.quality == "bad":

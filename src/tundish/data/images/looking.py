@@ -138,18 +138,50 @@ def shrink(
         width: Columns wanted.
         colours: 1 or 3.
     """
-    form = f"{height} {width} {colours} ".encode("ascii")
-    tasks = [form + _hex([path]) for path in paths]
+    size = (height, width, colours)
+    tasks = [_to_task(path, size) for path in paths]
     for said in _answered(tasks, _SHRINKS):
-        if "error" in said:
-            yield Shrunk(error=str(said["error"]))
-            continue
-        pixels = np.frombuffer(bytes.fromhex(str(said["pixels"])), dtype=np.uint8)
-        yield Shrunk(
-            width=int(_number(said["width"])),
-            height=int(_number(said["height"])),
-            pixels=pixels.reshape(height, width, colours),
-        )
+        yield _shrunk(said, size)
+
+
+class Shrinker:
+    """Gives the pixels of one picture after the other; one child stays for all of them.
+
+    Args:
+        size: Height, width and colours (1 or 3) wanted.
+    """
+
+    def __init__(self, size: tuple[int, int, int]) -> None:
+        self._size = size
+        self._child = _Child(_SHRINKS)
+
+    def shrink(self, path: Path) -> Shrunk:
+        """Decode a picture in the child; waits for it, at most ``SECONDS``.
+
+        Args:
+            path: A regular file. Untrusted: see ``look_at``.
+        """
+        return _shrunk(self._child.answer(_to_task(path, self._size)), self._size)
+
+    def stop(self) -> None:
+        """End the child; the next picture gets another one."""
+        self._child.stop()
+
+
+def _to_task(path: Path, size: tuple[int, int, int]) -> bytes:
+    height, width, colours = size
+    return f"{height} {width} {colours} ".encode("ascii") + _hex([path])
+
+
+def _shrunk(said: dict[str, Json], size: tuple[int, int, int]) -> Shrunk:
+    if "error" in said:
+        return Shrunk(error=str(said["error"]))
+    pixels = np.frombuffer(bytes.fromhex(str(said["pixels"])), dtype=np.uint8)
+    return Shrunk(
+        width=int(_number(said["width"])),
+        height=int(_number(said["height"])),
+        pixels=pixels.reshape(size),
+    )
 
 
 def _answers(tasks: Sequence[Sequence[Path]]) -> Iterator[dict[str, Json]]:
