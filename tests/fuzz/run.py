@@ -127,7 +127,9 @@ def _alone() -> Iterator[dict[str, Sum]]:
         sums = results() if RESULTS.exists() else {}
         yield sums
         text = json.dumps(sums, indent=1, sort_keys=True) + "\n"
-        RESULTS.write_text(text, "utf-8")
+        new = WORK / "results.json"
+        new.write_text(text, "utf-8")
+        new.replace(RESULTS)  # the other run may read at any moment
 
 
 def _work(name: str, folder: Path, seconds: int) -> tuple[float, str]:
