@@ -28,6 +28,7 @@ Kind = Literal[
     "breaker",
     "grant",
     "grant-over",
+    "client-refused",
     "stopped",
 ]
 
