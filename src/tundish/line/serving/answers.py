@@ -7,8 +7,9 @@ as a whole, and only the windows that are not good one by one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,17 +97,17 @@ class Answerer:
             for place, (why, reason) in self._gate.broken(windows).items()
         }
         fit = self._within_budget(len(windows), doubted)
-        if not len(fit):
+        if not fit:
             return Answered(outputs=self._nothing(len(windows)), doubted=doubted)
         whole = len(fit) == len(windows)
-        found = self._scorer.run(windows if whole else windows[fit])
+        found = self._scorer.run(windows if whole else windows[np.asarray(fit)])
         self._doubt(found, fit, doubted)
         outputs = self._given(found, fit, len(windows), doubted)
         parts = found.get(PARTS)
         because_of = {}
         if told and parts is not None:
             because_of = {
-                int(place): because(self.scenario, parts[at])
+                place: because(self.scenario, parts[at])
                 for at, place in enumerate(fit)
                 if place not in doubted or doubted[place].quality != "bad"
             }
@@ -114,41 +115,56 @@ class Answerer:
 
     def _within_budget(
         self, windows: int, doubted: dict[int, Doubted]
-    ) -> NDArray[np.intp]:
-        fit = np.arange(windows)
+    ) -> Sequence[int]:
+        """Return the places of the windows that the model may be asked about."""
+        fit: Sequence[int] = range(windows)
         if doubted:
-            fit = np.delete(fit, list(doubted))
-        given = self._meter.take(len(fit)) if len(fit) else 0
+            fit = [place for place in fit if place not in doubted]
+        given = self._meter.take(len(fit)) if fit else 0
         if given < len(fit):
             reason = (
                 f"the grant's budget of {self._meter.per_day} answers a day is spent"
             )
             spent = Doubted(quality="bad", why="budget", reason=reason)
-            doubted.update(dict.fromkeys(fit[given:].tolist(), spent))
+            doubted.update(dict.fromkeys(fit[given:], spent))
         return fit[:given]
 
     def _doubt(
         self,
         found: Mapping[str, Floats],
-        fit: NDArray[np.intp],
+        fit: Sequence[int],
         doubted: dict[int, Doubted],
     ) -> None:
         """Add the windows whose answers may not be trusted, or only somewhat."""
         for at in self._suspects(found, len(fit)):
             said = self._judged(found, at)
             if said.why:
-                doubted[int(fit[at])] = said
+                doubted[fit[at]] = said
 
     def _suspects(self, found: Mapping[str, Floats], windows: int) -> list[int]:
         """Return the answers to look at closely: whatever is not plainly good."""
         if not self._needed:
             return list(range(windows))
+        if windows == 1:  # the usual case: plain numbers are quicker than arrays
+            return [] if self._is_plainly_good(found) else [0]
         low, high = self._ends
         last = found[self._number][:, -1]
         good = (found[DISTANCE][:, 0] <= 1.0) & (last >= low) & (last <= high)
         for name in self.outputs:
             good &= np.isfinite(found[name]).all(axis=1)
         return [] if good.all() else np.flatnonzero(~good).tolist()
+
+    def _is_plainly_good(self, found: Mapping[str, Floats]) -> bool:
+        low, high = self._ends
+        for name in self.outputs:
+            values = found[name].ravel().tolist()
+            if not all(map(isfinite, values)):
+                return False
+            if name == DISTANCE and values[0] > 1.0:
+                return False
+            if name == self._number and not low <= values[-1] <= high:
+                return False
+        return True
 
     def _judged(self, found: Mapping[str, Floats], at: int) -> Doubted:
         finite = self._needed and all(
@@ -170,7 +186,7 @@ class Answerer:
     def _given(
         self,
         found: Mapping[str, Floats],
-        fit: NDArray[np.intp],
+        fit: Sequence[int],
         windows: int,
         doubted: Mapping[int, Doubted],
     ) -> dict[str, Floats]:
@@ -178,9 +194,9 @@ class Answerer:
         bad = [place for place, item in doubted.items() if item.quality == "bad"]
         if not bad:
             return {name: found[name] for name in self.outputs}
-        outputs = self._nothing(windows)
+        outputs, places = self._nothing(windows), np.asarray(fit)
         for name, values in outputs.items():
-            values[fit] = found[name]
+            values[places] = found[name]
             if name != DISTANCE:
                 values[bad] = np.nan
         distance = outputs.get(DISTANCE)

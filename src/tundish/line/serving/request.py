@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -65,11 +65,12 @@ class _Request(msgspec.Struct, frozen=True):
 
 
 _REQUEST = msgspec.json.Decoder(_Request)
-_FLAT = msgspec.json.Decoder(list[float | None])
+_END = float(np.finfo(np.float32).max)
+_Number = Annotated[float, msgspec.Meta(ge=-_END, le=_END)] | None
 _NESTED: dict[int, msgspec.json.Decoder[Any]] = {
-    1: _FLAT,
-    2: msgspec.json.Decoder(list[list[float | None]]),
-    3: msgspec.json.Decoder(list[list[list[float | None]]]),
+    1: msgspec.json.Decoder(list[_Number]),
+    2: msgspec.json.Decoder(list[list[_Number]]),
+    3: msgspec.json.Decoder(list[list[list[_Number]]]),
 }
 
 
@@ -221,7 +222,8 @@ def _from_bytes(
             f"takes {wanted * kind.itemsize}."
         )
         raise TensorUnfitError(msg)
-    return _float32(np.frombuffer(raw, kind))
+    with np.errstate(over="ignore"):  # becomes infinite, which the contract refuses
+        return np.frombuffer(raw, kind).astype(np.float32)
 
 
 def _numbers(raw: bytes, shape: list[int], wanted: int) -> NDArray[np.float32]:
@@ -234,19 +236,14 @@ def _numbers(raw: bytes, shape: list[int], wanted: int) -> NDArray[np.float32]:
         msg = f"The input has {what}; {wanted} numbers are expected."
         raise TensorUnfitError(msg)
     try:
-        values = np.array(decoder.decode(raw), np.float64)
+        values = np.array(decoder.decode(raw), np.float32)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         msg = f"The data of the input are no numbers in its shape: {_short(error)}."
         raise TensorUnfitError(msg) from error
     if values.size != wanted or (depth > 1 and list(values.shape) != shape):
         msg = f"The input has {values.size} values in the shape {list(values.shape)}; its shape {shape} takes {wanted}."
         raise TensorUnfitError(msg)
-    return _float32(values)
-
-
-def _float32(values: NDArray[np.generic]) -> NDArray[np.float32]:
-    with np.errstate(over="ignore"):  # becomes infinite, which the contract refuses
-        return values.astype(np.float32)
+    return values
 
 
 def _outputs(request: _Request, form: Form, *, binary: bool) -> dict[str, bool]:

@@ -61,6 +61,9 @@ class Place:
 class GuardedProtocol(HttpToolsProtocol):
     """One connection, bounded in bytes and in time.
 
+    A request costs three short calls here; how long a client has been at what it is
+    doing is found by looking twice a second.
+
     Args:
         config: Of uvicorn.
         state: All connections.
@@ -68,19 +71,32 @@ class GuardedProtocol(HttpToolsProtocol):
         may_come: Whether the other side's address may connect.
 
     Attributes:
-        since_s: Monotonic seconds at which it came into its state.
+        since_s: Monotonic seconds at which it was first seen in its state.
     """
 
     def __init__(
         self, config: Config, state: ServerState, limits: Limits, may_come: MayCome
     ) -> None:
         super().__init__(config, state, {})
-        self._limits = limits
-        self._may_come = may_come
-        self._state: State = "head"
         self.since_s = time.monotonic()
-        self._head = self._partial = self._taken = 0
-        self._whole = True
+        self._limits = limits
+        self._most = limits.body + _DISCARDED
+        self._may_come = may_come
+        self._in_head = True
+        self._begun = self._partial = self._taken = 0
+        self._seen: tuple[State, int] = ("head", 0)
+
+    @property
+    def state(self) -> State:
+        """What it is waiting for."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle is not None and not cycle.response_complete:
+            return "body" if cycle.more_body else "answer"
+        if self._in_head:
+            return "head"
+        # an answer that the client does not take, or a body that nobody wants
+        unsent = self.transport.get_write_buffer_size()
+        return "answer" if unsent or (cycle is not None and cycle.more_body) else "idle"
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, if there is room for it and it may come."""
@@ -94,120 +110,73 @@ class GuardedProtocol(HttpToolsProtocol):
         """Parse what came; what is beyond a bound ends the connection."""
         if self.transport.is_closing():
             return
-        if self._state == "idle":
-            self._enter("head" if self._whole else "body")
-        began = self._state == "head"
-        self._taken += len(data)
+        began, self._taken = self._in_head, self._taken + len(data)
         super().data_received(data)
-        if self.transport.is_closing():
-            return
-        if began and self._state == "head":
+        if began and self._in_head:
             self._partial += len(data)
-        if self._is_head_large():
-            most = f"{self._limits.head} bytes and {self._limits.headers} headers"
-            self._refuse(431, f"The request's head is larger than {most}.")
-        elif self._taken > self._limits.body + _DISCARDED:
+            if self._partial > self._limits.head:
+                self._refuse_head()
+        elif self._taken > self._most:
             self.transport.abort()  # it was refused, and goes on sending
+        elif len(self.headers or ()) > self._limits.headers:
+            self._refuse_head()  # those behind a body count too
 
     def on_message_begin(self) -> None:
         """Begin a request (called by the parser)."""
+        self._in_head = True
+        self._begun += 1
+        self._partial = self._taken = 0
         super().on_message_begin()
-        self._head = self._partial = self._taken = 0
-        self._whole = False
-        if self._state != "answer":
-            self._enter("head")
-
-    def on_url(self, url: bytes) -> None:
-        """Take a piece of the request line."""
-        self._head += len(url)
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header, also one behind the body."""
-        self._head += len(name) + len(value) + 4
-        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Let the application begin, if the head is within its bounds."""
         if self._is_head_large():
-            return  # data_received refuses it
-        if self._state != "answer":
-            self._enter("body")
+            msg = "too large"  # the parser stops, and ``send_400_response`` is called
+            raise ValueError(msg)
         super().on_headers_complete()
-
-    def on_body(self, body: bytes) -> None:
-        """Take a piece of the body."""
-        if self._begun() is not None:
-            super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        """Wait for the answer."""
-        if self._begun() is not None:
-            super().on_message_complete()
-        self._whole = True
-        if self._state == "body":
-            self._enter("idle" if self._is_answered() else "answer")
-
-    def on_response_complete(self) -> None:
-        """Wait for the next request, or go on with one that waits."""
-        self._enter("answer" if self.pipeline else "idle")
-        super().on_response_complete()
+        self._in_head = False
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP."""
+        """Refuse what is no HTTP, or has too large a head."""
         del msg
-        self._refuse(400, "What was sent is no HTTP request.")
-
-    @property
-    def has_been_idle(self) -> bool:
-        """Whether it waits for a request."""
-        return self._state == "idle" and not self.transport.is_closing()
+        if self._begun and self._is_head_large():
+            self._refuse_head()
+        else:
+            self._refuse(400, "What was sent is no HTTP request.")
 
     def overdue(self, now_s: float) -> None:
         """End the connection if the client has taken too long."""
-        if self.transport.is_closing():
-            if now_s - self.since_s > self._limits.answer_s:
-                self.transport.abort()
-            return
-        limits = self._limits
+        seen = (self.state, self._begun)
+        if seen != self._seen:
+            self._seen, self.since_s = seen, now_s
+        state, limits = seen[0], self._limits
         most_s = {
             "idle": limits.idle_s,
             "head": limits.head_s,
             "body": limits.body_s,
             "answer": limits.answer_s,
-        }[self._state]
-        unsent = self.transport.get_write_buffer_size() if self._state == "idle" else 0
-        if unsent:
-            most_s = limits.answer_s
+        }[state]
         if now_s - self.since_s <= most_s:
             return
-        if self._state == "head" or (self._state == "body" and not self._is_answered()):
-            self._refuse(
-                408, f"The request's {self._state} took more than {most_s:g} s."
-            )
-        elif self._state == "idle" and not unsent:
+        if self.transport.is_closing() or state == "answer":
+            self.transport.abort()
+        elif state == "idle":
             self.transport.close()
         else:
-            self.transport.abort()
+            self._refuse(408, f"The request's {state} took more than {most_s:g} s.")
 
     def _is_head_large(self) -> bool:
-        large = max(self._head, self._partial) > self._limits.head
-        return large or len(self.headers or ()) > self._limits.headers
-
-    def _is_answered(self) -> bool:
-        begun = self._begun()
-        return begun is None or begun.response_complete
-
-    def _begun(self) -> RequestResponseCycle | None:
-        """Return the newest request, if there was one yet."""
-        return cast("RequestResponseCycle | None", self.cycle)
+        size = len(self.url) + sum(len(n) + len(v) + 4 for n, v in self.headers)
+        return size > self._limits.head or len(self.headers) > self._limits.headers
 
     def _make_room(self) -> None:
         """Close the connection that has been idle for longest, else this one."""
         idle = [
             one
             for one in self.connections
-            if isinstance(one, GuardedProtocol) and one.has_been_idle
+            if isinstance(one, GuardedProtocol)
+            and one.state == "idle"
+            and not one.transport.is_closing()
         ]
         if idle:
             min(idle, key=lambda one: one.since_s).transport.close()
@@ -215,12 +184,15 @@ class GuardedProtocol(HttpToolsProtocol):
             most = self._limits.connections
             self._refuse(503, f"The server has {most} connections, its most.")
 
-    def _enter(self, state: State) -> None:
-        self._state, self.since_s = state, time.monotonic()
+    def _refuse_head(self) -> None:
+        most = f"{self._limits.head} bytes and {self._limits.headers} headers"
+        self._refuse(431, f"The request's head is larger than {most}.")
 
     def _refuse(self, status: int, said: str) -> None:
-        begun = self._begun()
-        if begun is not None and begun.response_started and not begun.response_complete:
+        if self.transport.is_closing():
+            return
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle is not None and cycle.response_started and not cycle.response_complete:
             self.transport.abort()  # an answer is half written
             return
         body = encode({"error": said, "code": "connection-refused"})
