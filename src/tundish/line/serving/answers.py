@@ -8,8 +8,9 @@ as a whole, and only the windows that are not good one by one.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import isfinite
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,8 +46,7 @@ class Doubted:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class Answered(NamedTuple):
     """Answers to some windows.
 
     Attributes:
@@ -56,8 +56,8 @@ class Answered:
     """
 
     outputs: dict[str, Floats]
-    doubted: dict[int, Doubted] = field(default_factory=dict)
-    because: dict[int, str] = field(default_factory=dict)
+    doubted: Mapping[int, Doubted]
+    because: Mapping[int, str]
 
 
 class Answerer:
@@ -98,7 +98,7 @@ class Answerer:
         }
         fit = self._within_budget(len(windows), doubted)
         if not fit:
-            return Answered(outputs=self._nothing(len(windows)), doubted=doubted)
+            return Answered(self._nothing(len(windows)), doubted, {})
         whole = len(fit) == len(windows)
         found = self._scorer.run(windows if whole else windows[np.asarray(fit)])
         self._doubt(found, fit, doubted)
@@ -111,7 +111,7 @@ class Answerer:
                 for at, place in enumerate(fit)
                 if place not in doubted or doubted[place].quality != "bad"
             }
-        return Answered(outputs=outputs, doubted=doubted, because=because_of)
+        return Answered(outputs, doubted, because_of)
 
     def _within_budget(
         self, windows: int, doubted: dict[int, Doubted]

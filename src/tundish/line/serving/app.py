@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from tundish.kernel.errors import TundishError, plain
 from tundish.line.serving.access import Access
-from tundish.line.serving.answers import Answerer
+from tundish.line.serving.answers import Answerer, Doubted
 from tundish.line.serving.errors import (
     MethodRefusedError,
     NotServedError,
@@ -107,14 +107,20 @@ class ServeApp:
         self._pages = self._made_pages(version)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; no exception leaves but for a client that went away."""
+        """Answer one request; no exception leaves."""
         if scope["type"] != "http":
             return
         start_s = time.perf_counter()
         route = self._routes.get(scope["path"])
         status, headers, body = _OK
         try:
-            headers, body = await self._answer(route, scope, receive)
+            given = {name: v for name, v in scope["headers"] if name in _WANTED}
+            if route != "live":
+                self._check_client(given, scope)
+            if route == "infer" and scope["method"] == "POST":
+                headers, body = await self._infer(given, receive)
+            else:
+                headers, body = self._page(route, scope)
         except _ClientGoneError:
             return
         except TundishError as error:
@@ -134,22 +140,19 @@ class ServeApp:
         )
         await send({"type": "http.response.body", "body": body})
 
-    async def _answer(
-        self, route: Route | None, scope: Scope, receive: Receive
-    ) -> tuple[Headers, bytes]:
-        given = {name: v for name, v in scope["headers"] if name in _WANTED}
-        if route != "live":
-            client = scope["client"]
-            peer = client[0] if client else ""
-            self._access.client(given.get(b"authorization", b""), peer)
+    def _check_client(self, given: Mapping[bytes, bytes], scope: Scope) -> None:
+        client = scope["client"]
+        peer = client[0] if client else ""
+        self._access.client(given.get(b"authorization", b""), peer)
+
+    def _page(self, route: Route | None, scope: Scope) -> tuple[Headers, bytes]:
+        """Return what is known without asking the model."""
         if route is None:
             raise self._unknown(scope["path"])
-        wanted = "POST" if route == "infer" else "GET"
-        if scope["method"] != wanted:
-            msg = f"The address takes {wanted}; {plain(scope['method'])} was used."
+        if route == "infer" or scope["method"] != "GET":
+            wanted = "POST" if route == "infer" else "GET"
+            msg = f"The address takes {wanted}; {scope['method'][:20]} was used."
             raise MethodRefusedError(msg)
-        if route == "infer":
-            return await self._infer(given, receive)
         if route == "metrics":
             return (_TEXT,), self.metrics.text(self._gauges())
         if route in {"ready", "model-ready"}:
@@ -160,27 +163,28 @@ class ServeApp:
         self, given: Mapping[bytes, bytes], receive: Receive
     ) -> tuple[Headers, bytes]:
         self._check_over()
-        encoding = given.get(b"content-encoding", b"identity")
-        if encoding.lower() != b"identity":
-            msg = f"The body is compressed ({plain(encoding[:40].decode('latin-1'))}); it is taken as it is only."
-            raise RequestMalformedError(msg)
-        body = await self._body(given.get(b"content-length", b""), receive)
+        if b"content-encoding" in given:
+            _check_encoding(given[b"content-encoding"])
+        said = given.get(b"content-length")
+        if said and int(said) > self._limits.body:  # the server has checked the form
+            raise self._too_large(int(said))
+        message = await receive()
+        if message.get("more_body", True):  # also when the client has gone
+            body = await self._whole_body(message, receive)
+        else:
+            body = message["body"]
         asked = read_request(body, given.get(_LENGTH), self._form)
         answered = self._answerer.answer(asked.windows, told=asked.because)
         self.metrics.rows += len(asked.windows)
-        for item in answered.doubted.values():
-            if item.quality == "bad":
-                self.metrics.abstained[item.why] += 1
+        if answered.doubted:
+            self._count(answered.doubted.values())
         data, length = write_answer(self._model, asked, answered)
         if length is None:
             return (_JSON,), data
         return (_BYTES, (_LENGTH, b"%d" % length)), data
 
-    async def _body(self, said: bytes, receive: Receive) -> bytes:
-        """Return the whole body; one that is too large is not read to its end."""
-        if said and int(said) > self._limits.body:  # the server has checked the form
-            raise self._too_large(int(said))
-        message = await receive()
+    async def _whole_body(self, message: Message, receive: Receive) -> bytes:
+        """Return the body from its first piece; one that is too large is not read on."""
         parts, size = [], 0
         while True:
             if message["type"] != "http.request":
@@ -190,8 +194,11 @@ class ServeApp:
             if size > self._limits.body:
                 raise self._too_large(size)
             if not message.get("more_body", False):
-                return parts[0] if len(parts) == 1 else b"".join(parts)
+                return b"".join(parts)
             message = await receive()
+
+    def _count(self, doubted: Iterable[Doubted]) -> None:
+        self.metrics.abstained.update(d.why for d in doubted if d.quality == "bad")
 
     def _too_large(self, size: int) -> RequestTooLargeError:
         msg = (
@@ -268,6 +275,13 @@ def _refusal(error: TundishError) -> tuple[int, Headers, bytes]:
     if status == 429:
         headers.append((b"retry-after", b"60"))
     return status, tuple(headers), _error(error.code, _sentence(error))
+
+
+def _check_encoding(encoding: bytes) -> None:
+    if encoding.lower() != b"identity":
+        said = encoding[:40].decode("latin-1")
+        msg = f"The body is compressed ({said!r}); it is taken as it is only."
+        raise RequestMalformedError(msg)
 
 
 def _sentence(error: TundishError) -> str:

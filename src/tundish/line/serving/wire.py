@@ -8,6 +8,7 @@ client may take for each part of a request, and a stop that answers what is in h
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 import ssl
@@ -34,6 +35,7 @@ MayCome = Callable[[str], bool]
 _TICK_S = 0.5
 _BACKLOG = 128
 _HANDSHAKE_S = 10.0
+_SMALL = 1024
 _DISCARDED = 64 * 1024**2  # so that a client who sends too much can read why
 _PHRASES = {
     400: b"Bad Request",
@@ -83,7 +85,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._most = limits.body + _DISCARDED
         self._may_come = may_come
         self._in_head = True
-        self._begun = self._partial = self._taken = 0
+        self._begun = self._partial = self._taken = self._chunk = 0
         self._seen: tuple[State, int] = ("head", 0)
 
     @property
@@ -110,7 +112,8 @@ class GuardedProtocol(HttpToolsProtocol):
         """Parse what came; what is beyond a bound ends the connection."""
         if self.transport.is_closing():
             return
-        began, self._taken = self._in_head, self._taken + len(data)
+        began, self._chunk = self._in_head, len(data)
+        self._taken += self._chunk
         super().data_received(data)
         if began and self._in_head:
             self._partial += len(data)
@@ -130,7 +133,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Let the application begin, if the head is within its bounds."""
-        if self._is_head_large():
+        # a head that came in few bytes is small: the usual case
+        if self._partial + self._chunk > _SMALL and self._is_head_large():
             msg = "too large"  # the parser stops, and ``send_400_response`` is called
             raise ValueError(msg)
         super().on_headers_complete()
@@ -244,10 +248,13 @@ async def serve(
     ticks = loop.create_task(_tick(state))
     try:
         on_ready()
+        gc.collect()
+        gc.freeze()  # what stands now stays: no need to look through it again and again
         await stop.wait()
         server.close()
         await _drain(state, limits.drain_s)
     finally:
+        gc.unfreeze()
         ticks.cancel()
         for number in caught:
             loop.remove_signal_handler(number)
