@@ -22,7 +22,12 @@ FORM = Form(rows=2, channels=1, outputs={"estimate": (1,), "upper": (1,)}, most_
 
 
 def body(**changes: Any) -> bytes:
-    one = {"name": "window", "shape": [1, 2, 1], "datatype": "FP32", "data": [1, 2]}
+    one: dict[str, Any] = {
+        "name": "window",
+        "shape": [1, 2, 1],
+        "datatype": "FP32",
+        "data": [1, 2],
+    }
     one |= changes
     return json.dumps(
         {"inputs": [{k: v for k, v in one.items() if v is not ...}]}

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -115,13 +116,14 @@ def test_a_head_sent_letter_by_letter_ends_in_its_time() -> None:
     async def use(connect: Open, _desk: Desk) -> None:
         reader, writer = await connect()
         start = time.monotonic()
+        answered = asyncio.create_task(answer(reader))
         for letter in http(b"", path="/v2"):
             writer.write(bytes([letter]))
             await asyncio.sleep(0.05)
-            if reader.at_eof() or time.monotonic() - start > 3:
+            if answered.done() or time.monotonic() - start > 3:
                 break
         assert time.monotonic() - start < 3
-        assert (await answer(reader))[0] == 408
+        assert (await answered)[0] == 408
         writer.close()
 
     served(use)
@@ -157,13 +159,16 @@ def test_headers_behind_a_body_are_bounded_too() -> None:
         writer.write(
             f"POST {INFER} HTTP/1.1\r\nAuthorization: Bearer {TOKEN}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n".encode()
         )
-        for _ in range(200):
+        start = time.monotonic()
+        while not writer.transport.is_closing() and time.monotonic() - start < 0.3:
             writer.write(b"X: a\r\n")
             await asyncio.sleep(0.001)
-        assert (await answer(reader))[0] in {400, 431}
+        assert time.monotonic() - start < 0.3
+        with suppress(ConnectionError):
+            assert await reader.read() == b""
         writer.close()
 
-    served(use)
+    served(use, replace(QUICK, head_s=5.0, body_s=5.0))
 
 
 @pytest.mark.parametrize(
@@ -272,11 +277,8 @@ def test_an_address_that_may_not_come_is_not_heard() -> None:
     async def use(connect: Open, desk: Desk) -> None:
         reader, writer = await connect()
         writer.write(http(request([[1, 3]])))
-        try:
-            got = await reader.read()
-        except ConnectionError:
-            got = b""
-        assert got == b""
+        with suppress(ConnectionError):
+            assert await reader.read() == b""
         assert not desk.app.metrics.requests
         writer.close()
 
@@ -288,7 +290,7 @@ def test_a_stop_answers_what_is_in_hand_and_takes_no_more() -> None:
 
     async def use(connect: Open, _desk: Desk) -> None:
         reader, writer = await connect()
-        idle, _ = await connect()
+        idle, silent = await connect()
         data = http(request([[1, 3]]))
         writer.write(data[:-10])
         await asyncio.sleep(0.1)
@@ -302,5 +304,6 @@ def test_a_stop_answers_what_is_in_hand_and_takes_no_more() -> None:
         with pytest.raises(OSError, match="Connect"):
             await connect()
         writer.close()
+        silent.close()
 
     served(use, replace(QUICK, body_s=5.0), stop_at=stop)

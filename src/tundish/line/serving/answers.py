@@ -217,7 +217,8 @@ def _is_given(name: str, shape: tuple[int, ...]) -> bool:
     Probabilities, maps and contributions stay here: whoever copies a model by asking it
     learns more from them, and what a copy gains was measured without.
     """
-    return shape == (1,) or (len(shape) == 1 and name in guard.NUMBERS["forecast"])
+    course = len(shape) == 1 and name in guard.NUMBERS["forecast"]
+    return name != PARTS and (shape == (1,) or course)
 
 
 def _target_range(scenario: Scenario) -> tuple[float, float]:

@@ -173,6 +173,8 @@ class ServeApp:
             body = await self._whole_body(message, receive)
         else:
             body = message["body"]
+            if len(body) > self._limits.body:
+                raise self._too_large(len(body))
         asked = read_request(body, given.get(_LENGTH), self._form)
         answered = self._answerer.answer(asked.windows, told=asked.because)
         self.metrics.rows += len(asked.windows)

@@ -36,6 +36,7 @@ _TICK_S = 0.5
 _BACKLOG = 128
 _HANDSHAKE_S = 10.0
 _SMALL = 1024
+_LINGER_S = 1.0
 _DISCARDED = 64 * 1024**2  # so that a client who sends too much can read why
 _PHRASES = {
     400: b"Bad Request",
@@ -84,7 +85,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._limits = limits
         self._most = limits.body + _DISCARDED
         self._may_come = may_come
-        self._in_head = True
+        self._in_head, self._ended = True, False
         self._begun = self._partial = self._taken = self._chunk = 0
         self._seen: tuple[State, int] = ("head", 0)
 
@@ -110,7 +111,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; what is beyond a bound ends the connection."""
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._ended:
             return
         began, self._chunk = self._in_head, len(data)
         self._taken += self._chunk
@@ -122,7 +123,7 @@ class GuardedProtocol(HttpToolsProtocol):
         elif self._taken > self._most:
             self.transport.abort()  # it was refused, and goes on sending
         elif len(self.headers or ()) > self._limits.headers:
-            self._refuse_head()  # those behind a body count too
+            self.transport.abort()  # they stand behind a body
 
     def on_message_begin(self) -> None:
         """Begin a request (called by the parser)."""
@@ -134,7 +135,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Let the application begin, if the head is within its bounds."""
         # a head that came in few bytes is small: the usual case
-        if self._partial + self._chunk > _SMALL and self._is_head_large():
+        many = len(self.headers) > self._limits.headers
+        if many or (self._partial + self._chunk > _SMALL and self._is_head_large()):
             msg = "too large"  # the parser stops, and ``send_400_response`` is called
             raise ValueError(msg)
         super().on_headers_complete()
@@ -154,6 +156,10 @@ class GuardedProtocol(HttpToolsProtocol):
         if seen != self._seen:
             self._seen, self.since_s = seen, now_s
         state, limits = seen[0], self._limits
+        if self._ended:
+            if now_s - self.since_s > _LINGER_S:
+                self.transport.abort()
+            return
         most_s = {
             "idle": limits.idle_s,
             "head": limits.head_s,
@@ -193,7 +199,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._refuse(431, f"The request's head is larger than {most}.")
 
     def _refuse(self, status: int, said: str) -> None:
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._ended:
             return
         cycle = cast("RequestResponseCycle | None", self.cycle)
         if cycle is not None and cycle.response_started and not cycle.response_complete:
@@ -206,7 +212,14 @@ class GuardedProtocol(HttpToolsProtocol):
         )
         length = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)
         self.transport.write(head + length + body)
-        self.transport.close()
+        if self._taken or self._begun:
+            # closed now, what is still under way would keep the client from reading why
+            self._ended, self.since_s = True, time.monotonic()
+            self._seen = (self.state, self._begun)
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+        else:
+            self.transport.close()
 
 
 async def serve(
