@@ -43,6 +43,7 @@ KEPT = {
 LOOK_S = 1.0
 TELL_S = 60.0
 _ADDRESSES = 5
+_MOST_PEERS = 1000
 Ended = Literal["stopped", "grant"]
 
 
@@ -111,24 +112,25 @@ class _Refusals:
         self._now_s, self._tell = now_s, tell
         self._told_s = float("-inf")
         self._peers: Counter[str] = Counter()
-        self.all = 0
+        self._untold = self.all = 0
 
     def heard(self, peer: str, _code: str) -> None:
         self.all += 1
-        if len(self._peers) < 1000 or peer in self._peers:
+        self._untold += 1
+        if len(self._peers) < _MOST_PEERS or peer in self._peers:
             self._peers[peer] += 1
 
     def look(self) -> None:
-        if self._peers and self._now_s() - self._told_s >= TELL_S:
+        if self._untold and self._now_s() - self._told_s >= TELL_S:
             self.flush()
 
     def flush(self) -> None:
         """Tell of those that were not told of yet."""
-        if not self._peers:
+        if not self._untold:
             return
         self._told_s = self._now_s()
         most = dict(self._peers.most_common(_ADDRESSES))
-        count = self._peers.total()
+        count, self._untold = self._untold, 0
         self._peers.clear()
         said = ", ".join(f"{peer} ({times})" for peer, times in most.items())
         addresses: dict[str, Json] = dict(most)
