@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-=======
 from collections.abc import Iterable, Mapping, Sequence
->>>>>>> 22991c4 (Serve a sealed package by the Open Inference Protocol: tensors in JSON and bytes, tokens, limits, TLS)
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-<<<<<<< HEAD
-from tundish.catalog.contract import check_window
-from tundish.catalog.scenario import Level, Scenario
-=======
 from tundish.catalog.contract import Violation, check_window
-from tundish.catalog.scenario import Scenario
->>>>>>> 22991c4 (Serve a sealed package by the Open Inference Protocol: tensors in JSON and bytes, tokens, limits, TLS)
+from tundish.catalog.scenario import Level, Scenario
 from tundish.catalog.tasks import Task
 from tundish.kernel.digest import Digest
 from tundish.line.because import because
