@@ -100,7 +100,9 @@ def _wire(data: bytes) -> None:
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
-    from tundish.line.serving.wire import GuardedProtocol
+    from tundish.line.serving.wire import GuardedProtocol, quieten
+
+    quieten()
 
     async def run() -> None:
         config = Config(_app(), loop="none", lifespan="off", ws="none", log_config=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from tundish.catalog.documents import parse_document
 from tundish.catalog.errors import UnknownNameError
 from tundish.flows.workspace import Workspace
 from tundish.kernel import canonical, clock, paths, settings
+from tundish.kernel.errors import DocumentMalformedError
 from tundish.kernel.records import Record
 from tundish.line.serving.access import token_digest
 from tundish.line.serving.errors import (
@@ -22,9 +24,8 @@ from tundish.line.serving.errors import (
 )
 from tundish.seal.secret import SecretText
 
-ClientName = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,60}$")
-]
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,60}$"
+ClientName = Annotated[str, StringConstraints(pattern=_NAME)]
 MOST_CLIENTS = 256
 _TOKEN_BYTES = 32
 
@@ -72,8 +73,11 @@ def add_client(workspace: Workspace, name: str) -> SecretText:
 
     Raises:
         ClientNameTakenError: if there is one of that name.
-        DocumentInvalidError: if it is no plain name.
+        DocumentMalformedError: if it is no plain name.
     """
+    if not re.fullmatch(_NAME, name):
+        msg = f"{name[:80]!r} is no name of a client: up to 61 letters, digits, dots and dashes are."
+        raise DocumentMalformedError(msg, advice="Choose a plain name, such as mes-1.")
     known = list_clients(workspace)
     if name in {client.name for client in known}:
         msg = f"The client {name!r} has a token already."

@@ -29,7 +29,7 @@ def parse_listen(text: str) -> tuple[Address, int]:
     found = _FORM.fullmatch(text)
     address = plain_address(found["host"]) if found else None
     if found is None or address is None or int(found["port"]) > _MOST_PORT:
-        msg = f"{text[:80]!r} is no address with a port."
+        msg = f"{text[:80]!r} is no address with a port; no name is resolved."
         raise ListenInvalidError(msg)
     return address, int(found["port"])
 

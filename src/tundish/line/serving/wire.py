@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import signal
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Generator
 from dataclasses import dataclass
 from email.utils import formatdate
-from typing import Literal, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import (
@@ -28,6 +30,9 @@ from uvicorn.server import ServerState
 from tundish.line.serving.app import ServeApp
 from tundish.line.serving.limits import Limits
 from tundish.line.serving.response import encode
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
 
 State = Literal["idle", "head", "body", "answer"]
 MayCome = Callable[[str], bool]
@@ -64,8 +69,9 @@ class Place:
 class GuardedProtocol(HttpToolsProtocol):
     """One connection, bounded in bytes and in time.
 
-    A request costs three short calls here; how long a client has been at what it is
-    doing is found by looking twice a second.
+    A request costs three short calls here, and one that came in one piece is answered
+    where it came; how long a client has been at what it is doing is found by looking
+    twice a second.
 
     Args:
         config: Of uvicorn.
@@ -88,6 +94,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_head, self._ended = True, False
         self._begun = self._partial = self._taken = self._chunk = 0
         self._seen: tuple[State, int] = ("head", 0)
+        self._feeding = False
+        self._waiting: tuple[RequestResponseCycle, ASGI3Application] | None = None
 
     @property
     def state(self) -> State:
@@ -115,7 +123,10 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         began, self._chunk = self._in_head, len(data)
         self._taken += self._chunk
+        self._feeding = True
         super().data_received(data)
+        self._feeding = False
+        self._begin_waiting()
         if began and self._in_head:
             self._partial += len(data)
             if self._partial > self._limits.head:
@@ -124,6 +135,33 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.abort()  # it was refused, and goes on sending
         elif len(self.headers or ()) > self._limits.headers:
             self.transport.abort()  # they stand behind a body
+
+    def _start_asgi_task(
+        self, cycle: RequestResponseCycle, app: ASGI3Application
+    ) -> None:
+        """Let a request wait for the rest of the piece that it came in (by uvicorn)."""
+        if self._feeding and self._waiting is None:
+            self._waiting = (cycle, app)
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    def _begin_waiting(self) -> None:
+        """Answer a request that is whole at once, without a task and a turn of the loop."""
+        if self._waiting is None:
+            return
+        (cycle, app), self._waiting = self._waiting, None
+        if cycle.more_body or self.flow.write_paused or self.transport.is_closing():
+            super()._start_asgi_task(cycle, app)
+            return
+        answering = cycle.run_asgi(app)
+        try:
+            awaited = answering.send(None)
+        except StopIteration:
+            return
+        # the client does not take its answer: a task goes on from here
+        task = self.loop.create_task(_go_on(answering, awaited))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
 
     def on_message_begin(self) -> None:
         """Begin a request (called by the parser)."""
@@ -222,6 +260,39 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.close()
 
 
+class _Rest:
+    """What is left of a coroutine that has begun and waits for a future."""
+
+    def __init__(self, begun: Coroutine[Any, Any, None], awaited: object) -> None:
+        self._begun, self._awaited = begun, awaited
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        awaited = self._awaited
+        while True:
+            try:
+                yield awaited
+            except BaseException as error:  # noqa: BLE001 -- handed on, a cancellation too
+                step = partial(self._begun.throw, error)
+            else:
+                step = partial(self._begun.send, None)
+            try:
+                awaited = step()
+            except StopIteration:
+                return
+
+
+async def _go_on(begun: Coroutine[Any, Any, None], awaited: object) -> None:
+    await _Rest(begun, awaited)
+
+
+def quieten() -> None:
+    """Keep uvicorn from writing a line for each broken request to standard error."""
+    logger = logging.getLogger("uvicorn.error")
+    logger.propagate = False
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+
+
 async def serve(
     app: ServeApp,
     place: Place,
@@ -242,6 +313,7 @@ async def serve(
         on_ready: Called once it listens.
     """
     loop = asyncio.get_running_loop()
+    quieten()
     config = Config(
         app, loop="none", lifespan="off", ws="none", log_config=None, access_log=False,
         proxy_headers=False, timeout_keep_alive=int(limits.idle_s) + 2,
