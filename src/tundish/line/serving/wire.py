@@ -14,11 +14,11 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import (
@@ -64,6 +64,37 @@ class Place:
     listening: socket.socket
     tls: ssl.SSLContext | None
     may_come: MayCome
+
+
+class _Joined:
+    """A transport that sends the head of an answer together with its body.
+
+    Each write is a call of the system, and on a small answer that call is dear.
+    """
+
+    __slots__ = ("_kept", "_transport")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._kept: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        if data.startswith(b"HTTP/1.1 100 "):
+            self._transport.write(data)  # the client waits for it before its body
+        else:
+            self._kept.append(data)
+
+    def flush(self) -> None:
+        kept, self._kept = self._kept, []
+        if kept and not self._transport.is_closing():
+            self._transport.writelines(kept)
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -140,6 +171,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self, cycle: RequestResponseCycle, app: ASGI3Application
     ) -> None:
         """Let a request wait for the rest of the piece that it came in (by uvicorn)."""
+        joined = _Joined(self.transport)
+        cycle.transport = cast("asyncio.Transport", joined)
+        cycle.on_response = partial(self._sent, joined)
         if self._feeding and self._waiting is None:
             self._waiting = (cycle, app)
         else:
@@ -155,13 +189,17 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         answering = cycle.run_asgi(app)
         try:
-            awaited = answering.send(None)
+            answering.send(None)
         except StopIteration:
             return
-        # the client does not take its answer: a task goes on from here
-        task = self.loop.create_task(_go_on(answering, awaited))
-        task.add_done_callback(self.tasks.discard)
-        self.tasks.add(task)
+        # nothing in the application waits once a request is whole and may be written
+        answering.close()
+        self.transport.abort()
+
+    def _sent(self, joined: _Joined) -> None:
+        """Send an answer, head and body in one piece, and go on."""
+        joined.flush()
+        self.on_response_complete()
 
     def on_message_begin(self) -> None:
         """Begin a request (called by the parser)."""
@@ -258,31 +296,6 @@ class GuardedProtocol(HttpToolsProtocol):
                 self.transport.write_eof()
         else:
             self.transport.close()
-
-
-class _Rest:
-    """What is left of a coroutine that has begun and waits for a future."""
-
-    def __init__(self, begun: Coroutine[Any, Any, None], awaited: object) -> None:
-        self._begun, self._awaited = begun, awaited
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        awaited = self._awaited
-        while True:
-            try:
-                yield awaited
-            except BaseException as error:  # noqa: BLE001 -- handed on, a cancellation too
-                step = partial(self._begun.throw, error)
-            else:
-                step = partial(self._begun.send, None)
-            try:
-                awaited = step()
-            except StopIteration:
-                return
-
-
-async def _go_on(begun: Coroutine[Any, Any, None], awaited: object) -> None:
-    await _Rest(begun, awaited)
 
 
 def quieten() -> None:
