@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 WHEELHOUSE := $(VENV)/wheelhouse
 
-.PHONY: demo test check docs bench-grade bench-seal bench-fingerprint bench-precision bench-scoring results truth fuzz clean bench-gaps soak
+.PHONY: demo test check docs bench-grade bench-seal bench-fingerprint bench-precision bench-scoring results truth fuzz clean bench-gaps soak bench-serve
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.ready-all
@@ -39,6 +39,11 @@ bench-grade: $(VENV)/.ready-dev
 # Measures sealing and opening beside the raw work (half a minute), and writes docs/reference/seal-speed.md.
 bench-seal: $(VENV)/.ready-dev
 	$(BIN)/python bench/seal.py --page docs/reference/seal-speed.md $(ARGS)
+
+# Measures `tundish serve` beside a bare ASGI application with the same inference (two minutes; needs wrk), and
+# writes docs/reference/serve-speed.md.
+bench-serve: $(VENV)/.ready-dev
+	$(BIN)/python bench/serve.py --page docs/reference/serve-speed.md $(ARGS)
 
 # Holds fingerprints of models against copies, extracted and independent models on real sets
 # (TUNDISH_DATA; ten minutes), and writes docs/reference/fingerprint.md.

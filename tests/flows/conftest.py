@@ -108,10 +108,11 @@ def build(
     now: datetime,
     version: int = 1,
     reuse: Reused | None = None,
+    of: tuple[bytes, Scenario] | None = None,
     **changed: object,
 ) -> tuple[Path, str]:
-    """Seal the small graph in a workspace, past training and judging."""
-    made, contract = graph(), scenario(**changed)
+    """Seal the small graph, or another, in a workspace, past training and judging."""
+    made, contract = of or (graph(), scenario(**changed))
     card = ModelCard(
         product=contract.key,
         version=version,
@@ -131,7 +132,8 @@ def build(
         limits=(),
         licence="proprietary",
     )
-    window = np.linspace(0, 1, ROWS, dtype=np.float32).reshape(1, ROWS, 1)
+    shape = (1, contract.window.rows, contract.channels)
+    window = np.linspace(0, 1, shape[1] * shape[2], dtype=np.float32).reshape(shape)
     parts = making.PackageParts(
         graph=made,
         card=card,

@@ -75,7 +75,7 @@ OWN: dict[str, str] = {
             "tundish.model.layout:pack", "tundish.model.making:carry",
             "tundish.model.registry:Registry.push", "tundish.model.tarball:write",
             "tundish.seal.der:octets", "tundish.seal.der:bits", "tundish.seal.der:tagged",
-            "tundish.model.delta:make", "tundish.seal.token_sign:TokenSigner.sign",
+            "tundish.line.serving.access:Access.replace", "tundish.model.delta:make", "tundish.seal.token_sign:TokenSigner.sign",
             "tundish.seal.token_uri:TokenUri.with_key_id",
         ),
         _WRITES,

@@ -12,6 +12,7 @@ import tundish.flows.errors
 import tundish.learn.errors
 import tundish.ledger.errors
 import tundish.line.errors
+import tundish.line.serving.errors
 import tundish.model.errors
 import tundish.seal.errors
 import tundish.seal.token_errors  # noqa: F401  (all of these: a page is found once its class is loaded)

@@ -33,6 +33,7 @@ STYLES = {
     "breaker": show.POOR,
     "grant": show.WARN,
     "grant-over": show.POOR,
+    "client-refused": show.WARN,
 }
 
 

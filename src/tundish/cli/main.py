@@ -26,6 +26,7 @@ from tundish.cli import (
     recipes,
     run_all,
     runs,
+    serve,
     show,
     workspace,
 )
@@ -71,6 +72,7 @@ for group in (
     package,
     fingerprint,
     line,
+    serve,
     ledger,
     errors,
     demo,

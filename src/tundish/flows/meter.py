@@ -26,6 +26,9 @@ class GrantMeter:
     Args:
         workspace: The box's.
         grant: What was opened; None: a package in clear, not limited.
+
+    Attributes:
+        given_today: Answers of a limited grant that this process gave since midnight UTC.
     """
 
     def __init__(self, workspace: Workspace, grant: OpenedGrant | None) -> None:
@@ -33,6 +36,7 @@ class GrantMeter:
         self._grant = grant
         self._held = 0
         self._day = ""
+        self.given_today = 0
 
     @property
     def per_day(self) -> int | None:
@@ -58,6 +62,7 @@ class GrantMeter:
             self._held += self._from_record(grant, wanted - self._held, per_day, now)
         given = min(wanted, self._held)
         self._held -= given
+        self.given_today += given
         return given
 
     def _from_record(
@@ -71,4 +76,4 @@ class GrantMeter:
     def _end_day(self, now: datetime) -> None:
         day = now.date().isoformat()
         if day > self._day:
-            self._day, self._held = day, 0
+            self._day, self._held, self.given_today = day, 0, 0

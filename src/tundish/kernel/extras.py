@@ -23,6 +23,7 @@ _EXTRAS = {
     "registry": {"oras", "requests"},
     "report": {"plotly", "jinja2"},
     "scale": {"ray"},
+    "serve": {"uvicorn", "httptools", "uvloop", "msgspec"},
     "token": {"pkcs11"},
 }
 

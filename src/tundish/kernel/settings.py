@@ -50,6 +50,11 @@ def secret(name: str) -> str | None:
     return os.environ.get(name)
 
 
+def serve_token() -> str | None:
+    """Return the token of a client of ``tundish serve`` (``TUNDISH_SERVE_TOKEN``)."""
+    return os.environ.get("TUNDISH_SERVE_TOKEN") or None
+
+
 def keep_numba_cache(beside: Path) -> None:
     """Keep what numba compiles in our cache, if it may not lie beside the source.
 

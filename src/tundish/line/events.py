@@ -31,6 +31,7 @@ Kind = Literal[
     "breaker",
     "grant",
     "grant-over",
+    "client-refused",
     "stopped",
 ]
 

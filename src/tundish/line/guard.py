@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tundish.catalog.contract import check_window
+from tundish.catalog.contract import Violation, check_window
 from tundish.catalog.scenario import Level, Scenario
 from tundish.catalog.tasks import Task
 from tundish.kernel.digest import Digest
@@ -22,7 +22,7 @@ Mode = Literal["shadow", "advise", "control"]
 Outputs = Mapping[str, NDArray[np.float32]]
 
 _INTERVAL = ("estimate", "lower", "upper")
-_NUMBERS: dict[Task, tuple[str, ...]] = {
+NUMBERS: dict[Task, tuple[str, ...]] = {
     "regress": _INTERVAL,
     "rul": _INTERVAL,
     "forecast": _INTERVAL,
@@ -112,8 +112,10 @@ class InputGate:
         self._scenario = scenario
         self._shape = (scenario.window.rows, scenario.channels)
         widths = [signal.channels for signal in scenario.signals]
-        self._lowest = np.repeat([s.range[0] for s in scenario.signals], widths)
-        self._highest = np.repeat([s.range[1] for s in scenario.signals], widths)
+        lowest = np.repeat([s.range[0] for s in scenario.signals], widths)
+        highest = np.repeat([s.range[1] for s in scenario.signals], widths)
+        self._lowest = _inner(lowest, np.inf)
+        self._highest = _inner(highest, -np.inf)
         self._quick = all(signal.min_spread is None for signal in scenario.signals)
 
     def refuse(
@@ -136,8 +138,7 @@ class InputGate:
             violations = check_window(self._scenario, window.values)
             if not violations:
                 return None
-            why = violations[0].reason
-            reason = "; ".join(f"{v.signal} {v.reason}: {v.detail}" for v in violations)
+            why, reason = _said(violations)
         return Estimate(
             at_us=window.at_us,
             quality="bad",
@@ -147,11 +148,39 @@ class InputGate:
             input=input_digest,
         )
 
+    def broken(self, windows: NDArray[np.float32]) -> dict[int, tuple[Why, str]]:
+        """Return which windows of a batch break the contract, and why, by their place.
+
+        Args:
+            windows: Untrusted values, [N, T, C].
+        """
+        suspects: Iterable[int] = range(len(windows))
+        if self._quick:
+            inside = (windows >= self._lowest) & (windows <= self._highest)
+            if np.count_nonzero(inside) == inside.size:  # quicker than all()
+                return {}
+            suspects = np.flatnonzero(~inside.all(axis=(1, 2))).tolist()
+        found = ((at, check_window(self._scenario, windows[at])) for at in suspects)
+        return {at: _said(violations) for at, violations in found if violations}
+
     def _inside(self, values: NDArray[np.float32]) -> bool:
         if values.shape != self._shape:
             return False
         inside = (values >= self._lowest) & (values <= self._highest)
         return bool(inside.all())  # NaN is never inside
+
+
+def _inner(ends: NDArray[np.float64], towards: float) -> NDArray[np.float32]:
+    """Return the last float32 that lies within an end, so that comparing stays exact."""
+    with np.errstate(over="ignore"):
+        near = ends.astype(np.float32)
+    outside = near < ends if towards > 0 else near > ends
+    return np.where(outside, np.nextafter(near, np.float32(towards)), near)
+
+
+def _said(violations: Sequence[Violation]) -> tuple[Why, str]:
+    told = "; ".join(f"{v.signal} {v.reason}: {v.detail}" for v in violations)
+    return violations[0].reason, told
 
 
 def answer(
@@ -172,7 +201,7 @@ def answer(
         input_digest: Digest of the window.
         contribution: Of each channel to this answer, [C], if the graph gives it.
     """
-    names = _NUMBERS[scenario.task]
+    names = NUMBERS[scenario.task]
     numbers = [outputs.get(name, float("nan")) for name in names]
     applicability = outputs.get("applicability", float("nan"))
     why, reason = doubt(numbers, applicability)
@@ -190,7 +219,7 @@ def answer(
         )
     why, reason = window.why, window.reason
     if not why:
-        why, reason = _outside_target(scenario, numbers[0])
+        why, reason = outside_target(scenario, numbers[0])
     lower, upper = numbers[1:] if len(numbers) == 3 else (None, None)
     alarm = _alarm(scenario, numbers[0])
     told = contribution if alarm is not False else None
@@ -218,7 +247,7 @@ def scalars(outputs: Outputs, index: int) -> dict[str, float]:
     return {
         name: float(values[index, -1])
         for name, values in outputs.items()
-        if values.ndim == 2 and (values.shape[1] == 1 or name in _NUMBERS["forecast"])
+        if values.ndim == 2 and (values.shape[1] == 1 or name in NUMBERS["forecast"])
     }
 
 
@@ -247,7 +276,8 @@ def doubt(numbers: Sequence[float], applicability: float) -> tuple[Why, str]:
     return "", ""
 
 
-def _outside_target(scenario: Scenario, value: float) -> tuple[Why, str]:
+def outside_target(scenario: Scenario, value: float) -> tuple[Why, str]:
+    """Return why an answer is uncertain: beyond the target's range; empty if it is not."""
     if scenario.target is None or scenario.task == "diagnose":
         return "", ""
     low, high = scenario.target.range

@@ -13,17 +13,19 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 from functools import lru_cache
 
 WORKING_BYTES = 1024**3
 GRAPH_COPIES = 8
 WINDOW_COPIES = 256
 
+_FRESH_S = 0.05
+
 _lock = threading.Lock()
 _inside = 0
 _before = (-1, -1)
+_held = (0, float("-inf"))
 
 
 def for_graph(size: int) -> int:
@@ -36,21 +38,25 @@ def for_window(size: int, graph: int) -> int:
     return _working() + GRAPH_COPIES * graph + WINDOW_COPIES * size
 
 
-@contextmanager
-def bounded(budget: int) -> Iterator[None]:
+class bounded:  # noqa: N801 -- used like a function, and asked before each window
     """Let this process grow by at most ``budget`` bytes of address space meanwhile.
 
     The bound is the process's own, so other threads share it; a bound that was tighter
     before stays. What goes beyond gets no memory: an error in Python or in the runtime.
     """
-    if sys.platform != "linux":
-        yield
-        return
-    _enter(budget)
-    try:
-        yield
-    finally:
-        _leave()
+
+    __slots__ = ("_budget",)
+
+    def __init__(self, budget: int) -> None:
+        self._budget = budget
+
+    def __enter__(self) -> None:
+        if sys.platform == "linux":
+            _enter(self._budget)
+
+    def __exit__(self, *_: object) -> None:
+        if sys.platform == "linux":
+            _leave()
 
 
 def _enter(budget: int) -> None:
@@ -61,10 +67,13 @@ def _enter(budget: int) -> None:
         _inside += 1
         if _inside > 1:
             return
-        soft, hard = _before = resource.getrlimit(resource.RLIMIT_AS)
+        _before = resource.getrlimit(resource.RLIMIT_AS)
+        hard = _before[1]
         wanted = _address_space() + budget
-        ends = [wanted, *(end for end in (soft, hard) if end != resource.RLIM_INFINITY)]
-        resource.setrlimit(resource.RLIMIT_AS, (min(ends), hard))
+        for end in _before:
+            if end != resource.RLIM_INFINITY:
+                wanted = min(wanted, end)
+        resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))
 
 
 def _leave() -> None:
@@ -78,7 +87,20 @@ def _leave() -> None:
 
 
 def _address_space() -> int:
-    """Return what the process holds; as much as the machine has, where nothing tells."""
+    """Return what the process holds, or held within the last 50 ms.
+
+    Asking the kernel takes longer than a small model does, and a budget is a gigabyte or
+    more: what a process takes in between does not matter.
+    """
+    global _held  # noqa: PLW0603 -- of the process, like the limit
+    now_s = time.monotonic()
+    if now_s - _held[1] > _FRESH_S:
+        _held = (_asked_address_space(), now_s)
+    return _held[0]
+
+
+def _asked_address_space() -> int:
+    """Ask the kernel; as much as the machine has, where nothing tells."""
     try:
         pages = int(os.pread(_statm(os.getpid()), 64, 0).split()[0])
     except OSError:  # a root without /proc

@@ -1,0 +1,1 @@
+"""Answers over HTTP: the Open Inference Protocol, version 2, over an open package."""
