@@ -89,6 +89,7 @@ OWN: dict[str, str] = {
             "tundish.line.sources.opcua:OpcUaSource.from_spec",
             "tundish.line.sources.modbus:ModbusSource.from_spec",
             "tundish.line.sinks.webhook:WebhookSink.from_spec",
+            "tundish.line.sinks.journal:JournalSink.from_spec",
             "tundish.line.sources.files:FilesSource.from_spec",
         ),
         _PLUGIN,

@@ -27,6 +27,8 @@ _BUILT_IN = (
     EntryPoint("opcua", "tundish.line.sources.opcua:OpcUaSource", SOURCES),
     EntryPoint("files", "tundish.line.sources.files:FilesSource", SOURCES),
     EntryPoint("modbus", "tundish.line.sources.modbus:ModbusSource", SOURCES),
+    EntryPoint("csv", "tundish.line.sinks.journal:JournalSink", SINKS),
+    EntryPoint("jsonl", "tundish.line.sinks.journal:JournalSink", SINKS),
     EntryPoint("webhook", "tundish.line.sinks.webhook:WebhookSink", SINKS),
     EntryPoint("opcua", "tundish.line.sinks.opcua:OpcUaSink", SINKS),
     EntryPoint("opcua", "tundish.line.sinks.opcua:OpcUaRequests", REQUESTS),
