@@ -442,6 +442,21 @@ def test_a_register_that_is_not_there_ends_the_start(kit: Kit) -> None:
 
 
 @pytest.mark.integration
+def test_a_heartbeat_that_is_not_there_ends_the_start(kit: Kit) -> None:
+    async def job() -> None:
+        async with Plc() as plc:
+            source = _source(
+                kit, plc.endpoint, {"level": "holding:1"}, heartbeat="holding:900"
+            )
+            with pytest.raises(
+                NodeMissingError, match=r"holding:900 .*no such register"
+            ):
+                await source.connect()
+
+    _run(job())
+
+
+@pytest.mark.integration
 def test_one_refused_register_does_not_take_the_others_with_it(kit: Kit) -> None:
     nodes: Nodes = {f"t{n}": f"holding:{n}" for n in range(40)}
 

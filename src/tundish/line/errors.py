@@ -197,16 +197,18 @@ class LinePluginMissingError(UsageError):
 
 
 class LineFileInvalidError(UsageError):
-    """A line file does not fit the scenario it is to run.
+    """A line file does not fit the scenario it is to run, or itself.
 
     What happened: a signal of the contract has no node, a node is named for a signal
-    that the contract does not have, or one signal has two sources.
+    that the contract does not have, one signal has two sources, or a source or sink
+    says what its kind does not know or what does not go together.
 
-    What to do: name exactly one node for each signal of the scenario.
+    What to do: mend what the message names; each signal of the scenario needs exactly
+    one node, and the page of the kind says what may stand there.
     """
 
     code = "line-file-invalid"
-    default_advice = "Name exactly one node for each signal of the scenario."
+    default_advice = "Mend what is named in the line file; each signal needs one node."
 
 
 class RecordingInvalidError(UsageError):

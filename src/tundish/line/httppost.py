@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from tundish.line.errors import LineFileInvalidError
+from tundish.line.tls import cause
 
 MOST_HEAD_BYTES = 16_384
 _MOST_BODY_BYTES = 65_536
@@ -187,8 +188,8 @@ class HttpPost:
         except TimeoutError as error:
             msg = f"{place.host}:{place.port} took no connection within {self._timeout_s:g} s"
             raise HttpLostError(msg) from error
-        except (OSError, ValueError) as error:
-            msg = f"{place.host}:{place.port} took no connection ({error})"
+        except OSError as error:
+            msg = f"{place.host}:{place.port} took no connection ({cause(error)})"
             raise HttpLostError(msg) from error
 
     async def post(self, headers: Mapping[str, str], body: bytes) -> int:

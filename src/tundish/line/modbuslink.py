@@ -20,6 +20,7 @@ from tundish.line.modbuswire import (
     read_header,
     to_request,
 )
+from tundish.line.tls import cause
 
 _NUMBERS = 65_536
 _UNREAD_BYTES = 4096  # a server that sends unasked stalls itself
@@ -71,8 +72,8 @@ class ModbusLink:
         except TimeoutError as error:
             msg = f"{self.place} took no connection within {self.timeout_s:g} s"
             raise ModbusLostError(msg) from error
-        except (OSError, ssl.SSLError) as error:
-            msg = f"{self.place} took no connection ({error})"
+        except OSError as error:
+            msg = f"{self.place} took no connection ({cause(error)})"
             raise ModbusLostError(msg) from error
         self._given_up.clear()
         self._begun = None

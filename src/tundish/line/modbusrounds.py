@@ -84,6 +84,7 @@ class Rounds:
         self._beat: bytes | None = None
         self._beat_s: float | None = None
         self._beat_problem = ""
+        self.heartbeat_refused: int | None = None
         self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -138,11 +139,13 @@ class Rounds:
         )
 
     async def _feel(self, heartbeat: Heartbeat) -> None:
-        self._beat_problem = ""
+        self._beat_problem, self.heartbeat_refused = "", None
         try:
             found = await self._ask(heartbeat.question)
         except (ModbusRefusedError, ModbusSilentError) as error:
             self._beat_problem = str(error)
+            if isinstance(error, ModbusRefusedError):
+                self.heartbeat_refused = error.code
             return
         if self._beat is not None and found != self._beat:
             self._beat_s = self._clock.monotonic_s()

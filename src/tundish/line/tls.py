@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 
 from tundish.line.errors import CertificateUnusableError
 from tundish.line.security import SecuritySpec
 
 PARTS = ("trust", "certificate", "key", "key_password")
+
+
+def cause(error: OSError) -> str:
+    """Return why a connection failed, in the system's words, without its numbers."""
+    if isinstance(error, ssl.SSLError) or error.errno is None or error.errno <= 0:
+        return error.strerror or str(error) or type(error).__name__
+    return os.strerror(error.errno)
 
 
 def client_context(spec: SecuritySpec, owner: str) -> ssl.SSLContext:
@@ -33,7 +41,8 @@ def client_context(spec: SecuritySpec, owner: str) -> ssl.SSLContext:
                 lambda: password.reveal() if password else "",
             )
     except (OSError, ssl.SSLError, ValueError) as error:
+        said = cause(error) if isinstance(error, OSError) else str(error)
         named = ", ".join(p for p in (spec.trust, spec.certificate, spec.key) if p)
-        msg = f"{owner} cannot use its certificate or key ({named}): {error}."
+        msg = f"{owner} cannot use its certificate or key ({named}): {said}."
         raise CertificateUnusableError(msg) from error
     return context

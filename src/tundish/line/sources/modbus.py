@@ -138,6 +138,10 @@ class ModbusSource:
             self._link.drop()
             msg = f"The source cannot be reached: {error}."
             raise SourceUnreachableError(msg) from error
+        if self._rounds.heartbeat_refused in _ABSENT:
+            self._link.drop()
+            msg = f"At {self.name} {self._rounds.heart_stopped()}."
+            raise NodeMissingError(msg)
         for reading in readings:
             if reading.refused in _ABSENT:
                 self._link.drop()
