@@ -8,10 +8,16 @@ from pathlib import Path
 import pytest
 
 from tundish.flows.fetch import fetch, locate
+from tundish.flows.line import run_line
 from tundish.flows.registry import pull, push
 from tundish.flows.workspace import Workspace, create
 from tundish.kernel.addresses import AirGap, host_of, plain_address
-from tundish.kernel.errors import AirGappedError, SettingInvalidError, TundishError
+from tundish.kernel.errors import (
+    AirGappedError,
+    PathMissingError,
+    SettingInvalidError,
+    TundishError,
+)
 from tundish.model.registry import Registry
 
 
@@ -155,3 +161,29 @@ def test_listed_addresses_and_this_machine_pass(address: str) -> None:
 def test_a_listed_address_that_is_none_is_refused() -> None:
     with pytest.raises(SettingInvalidError):
         AirGap.of(("plant.local",))
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "error"),
+    [
+        ("modbus://plc.plant:502", AirGappedError),
+        ("modbus://192.0.2.99:502", AirGappedError),
+        ("file:incoming", PathMissingError),  # of the package: a folder is no server
+    ],
+)
+def test_a_line_asks_no_server_by_name_or_unlisted(
+    endpoint: str,
+    error: type[TundishError],
+    workspace: Workspace,
+    asked: list[str],
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "line.yaml"
+    path.write_text(
+        "{format: tundish.line, version: 1, name: l, package: none.tar, "
+        "buffer: {path: b.db}, sources: [{kind: modbus, "
+        f"endpoint: '{endpoint}', nodes: {{a: 'holding:1'}}}}]}}"
+    )
+    with pytest.raises(error):
+        run_line(workspace, path)
+    assert asked == []

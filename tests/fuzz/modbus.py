@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+
 from tests.fuzz.target import Target
 
 from tundish.catalog import library
 from tundish.line.filerows import FileRefusedError, RowForm, read_rows
 from tundish.line.httppost import HttpLostError, read_address, read_head
 from tundish.line.linefile import NodeSpec, OptionValue, SourceSpec
-from tundish.line.modbustags import plan, read_place, to_tags, values_of
+from tundish.line.modbustags import Block, plan, read_place, to_tags, values_of
 from tundish.line.modbuswire import (
     HEADER_BYTES,
     ModbusMalformedError,
@@ -25,14 +27,20 @@ _NODES: tuple[tuple[str, dict[str, OptionValue]], ...] = (
 )  # fmt: skip
 
 
-def _answer(data: bytes) -> None:
+@functools.cache
+def _block() -> Block:
     names = [signal.name for signal in _SCENARIO.signals][: len(_NODES)]
     nodes: dict[str, str | NodeSpec] = {
         name: NodeSpec(node=node, options=options)
-        for name, (node, options) in zip(names, _NODES, strict=False)
+        for name, (node, options) in zip(names, _NODES, strict=True)
     }
     spec = SourceSpec(kind="modbus", endpoint="modbus://h:1", nodes=nodes)
     (block,) = plan(to_tags(spec, _SCENARIO, 1, None), 8)
+    return block
+
+
+def _answer(data: bytes) -> None:
+    block = _block()
     header = read_header(data[:HEADER_BYTES])
     found = read_answer(block.question, header, data[HEADER_BYTES:])
     for tag in block.tags:

@@ -133,7 +133,7 @@ def _sample(signal: str, at_us: int, cell: object, column: NodeSpec) -> Sample:
 
 
 def _number(cell: object) -> float | None:
-    if isinstance(cell, str) and _NUMBER.fullmatch(cell.strip()):
+    if isinstance(cell, str) and _NUMBER.fullmatch(cell := cell.strip(" \t")):
         cell = float(cell)
     if isinstance(cell, bool) or not isinstance(cell, int | float):
         return None

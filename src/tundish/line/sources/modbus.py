@@ -1,11 +1,13 @@
 """Modbus TCP source: blocks of registers, read in rounds (own client, base install).
 
-The client is our own: each request ends by one limit, nothing is retried or connected
-again out of sight, an answer that is late or not the one asked for is told apart, and
-it costs 0.7 of the processor time of pymodbus 3.16 (120-170 us a read of 100 registers
-against 160-245 us, same machine and server). Modbus has neither time nor quality: the
-source time is the line's clock when a round began, and a heartbeat register tells
-whether the device still works.
+The client is our own. Measured against pymodbus 3.16 on the same server: both end each
+request in time (0.6 s for two tries of 0.3 s), but pymodbus says "no response" of a
+silent server, a wrong number, a wrong unit and a wrong length alike, and connects again
+out of sight; a read of 100 registers costs 0.7 of its processor time (120-170 us against
+160-245 us).
+
+Modbus has neither time nor quality: the source time is the line's clock when a round
+began, and a heartbeat register tells whether the device still works.
 """
 
 from __future__ import annotations
