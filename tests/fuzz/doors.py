@@ -90,6 +90,7 @@ OWN: dict[str, str] = {
             "tundish.line.sources.modbus:ModbusSource.from_spec",
             "tundish.line.sinks.webhook:WebhookSink.from_spec",
             "tundish.line.sinks.journal:JournalSink.from_spec",
+            "tundish.line.sinks.metrics:MetricsSink.from_spec",
             "tundish.line.sources.files:FilesSource.from_spec",
         ),
         _PLUGIN,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 
-from tests.fuzz.target import Target
+from tests.fuzz.target import Target, at_file
 
 from tundish.catalog import library
 from tundish.line.filerows import FileRefusedError, RowForm, read_rows
 from tundish.line.httppost import HttpLostError, read_address, read_head
-from tundish.line.linefile import NodeSpec, OptionValue, SourceSpec
+from tundish.line.linefile import NodeSpec, OptionValue, SinkSpec, SourceSpec
 from tundish.line.modbustags import Block, plan, read_place, to_tags, values_of
 from tundish.line.modbuswire import (
     HEADER_BYTES,
@@ -18,6 +18,8 @@ from tundish.line.modbuswire import (
     read_answer,
     read_header,
 )
+from tundish.line.security import SecretRef, SecuritySpec
+from tundish.line.sinks.metrics import MetricsSink
 
 _WIRE, _TAGS = "tundish.line.modbuswire:", "tundish.line.modbustags:"
 _SCENARIO = library.scenario("D44.27.wind-turbine")
@@ -75,6 +77,26 @@ def _address(data: bytes) -> None:
     assert not set(" \r\n") & set(place.target + place.host)
 
 
+@functools.cache
+def _watch() -> MetricsSink:
+    token = SecretRef(file=str(at_file("watch.token", b"abc.def")))
+    return MetricsSink(
+        SinkSpec(
+            kind="metrics",
+            name="watch",
+            endpoint="http://127.0.0.1:1/metrics",
+            security=SecuritySpec(token=token),
+            nodes={"estimate": "level"},
+        )
+    )
+
+
+def _request(data: bytes) -> None:
+    status, text = _watch().answer(data)
+    assert (status == 200) == bool(text)
+    assert status != 200 or b"abc.def" in data
+
+
 TARGETS = (
     Target(
         name="modbus-answer", parse=_answer, most=300,
@@ -89,6 +111,14 @@ TARGETS = (
         name="modbus-node", parse=_place, most=100,
         seeds=lambda: [b"holding:100", b"coil:0", b"input:65536"],
         doors=(_TAGS + "read_place",),
+    ),
+    Target(
+        name="http-request", parse=_request, most=2048,
+        seeds=lambda: [
+            b"GET /metrics HTTP/1.1\r\nAuthorization: Bearer abc.def\r\n\r\n",
+            b"POST /x HTTP/1.0\r\nauthorization: bearer abc.def\r\n\r\n",
+        ],
+        doors=("tundish.line.sinks.metrics:MetricsSink.answer",),
     ),
     Target(
         name="http-head", parse=_head, most=2048, meant=(HttpLostError,),

@@ -29,6 +29,7 @@ _BUILT_IN = (
     EntryPoint("modbus", "tundish.line.sources.modbus:ModbusSource", SOURCES),
     EntryPoint("csv", "tundish.line.sinks.journal:JournalSink", SINKS),
     EntryPoint("jsonl", "tundish.line.sinks.journal:JournalSink", SINKS),
+    EntryPoint("metrics", "tundish.line.sinks.metrics:MetricsSink", SINKS),
     EntryPoint("webhook", "tundish.line.sinks.webhook:WebhookSink", SINKS),
     EntryPoint("opcua", "tundish.line.sinks.opcua:OpcUaSink", SINKS),
     EntryPoint("opcua", "tundish.line.sinks.opcua:OpcUaRequests", REQUESTS),
