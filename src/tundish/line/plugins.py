@@ -30,6 +30,8 @@ _BUILT_IN = (
     EntryPoint("webhook", "tundish.line.sinks.webhook:WebhookSink", SINKS),
     EntryPoint("opcua", "tundish.line.sinks.opcua:OpcUaSink", SINKS),
     EntryPoint("opcua", "tundish.line.sinks.opcua:OpcUaRequests", REQUESTS),
+    EntryPoint("mqtt", "tundish.line.sources.mqtt:MqttSource", SOURCES),
+    EntryPoint("mqtt", "tundish.line.sinks.mqtt:MqttSink", SINKS),
 )
 
 
