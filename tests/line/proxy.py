@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable
-from typing import Literal, Self
+from collections.abc import Callable, Coroutine
+from typing import Literal, Self, TypeVar
 
+T = TypeVar("T")
 Way = Literal["up", "down"]  # to the server, to the line
 
 
@@ -73,7 +74,7 @@ class Cable:
         self._thread.join()
         self._loop.close()
 
-    def _call(self, job):
+    def _call(self, job: Coroutine[object, object, T]) -> T:
         return asyncio.run_coroutine_threadsafe(job, self._loop).result(10)
 
     async def _listen(self) -> asyncio.Server:
@@ -91,7 +92,9 @@ class Cable:
         except OSError:
             writer.transport.abort()
             return
-        for source, target, way in ((reader, far[1], "up"), (far[0], writer, "down")):
+        ways: list[tuple[asyncio.StreamReader, asyncio.StreamWriter, Way]]
+        ways = [(reader, far[1], "up"), (far[0], writer, "down")]
+        for source, target, way in ways:
             self._writers.add(target)
             task = asyncio.create_task(self._pump(source, target, way))
             self._tasks.add(task)

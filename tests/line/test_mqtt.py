@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.line import mosquitto
 from tests.line.mosquitto import Mosquitto, Talker, running
 from tests.line.mqttline import MqttLine, aside, payload, sink_spec, source_spec
@@ -163,8 +162,8 @@ def test_a_broker_that_goes_and_comes_back_is_taken_up_again(
                 await line.until(lambda: line.kinds().count("link-lost") == turn)  # noqa: B023
                 await aside(broker.start)
                 await line.until(
-                    lambda: line.kinds().count("link-restored") == turn + 1
-                )  # noqa: B023
+                    lambda: line.kinds().count("link-restored") == turn + 1  # noqa: B023
+                )
                 await aside(broker.say, topic, payload(kit, turn))
                 await line.until(lambda: line.rows() == list(range(turn + 1)))  # noqa: B023
             await line.until(lambda: line.engine.report().delivered == {"answers": 4})
@@ -286,5 +285,5 @@ def test_a_takeover_by_another_client_with_the_same_id_is_said(
             second.buffer.close()
 
     first.run(script)
-    told = [text for text in first.texts("link-lost") if "twin" in text][0]
+    told = next(text for text in first.texts("link-lost") if "twin" in text)
     assert "another client" in told

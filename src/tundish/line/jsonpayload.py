@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, Literal
 
 import numpy as np
@@ -21,15 +21,20 @@ import orjson
 from tundish.kernel import canonical
 from tundish.kernel.errors import DocumentMalformedError
 from tundish.line.errors import LineFileInvalidError
-from tundish.line.samples import Floats, Quality, Sample, to_us
+from tundish.line.samples import (
+    NEWEST_US,
+    OLDEST_US,
+    Floats,
+    Quality,
+    Sample,
+    to_us,
+)
 
 TimeUnit = Literal["iso", "s", "ms", "us", "ns"]
 QualityForm = Literal["word", "ua", "da"]
 Path = tuple[str, ...]
 
 MOST_STEPS = 16
-OLDEST_US: Final = to_us(datetime(2000, 1, 1, tzinfo=UTC))
-NEWEST_US: Final = to_us(datetime(2200, 1, 1, tzinfo=UTC))
 _FACTORS: Final = {"s": 1e6, "ms": 1000, "us": 1}
 _NUMBERS: Final = {int, float}
 _WORDS: Final[dict[str, Quality]] = {
@@ -299,7 +304,8 @@ def _numbers(field: Field, found: object) -> tuple[Floats | None, str]:
         return None, f"a value that is no number, {wanted}"
     values = np.array(found, np.float64)
     if field.scale != 1.0 or field.offset != 0.0:
-        values = values * field.scale + field.offset
+        with np.errstate(over="ignore"):
+            values = values * field.scale + field.offset
     return (values, "") if np.isfinite(values).all() else _TOO_LARGE
 
 

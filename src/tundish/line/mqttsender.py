@@ -102,6 +102,12 @@ class Sender:
         if link is not None:
             link.drop()
 
+    def end(self, why: str) -> None:
+        """End the connection for a reason of our own; the next call says it."""
+        self._why = why
+        if self._link is not None:
+            self._link.drop()
+
     def _lost(self, why: str) -> None:
         self._why = why
 

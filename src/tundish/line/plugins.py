@@ -32,6 +32,8 @@ _BUILT_IN = (
     EntryPoint("opcua", "tundish.line.sinks.opcua:OpcUaRequests", REQUESTS),
     EntryPoint("mqtt", "tundish.line.sources.mqtt:MqttSource", SOURCES),
     EntryPoint("mqtt", "tundish.line.sinks.mqtt:MqttSink", SINKS),
+    EntryPoint("sparkplug", "tundish.line.sources.sparkplug:SparkplugSource", SOURCES),
+    EntryPoint("sparkplug", "tundish.line.sinks.sparkplug:SparkplugSink", SINKS),
 )
 
 
