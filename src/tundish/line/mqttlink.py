@@ -296,10 +296,10 @@ class MqttLink(asyncio.Protocol):
                 await self._drained()
         self.drop()
 
-    def drop(self) -> None:
-        """Let the connection go, whatever state it is in; nobody is told."""
+    def drop(self, why: str = "the line let it go") -> None:
+        """Let the connection go, whatever state it is in; only who waits is told."""
         self._closing = True
-        self._lose("the line let it go")
+        self._lose(why)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""

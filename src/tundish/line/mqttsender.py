@@ -47,9 +47,16 @@ class Sender:
         """
         await self.drop()
         account = self._account
-        heard = Heard(welcome=_unheard, messages=self._messages, lost=self._lost)
+        holder: list[MqttLink] = []
+
+        def took(messages: list[Publish]) -> None:
+            holder[0].acknowledge([m.packet_id for m in messages if m.packet_id])
+            self._messages(messages)
+
+        heard = Heard(welcome=_unheard, messages=took, lost=self._lost)
         timeout_s = account.options.timeout_s
         link = MqttLink(account.broker, account.context, hello, timeout_s, heard)
+        holder.append(link)
         try:
             await link.open()
         except RefusedError as error:
@@ -106,7 +113,7 @@ class Sender:
         """End the connection for a reason of our own; the next call says it."""
         self._why = why
         if self._link is not None:
-            self._link.drop()
+            self._link.drop(why)
 
     def _lost(self, why: str) -> None:
         self._why = why

@@ -131,11 +131,12 @@ def numbers(metric: Metric, kind: int, channels: int) -> tuple[Floats | None, st
     wanted = "a number" if channels == 1 else f"{channels} numbers"
     if metric.null or metric.slot == 0:
         return None, f"no value (null), expected {wanted}"
+    found: Floats | None
     if channels > 1 or kind in _ARRAYS:
-        found: Floats | None = _array(metric, kind)
+        found = _array(metric, kind)
         problem = f"the type is {kind_name(kind)}, expected {wanted}"
         if found is not None and len(found) != channels:
-            found, problem = None, f"{len(found)} numbers, expected {wanted}"
+            return None, f"{len(found)} numbers, expected {wanted}"
     else:
         value = _number(metric, kind)
         found = None if value is None else np.array((value,), np.float64)
@@ -176,7 +177,9 @@ def metric(
     Args:
         value: Fits the kind; None is null.
         kind: ``INT8`` to ``UINT64``, ``FLOAT``, ``DOUBLE``, ``BOOLEAN`` or ``STRING``.
-        name, alias, time_ms: See ``Metric``.
+        name: See ``Metric``.
+        alias: See ``Metric``.
+        time_ms: See ``Metric``.
     """
     slot: int
     raw: Raw

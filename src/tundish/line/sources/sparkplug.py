@@ -33,7 +33,7 @@ from tundish.line.sparkplugedge import KINDS, EdgeNode, Place, Wanted
 
 SPACE: Final = "spBv1.0"
 REBIRTH: Final = "Node Control/Rebirth"
-HostId = Annotated[str, StringConstraints(pattern=r"^[^/+#\0]{1,64}$")]
+HostId = Annotated[str, StringConstraints(pattern=r"^[^/+#]{1,64}$")]
 
 
 class SparkplugSourceOptions(MqttOptions):
