@@ -9,6 +9,7 @@ keeps the last of two equal keys, the keys that were read are counted against th
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,8 +19,6 @@ from typing import Final, Literal
 import numpy as np
 import orjson
 
-from tundish.kernel import canonical
-from tundish.kernel.errors import DocumentMalformedError
 from tundish.line.errors import LineFileInvalidError
 from tundish.line.samples import (
     NEWEST_US,
@@ -41,6 +40,7 @@ _WORDS: Final[dict[str, Quality]] = {
     "good": "good", "ok": "good", "uncertain": "uncertain", "bad": "bad",
 }  # fmt: skip
 _MISSING: Final = object()
+_TWICE: Final = "an object has the same key twice"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,17 +148,43 @@ def parse(payload: bytes) -> object:
         msg = "it is empty"
         raise ValueError(msg)
     if b"\\" in payload:  # then a quotation mark need not end a text
-        try:
-            return canonical.loads(payload)
-        except DocumentMalformedError as error:
-            raise ValueError(error.message) from error
+        return _slowly(payload)
     found: object = orjson.loads(payload)
     if type(found) is dict or type(found) is list:
         texts = payload.count(b'"')
         if texts != 2 * _texts(found):
-            msg = "an object has the same key twice"
-            raise ValueError(msg)
+            raise ValueError(_TWICE)
     return found
+
+
+def _slowly(payload: bytes) -> object:
+    """Read JSON with the standard library, which tells of keys that stand twice."""
+    try:
+        return json.loads(
+            payload.decode(),
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_int=_whole,
+        )
+    except RecursionError as error:
+        msg = "it is nested too deep"
+        raise ValueError(msg) from error
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError(_TWICE)
+    return found
+
+
+def _no_constant(name: str) -> object:
+    msg = f"{name} is no JSON number"
+    raise ValueError(msg)
+
+
+def _whole(text: str) -> float:
+    return int(text) if len(text) < 19 else float(text)
 
 
 def _texts(document: object) -> int:

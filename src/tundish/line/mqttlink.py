@@ -330,7 +330,10 @@ class MqttLink(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take note that the socket is closed."""
-        self._lose("it closed the connection" if exc is None else _cause(exc))
+        why = "it closed the connection" if exc is None else _cause(exc)
+        if self.connack is None and not self._broker.secure:
+            why += "; perhaps it wants TLS (mqtts://) or does not speak MQTT here"
+        self._lose(why)
 
     def pause_writing(self) -> None:
         """Take note that the broker does not read as fast as we write."""
