@@ -99,7 +99,7 @@ def _refusal(kit: Kit, talk: Talk, version: str = "5") -> Exception:
         ("5", b"\x20\x03\x00\x86\x00", LinkRefusedError, "password is wrong"),
         ("5", b"\x20\x03\x00\x89\x00", SourceUnreachableError, "busy"),
         ("5", b"\x20\x0a\x00\x87\x07\x1f\x00\x04\x1b[2J", LinkRefusedError, "not authorised"),
-        ("5", b"HTTP/1.1 400 Bad Request\r\n", SourceUnreachableError, "which no broker"),
+        ("5", b"HTTP/1.1 400 Bad Request\r\n", SourceUnreachableError, "does not speak MQTT"),
         ("5", b"\x30\xff\xff\xff\x7f", SourceUnreachableError, "at most"),
         ("5", b"", SourceUnreachableError, "closed the connection"),
     ],
