@@ -151,8 +151,9 @@ def parse(payload: bytes) -> object:
         return _slowly(payload)
     found: object = orjson.loads(payload)
     if type(found) is dict or type(found) is list:
-        texts = payload.count(b'"')
-        if texts != 2 * _texts(found):
+        texts = payload.count(b'"')  # two for each key, and for each text
+        plain = type(found) is dict and texts == 2 * len(found)
+        if not plain and texts != 2 * _texts(found):
             raise ValueError(_TWICE)
     return found
 
@@ -165,6 +166,7 @@ def _slowly(payload: bytes) -> object:
             object_pairs_hook=_unique,
             parse_constant=_no_constant,
             parse_int=_whole,
+            parse_float=_finite,
         )
     except RecursionError as error:
         msg = "it is nested too deep"
@@ -184,7 +186,14 @@ def _no_constant(name: str) -> object:
 
 
 def _whole(text: str) -> float:
-    return int(text) if len(text) < 19 else float(text)
+    return int(text) if len(text) < 19 else _finite(text)
+
+
+def _finite(text: str) -> float:
+    if math.isfinite(value := float(text)):
+        return value
+    msg = "a number that is too large"
+    raise ValueError(msg)
 
 
 def _texts(document: object) -> int:
@@ -332,7 +341,9 @@ def _numbers(field: Field, found: object) -> tuple[Floats | None, str]:
     if field.scale != 1.0 or field.offset != 0.0:
         with np.errstate(over="ignore"):
             values = values * field.scale + field.offset
-    return (values, "") if np.isfinite(values).all() else _TOO_LARGE
+        if not np.isfinite(values).all():  # what was read is finite
+            return _TOO_LARGE
+    return values, ""
 
 
 _TOO_LARGE: Final = (None, "a number that is too large")
