@@ -20,7 +20,8 @@ NOW = Delivery(received_us=AT_US + 5_000_000)
 
 def _read(payload: str | bytes, delivery: Delivery = NOW, **places: Any) -> Sample:
     data = payload.encode() if isinstance(payload, str) else payload
-    one = Field(**({"signal": "s", "channels": 1} | places))
+    said: dict[str, Any] = {"signal": "s", "channels": 1}
+    one = Field(**(said | places))
     return next(iter(JsonTopic((one,)).read(data, delivery)))
 
 
@@ -149,7 +150,7 @@ def test_without_a_believable_time_the_receipt_counts_and_the_value_is_uncertain
     unit: str, time: str
 ) -> None:
     payload = f'{{"t": {time}, "v": 1}}'
-    places = {"value": ("v",), "time": ("t",), "time_unit": unit}
+    places: dict[str, Any] = {"value": ("v",), "time": ("t",), "time_unit": unit}
     sample = _read(payload, **places)
     assert (sample.at_us, sample.quality) == (NOW.received_us, "uncertain")
     assert "time of receipt" in sample.reason

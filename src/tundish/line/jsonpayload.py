@@ -331,10 +331,9 @@ def _numbers(field: Field, found: object) -> tuple[Floats | None, str]:
         value = found * field.scale + field.offset
         return (np.array((value,)), "") if math.isfinite(value) else _TOO_LARGE
     wanted = f"expected {field.channels} numbers"
-    if type(found) is not list:
-        return None, f"{_what(found)}, {wanted}"
-    if len(found) != field.channels:
-        return None, f"{len(found)} values, {wanted}"
+    if type(found) is not list or len(found) != field.channels:
+        what = f"{len(found)} values" if type(found) is list else _what(found)
+        return None, f"{what}, {wanted}"
     if not set(map(type, found)) <= _NUMBERS:
         return None, f"a value that is no number, {wanted}"
     values = np.array(found, np.float64)
