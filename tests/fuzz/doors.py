@@ -120,7 +120,6 @@ OWN: dict[str, str] = {
         "its files go through the doors of the targets picture, boxes, coco and csv; "
         "tests/data/test_pictures.py breaks one"
     ),
-    "tundish.line.security:SecretRef.read": "a secret goes on as it is, up to a size",
     "tundish.line.mqttlink:MqttLink.data_received": (
         "gives the bytes to the target mqtt-packets; tests/line/test_mqtt_hostile.py"
     ),

@@ -65,7 +65,7 @@ class Account:
 
     Raises:
         LineFileInvalidError: if what is said does not fit together.
-        PathMissingError, SecretMissingError: of the files named.
+        CertificateUnusableError, SecretMissingError: of the files named.
     """
 
     def __init__(

@@ -40,7 +40,7 @@ class MqttSink:
     Raises:
         NodeMissingError: if what is to be written is none of ``NODES``.
         LineFileInvalidError: if what the line file says does not fit together.
-        PathMissingError, SecretMissingError: of the files named.
+        CertificateUnusableError, SecretMissingError: of the files named.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class MqttSink:
 
         Raises:
             DocumentInvalidError: if an option is unknown or has a wrong value.
-            NodeMissingError, LineFileInvalidError, PathMissingError,
+            NodeMissingError, LineFileInvalidError, CertificateUnusableError,
             SecretMissingError: as for the class.
         """
         del scenario

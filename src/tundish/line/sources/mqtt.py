@@ -72,7 +72,7 @@ class MqttSource:
 
     Raises:
         LineFileInvalidError: if what the line file says does not fit together.
-        PathMissingError, SecretMissingError: of the files named.
+        CertificateUnusableError, SecretMissingError: of the files named.
     """
 
     def __init__(
@@ -112,7 +112,8 @@ class MqttSource:
 
         Raises:
             DocumentInvalidError: if an option is unknown or has a wrong value.
-            LineFileInvalidError, PathMissingError, SecretMissingError: as the class.
+            LineFileInvalidError, CertificateUnusableError, SecretMissingError: as the
+            class.
         """
         data = canonical.dumps(dict(spec.options))
         origin = f"The source {spec.endpoint} (options)"

@@ -61,7 +61,7 @@ class SparkplugSource:
 
     Raises:
         LineFileInvalidError: if what the line file says does not fit together.
-        PathMissingError, SecretMissingError: of the files named.
+        CertificateUnusableError, SecretMissingError: of the files named.
     """
 
     def __init__(
@@ -98,7 +98,8 @@ class SparkplugSource:
 
         Raises:
             DocumentInvalidError: if an option is unknown or has a wrong value.
-            LineFileInvalidError, PathMissingError, SecretMissingError: as the class.
+            LineFileInvalidError, CertificateUnusableError, SecretMissingError: as the
+            class.
         """
         no_node_options(spec)
         data = canonical.dumps(dict(spec.options))
