@@ -129,6 +129,16 @@ def test_a_topic_that_may_not_be_read_is_named(kit: Kit) -> None:
     assert "not authorised" in str(error)
 
 
+def test_where_nobody_listens_is_said(kit: Kit) -> None:
+    spec = source_spec("mqtt://127.0.0.1:1", {"level": TOPIC})
+
+    async def job() -> None:
+        await plugins.open_source(spec, kit.scenario()).connect()
+
+    with pytest.raises(SourceUnreachableError, match="connection refused"):
+        asyncio.run(job())
+
+
 def test_a_server_that_says_nothing_is_given_up(kit: Kit) -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(5)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import ssl
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -464,6 +465,8 @@ def _cause(error: BaseException) -> str:
         return str(error).split(": ", 1)[-1]
     if isinstance(error, ssl.SSLError):
         return tls.why(error)
-    if isinstance(error, OSError) and error.strerror:
-        return f"it does not answer ({error.strerror})"
+    if isinstance(error, OSError) and error.errno and error.errno > 0:
+        return f"it does not answer ({os.strerror(error.errno).lower()})"
+    if isinstance(error, OSError) and error.strerror:  # of names, say
+        return f"it does not answer ({error.strerror.lower()})"
     return f"it does not answer ({str(error) or type(error).__name__})"
