@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 WHEELHOUSE := $(VENV)/wheelhouse
 
-.PHONY: demo test check docs bench-grade bench-seal bench-fingerprint bench-precision bench-scoring results truth fuzz clean bench-gaps soak bench-serve
+.PHONY: demo test check docs bench-grade bench-seal bench-fingerprint bench-precision bench-scoring bench-line kill-line results truth fuzz clean bench-gaps soak bench-serve
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.ready-all
@@ -60,6 +60,16 @@ bench-precision: $(VENV)/.ready-dev
 bench-scoring: $(VENV)/.ready-dev
 	@$(BIN)/tundish data fetch fermentation --json > /dev/null
 	$(BIN)/python -m bench.scoring $(if $(ARGS),$(ARGS),--page docs/reference/scoring-speed.md)
+# Measures the line on MQTT beside a hand-written decoder and client libraries (in a folder of their own: gmqtt
+# installs a package 'tests'; ten minutes), and writes docs/reference/line-speed.md. Quiet machines only.
+bench-line: $(VENV)/.ready-dev
+	@$(PIP) install -qq --upgrade --target $(VENV)/peers paho-mqtt gmqtt aiomqtt
+	PYTHONPATH=$(VENV)/peers OMP_NUM_THREADS=1 $(BIN)/python bench/line_mqtt.py --page docs/reference/line-speed.md $(ARGS)
+
+# Kills the line a hundred times at random moments, with a real broker (Debian's mosquitto; two minutes).
+kill-line: $(VENV)/.ready-dev
+	TUNDISH_KILLS=100 $(BIN)/python -m pytest -n0 -q tests/line/test_mqtt_kill.py
+
 # Plants gaps into real sets and counts what `tundish diagnose` names, and what it names where nothing was planted
 # (TUNDISH_DATA; twenty minutes), keeps the rows and writes docs/explain/gaps.md.
 bench-gaps: $(VENV)/.ready-dev

@@ -77,6 +77,7 @@ OWN: dict[str, str] = {
             "tundish.seal.der:octets", "tundish.seal.der:bits", "tundish.seal.der:tagged",
             "tundish.line.serving.access:Access.replace", "tundish.model.delta:make", "tundish.seal.token_sign:TokenSigner.sign",
             "tundish.seal.token_uri:TokenUri.with_key_id",
+            "tundish.line.mqttpackets:publish", "tundish.line.mqttpackets:connect",
         ),
         _WRITES,
     ),
@@ -92,6 +93,10 @@ OWN: dict[str, str] = {
             "tundish.line.sinks.journal:JournalSink.from_spec",
             "tundish.line.sinks.metrics:MetricsSink.from_spec",
             "tundish.line.sources.files:FilesSource.from_spec",
+            "tundish.line.sinks.mqtt:MqttSink.from_spec",
+            "tundish.line.sources.mqtt:MqttSource.from_spec",
+            "tundish.line.sinks.sparkplug:SparkplugSink.from_spec",
+            "tundish.line.sources.sparkplug:SparkplugSource.from_spec",
         ),
         _PLUGIN,
     ),
@@ -116,6 +121,9 @@ OWN: dict[str, str] = {
     "tundish.data.pictures:read_pictures": (
         "its files go through the doors of the targets picture, boxes, coco and csv; "
         "tests/data/test_pictures.py breaks one"
+    ),
+    "tundish.line.mqttlink:MqttLink.data_received": (
+        "gives the bytes to the target mqtt-packets; tests/line/test_mqtt_hostile.py"
     ),
     "tundish.line.bufferrows:from_row": "rows of the line's own buffer",
     "tundish.line.samples:from_us": "a number becomes a moment",

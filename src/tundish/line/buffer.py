@@ -170,10 +170,10 @@ class LineBuffer:
             bufferfile.unsynced(self._db, self._durability),
             transaction(self._db),
         ):
-            for estimate in estimates:
-                written += self._db.execute(
+            if estimates:
+                written = self._db.executemany(
                     "INSERT OR IGNORE INTO estimates VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
-                    to_row(estimate),
+                    [to_row(estimate) for estimate in estimates],
                 ).rowcount
             if settled is not None:
                 self._db.execute(

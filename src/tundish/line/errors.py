@@ -51,6 +51,24 @@ class ControlInvalidError(UsageError):
     default_advice = "Name scalar signals of the scenario, or the answer's own numbers."
 
 
+class LinkRefusedError(RefusedError):
+    """A server of the plant does not let this line in, or is not whom it should be.
+
+    What happened: the server answered and refused the user, the password, the client
+    or our certificate; or its own certificate is expired, for another host, or from an
+    authority that the line file does not trust.
+
+    Why: waiting does not mend it. While a line runs, it goes on trying all the same,
+    since somebody may put it right meanwhile.
+
+    What to do: the sentence says which of these it is; correct ``security`` in the
+    line file, or let the server's administrator correct the server.
+    """
+
+    code = "link-refused"
+    default_advice = "Correct security in the line file, or have the server corrected."
+
+
 class SecretMissingError(UsageError):
     """A secret that a line file names is not there.
 

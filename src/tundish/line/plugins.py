@@ -33,6 +33,10 @@ _BUILT_IN = (
     EntryPoint("webhook", "tundish.line.sinks.webhook:WebhookSink", SINKS),
     EntryPoint("opcua", "tundish.line.sinks.opcua:OpcUaSink", SINKS),
     EntryPoint("opcua", "tundish.line.sinks.opcua:OpcUaRequests", REQUESTS),
+    EntryPoint("mqtt", "tundish.line.sources.mqtt:MqttSource", SOURCES),
+    EntryPoint("mqtt", "tundish.line.sinks.mqtt:MqttSink", SINKS),
+    EntryPoint("sparkplug", "tundish.line.sources.sparkplug:SparkplugSource", SOURCES),
+    EntryPoint("sparkplug", "tundish.line.sinks.sparkplug:SparkplugSink", SINKS),
 )
 
 

@@ -94,6 +94,11 @@ def from_us(at_us: int) -> datetime:
     return _EPOCH + timedelta(microseconds=at_us)
 
 
+OLDEST_US = to_us(datetime(2000, 1, 1, tzinfo=UTC))
+NEWEST_US = to_us(datetime(2200, 1, 1, tzinfo=UTC))
+"""A source whose clock says something outside these has no clock that runs."""
+
+
 def to_times(at_us: NDArray[np.int64]) -> NDArray[np.datetime64]:
     """Return ``datetime64[us]`` for microseconds since 1970."""
     return at_us.astype("datetime64[us]")

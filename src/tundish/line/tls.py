@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import os
 import ssl
+from pathlib import Path
+from typing import Final
 
-from tundish.line.errors import CertificateUnusableError
+from tundish.line.errors import CertificateUnusableError, LinkRefusedError
 from tundish.line.security import SecuritySpec
 
 PARTS = ("trust", "certificate", "key", "key_password")
+
+_PEM = b"-----BEGIN"
+_WHY: Final = {
+    9: "its certificate is not valid yet (or this box's clock is behind)",
+    10: "its certificate has expired (or this box's clock is ahead)",
+    18: "its certificate is signed by itself, and security.trust does not hold it",
+    19: "its certificate comes from an authority that security.trust does not hold",
+    20: "its certificate comes from an authority that security.trust does not hold",
+    62: "its certificate is for another host name",
+    64: "its certificate is for another address",
+}  # of OpenSSL's X509_V_ERR
 
 
 def cause(error: OSError) -> str:
@@ -32,9 +45,9 @@ def client_context(spec: SecuritySpec, owner: str) -> ssl.SSLContext:
     """
     password = spec.key_password.read() if spec.key_password else None
     try:
-        context = ssl.create_default_context(cafile=spec.trust)
+        context = ssl.create_default_context(cadata=_trusted(spec.trust))
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if spec.certificate:
+        if spec.certificate:  # OpenSSL without a password would ask on the terminal
             context.load_cert_chain(
                 spec.certificate,
                 spec.key,
@@ -46,3 +59,31 @@ def client_context(spec: SecuritySpec, owner: str) -> ssl.SSLContext:
         msg = f"{owner} cannot use its certificate or key ({named}): {said}."
         raise CertificateUnusableError(msg) from error
     return context
+
+
+def why(error: ssl.SSLError) -> str:
+    """Return why a handshake failed, in words for people."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _WHY.get(error.verify_code, error.verify_message)
+    reason = (error.reason or "the handshake failed").replace("_", " ").lower()
+    if "wrong version number" in reason or "record layer failure" in reason:
+        return "it does not speak TLS on this port"
+    if "alert" in reason and ("certificate" in reason or "unknown ca" in reason):
+        return f"it does not accept our certificate ({reason})"
+    return reason
+
+
+def refused(endpoint: str, error: ssl.SSLError) -> LinkRefusedError:
+    """Return the refusal that a failed handshake is."""
+    return LinkRefusedError(f"No protected link to {endpoint}: {why(error)}.")
+
+
+def _trusted(name: str | None) -> str | bytes | None:
+    """Return certificates as OpenSSL takes them: text (PEM) or bytes (DER)."""
+    if name is None:
+        return None
+    data = Path(name).read_bytes()
+    if not data:
+        msg = f"{name} is empty"
+        raise ValueError(msg)
+    return data.decode("ascii") if _PEM in data else data

@@ -1,0 +1,200 @@
+"""MQTT source: JSON payloads of one broker, over 3.1.1 or 5.
+
+The session is kept by the broker while the line is away, and a message of QoS 1 is
+acknowledged only when it is on disk: what arrives at the broker meanwhile comes later,
+in order. That needs a time in the payload; signals without one get a session that
+forgets, since a kept value would be given the time of its receipt. MQTT has no
+history: what the broker did not keep is a gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Self
+
+from pydantic import Field as Limits
+
+from tundish.catalog.documents import parse_document
+from tundish.catalog.scenario import Scenario
+from tundish.kernel import canonical
+from tundish.kernel.clock import Clock, SystemClock
+from tundish.kernel.records import Record
+from tundish.line.errors import HistoryUnavailableError, LineFileInvalidError
+from tundish.line.jsonpayload import (
+    Delivery,
+    Field,
+    JsonTopic,
+    QualityForm,
+    TimeUnit,
+    path_of,
+)
+from tundish.line.linefile import NodeSpec, SourceSpec
+from tundish.line.mqttfeed import Batch, Feed, Plan
+from tundish.line.mqttoptions import Account, MqttOptions, check_topic
+from tundish.line.samples import Arrival, Sample, to_us
+
+
+class JsonPlaces(Record):
+    """Where things stand in a payload; options of a node.
+
+    Attributes:
+        value, time, quality: JSON pointers (``/values/3``) or dotted paths
+            (``values.3``). Without ``value`` the payload itself is the value.
+        time_unit: ``iso``, or the unit of a number since 1970.
+        quality_form: ``word``, ``ua`` (OPC UA status code) or ``da`` (OPC DA).
+    """
+
+    value: str = ""
+    time: str | None = None
+    time_unit: TimeUnit = "iso"
+    quality: str | None = None
+    quality_form: QualityForm = "word"
+
+
+class MqttSourceOptions(MqttOptions, JsonPlaces):
+    """Options of an MQTT source: those of the link, and places for all its nodes.
+
+    Attributes:
+        batch_ms: Shortest time between two batches of a busy stream.
+    """
+
+    batch_ms: Annotated[float, Limits(ge=0, le=1000)] = 2.0
+
+
+class MqttSource:
+    """One broker as a source; see the module.
+
+    Args:
+        spec: The line file's part; a node is a topic.
+        scenario: The contract; only its signals that ``spec`` names are used.
+        options: See ``MqttSourceOptions``.
+        clock: Wall clock, for the moment of receipt.
+
+    Raises:
+        LineFileInvalidError: if what the line file says does not fit together.
+        CertificateUnusableError, SecretMissingError: of the files named.
+    """
+
+    def __init__(
+        self,
+        spec: SourceSpec,
+        scenario: Scenario,
+        options: MqttSourceOptions | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        options = options or MqttSourceOptions()
+        self._clock = clock or SystemClock()
+        self._endpoint = spec.endpoint
+        self._signals = tuple(spec.nodes)
+        owner = f"The source {spec.endpoint}"
+        fields: dict[bytes, list[Field]] = {}
+        filters: dict[str, str] = {}
+        for signal in spec.nodes:
+            node = spec.node(signal)
+            topic = check_topic(node.node, f"the signal {signal}")
+            channels = scenario.signal(signal).channels
+            fields.setdefault(topic, []).append(_field(signal, channels, node, options))
+            filters.setdefault(node.node, f"the signal {signal}")
+        self._topics = {name: JsonTopic(tuple(some)) for name, some in fields.items()}
+        timed = {one.time is not None for some in fields.values() for one in some}
+        if len(timed) > 1:
+            msg = f"{owner} has nodes with options.time and nodes without; give those without a source of their own."
+            raise LineFileInvalidError(msg)
+        parts = [scenario.key, *sorted(map(str, spec.nodes.items()))]
+        account = Account(spec.endpoint, spec.security, options, owner, parts)
+        clean = timed == {False}
+        plan = Plan(filters=filters, hello=lambda: account.hello(clean=clean))
+        self._feed = Feed(account, plan, self._clock, options.batch_ms / 1000)
+
+    @classmethod
+    def from_spec(cls, spec: SourceSpec, scenario: Scenario) -> Self:
+        """Make it from a line file's part; connects to nothing yet.
+
+        Raises:
+            DocumentInvalidError: if an option is unknown or has a wrong value.
+            LineFileInvalidError, CertificateUnusableError, SecretMissingError: as the
+            class.
+        """
+        data = canonical.dumps(dict(spec.options))
+        origin = f"The source {spec.endpoint} (options)"
+        return cls(spec, scenario, parse_document(data, MqttSourceOptions, origin))
+
+    @property
+    def name(self) -> str:
+        """The endpoint."""
+        return self._endpoint
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """The signals it gives."""
+        return self._signals
+
+    async def connect(self) -> None:
+        """Connect and subscribe; see ``Source.connect``."""
+        await self._feed.connect()
+
+    async def samples(self) -> AsyncIterator[Arrival]:
+        """Give what comes in, for ever; see ``Source.samples``."""
+        async for batch in self._feed.batches():
+            if batch.link is not None:
+                yield Arrival(link=batch.link)
+            else:
+                samples = self._read(batch)
+                yield Arrival(samples=samples, received_s=batch.received_s)
+
+    async def read_history(
+        self, signal: str, after_us: int, until_us: int | None
+    ) -> AsyncIterator[tuple[Sample, ...]]:
+        """Refuse: a broker has no history; see ``Source.read_history``."""
+        del after_us, until_us
+        if signal in self._signals:
+            msg = f"MQTT has no history; the broker {self._endpoint} did not keep it."
+            raise HistoryUnavailableError(msg)
+        yield ()
+
+    async def close(self) -> None:
+        """Let the broker go; safe to call twice."""
+        await self._feed.close()
+
+    def _read(self, batch: Batch) -> tuple[Sample, ...]:
+        received_us = to_us(self._clock.now())
+        usual = Delivery(received_us=received_us)
+        found: list[Sample] = []
+        for message in batch.messages:
+            topic = self._topics.get(message.topic)
+            if topic is None:  # of an older line file, under the same client id
+                continue
+            delivery = usual
+            if message.retain or message.dup:
+                delivery = Delivery(
+                    received_us=received_us,
+                    retained=message.retain,
+                    again=message.dup,
+                )
+            found.extend(topic.read(message.payload, delivery))
+        return tuple(found)
+
+
+def _field(
+    signal: str, channels: int, node: NodeSpec, options: MqttSourceOptions
+) -> Field:
+    """Join a node's options with those of its source.
+
+    Raises:
+        DocumentInvalidError, LineFileInvalidError.
+    """
+    owner = f"The node of {signal}"
+    said = options.model_dump(include=set(JsonPlaces.model_fields)) | node.options
+    data = canonical.dumps(said)
+    places = parse_document(data, JsonPlaces, f"{owner} (options)")
+    return Field(
+        signal=signal,
+        channels=channels,
+        value=path_of(places.value, owner),
+        time=None if places.time is None else path_of(places.time, owner),
+        time_unit=places.time_unit,
+        quality=None if places.quality is None else path_of(places.quality, owner),
+        quality_form=places.quality_form,
+        scale=node.scale,
+        offset=node.offset,
+    )

@@ -1,0 +1,134 @@
+"""A real Mosquitto on loopback, with Debian's own clients beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+MISSING = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin") is None
+_LIMIT_S = 10.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Mosquitto:
+    """One broker; ``settings`` are further lines of its configuration."""
+
+    def __init__(self, folder: Path, *settings: str, port: int | None = None) -> None:
+        self.folder = folder
+        self.port = port or free_port()
+        folder.mkdir(exist_ok=True, parents=True)
+        self._config = folder / "mosquitto.conf"
+        lines = [
+            "persistence true",
+            f"persistence_location {folder}/",
+            "max_queued_messages 0",
+            "sys_interval 0",
+            *(["user root"] if os.geteuid() == 0 else []),
+            f"listener {self.port} 127.0.0.1",
+            *(settings or ("allow_anonymous true",)),
+        ]
+        self._config.write_text("\n".join(lines) + "\n")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def endpoint(self) -> str:
+        return f"mqtt://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        program = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin")
+        assert program is not None
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [program, "-v", "-c", self._config], stdout=log, stderr=log
+            )
+        end_s = time.monotonic() + _LIMIT_S
+        while True:
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return
+            assert self.process.poll() is None, (self.folder / "log").read_text()
+            assert time.monotonic() < end_s
+            time.sleep(0.02)
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        process, self.process = self.process, None
+        if process is not None:
+            process.send_signal(how)
+            process.wait(_LIMIT_S)
+
+    def say(self, topic: str, payload: bytes | str, *more: str) -> None:
+        """Publish one message with Debian's client, acknowledged (QoS 1)."""
+        data = payload.encode() if isinstance(payload, str) else payload
+        command = ["mosquitto_pub", "-p", str(self.port), "-h", "127.0.0.1"]
+        subprocess.run(
+            [*command, "-q", "1", "-t", topic, "-s", *more],
+            input=data, check=True, timeout=_LIMIT_S,
+        )  # fmt: skip
+
+    def hear(self, topic: str, count: int, *more: str, limit_s: int = 5) -> list[bytes]:
+        """Return up to some messages that Debian's client gets, topic and payload."""
+        found = subprocess.run(
+            [
+                "mosquitto_sub", "-p", str(self.port), "-h", "127.0.0.1", "-q", "1",
+                "-t", topic, "-C", str(count), "-W", str(limit_s), "-F", "%t %p", *more,
+            ],
+            capture_output=True, check=False, timeout=limit_s + _LIMIT_S,
+        )  # fmt: skip
+        return found.stdout.splitlines()
+
+
+class Talker:
+    """Debian's client as a device: one message a line, in order, QoS 1."""
+
+    def __init__(self, broker: Mosquitto, topic: str) -> None:
+        command = ["mosquitto_pub", "-p", str(broker.port), "-h", "127.0.0.1"]
+        self._process = subprocess.Popen(
+            [*command, "-q", "1", "-t", topic, "-l"], stdin=subprocess.PIPE
+        )
+
+    def say(self, payload: bytes | str) -> None:
+        data = payload.encode() if isinstance(payload, str) else payload
+        assert self._process.stdin is not None
+        self._process.stdin.write(data + b"\n")
+        self._process.stdin.flush()
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(_LIMIT_S)
+
+
+@contextlib.contextmanager
+def running(
+    folder: Path, *settings: str, port: int | None = None
+) -> Iterator[Mosquitto]:
+    broker = Mosquitto(folder, *settings, port=port)
+    broker.start()
+    try:
+        yield broker
+    finally:
+        broker.stop()
+
+
+@contextlib.contextmanager
+def talking(
+    broker: Mosquitto, topics: Mapping[str, str]
+) -> Iterator[dict[str, Talker]]:
+    talkers = {name: Talker(broker, topic) for name, topic in topics.items()}
+    try:
+        yield talkers
+    finally:
+        for talker in talkers.values():
+            talker.close()
