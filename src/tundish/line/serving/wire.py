@@ -87,7 +87,7 @@ class _Joined:
     def flush(self) -> None:
         kept, self._kept = self._kept, []
         if kept and not self._transport.is_closing():
-            self._transport.writelines(kept)
+            self._transport.write(b"".join(kept))
 
     def close(self) -> None:
         self.flush()
