@@ -90,6 +90,7 @@ OWN: dict[str, str] = {
             "tundish.line.sources.modbus:ModbusSource.from_spec",
             "tundish.line.sinks.webhook:WebhookSink.from_spec",
             "tundish.line.sources.files:FilesSource.from_spec",
+            "tundish.line.uasecure:ChannelSecurity.from_spec",
         ),
         _PLUGIN,
     ),
@@ -115,6 +116,10 @@ OWN: dict[str, str] = {
         "its files go through the doors of the targets picture, boxes, coco and csv; "
         "tests/data/test_pictures.py breaks one"
     ),
+    "tundish.line.sources.opcua:OpcUaSource.read_history": (
+        "values come through the target opcua-wire"
+    ),
+    "tundish.seal.application:load": "the line's own certificate and key",
     "tundish.line.bufferrows:from_row": "rows of the line's own buffer",
     "tundish.line.samples:from_us": "a number becomes a moment",
     "tundish.model.session:make_golden": "the graph is one that was trained here",
