@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import struct
 from typing import Any
 
@@ -53,6 +54,10 @@ def test_a_peer_that_is_no_opc_ua_server_is_left_in_time() -> None:
     async def odd(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(100)
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 1000)
+        with contextlib.suppress(OSError):
+            await writer.drain()
+            await reader.read()
+        writer.close()
 
     async def job() -> str:
         server = await asyncio.start_server(odd, "127.0.0.1", 0)
