@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 WHEELHOUSE := $(VENV)/wheelhouse
 
-.PHONY: demo test check docs bench-grade bench-seal bench-fingerprint bench-precision bench-scoring bench-line kill-line results truth fuzz clean bench-gaps soak bench-serve
+.PHONY: demo test check docs bench-grade bench-seal bench-fingerprint bench-precision bench-scoring bench-line kill-line results truth fuzz clean bench-gaps soak bench-serve chaos
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.ready-all
@@ -116,3 +116,7 @@ $(VENV)/.ready-dev: pyproject.toml | $(VENV)/bin/python
 # An hour of a line on a noisy plant, its memory watched; writes docs/explain/line-soak.md (TUNDISH_DATA).
 soak: $(VENV)/.ready-dev
 	$(BIN)/python -m bench.soak $(ARGS)
+
+# Does to a line what plants do, with 100 kills at random moments (ten minutes); docs/explain/line-chaos.md says what.
+chaos: $(VENV)/.ready-dev
+	TUNDISH_CHAOS=100 $(BIN)/python -m pytest -n0 -q tests/line/test_ua_chaos.py tests/line/test_ua_kill.py tests/line/test_uasecurity.py $(ARGS)

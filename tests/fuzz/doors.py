@@ -97,6 +97,7 @@ OWN: dict[str, str] = {
             "tundish.line.sources.mqtt:MqttSource.from_spec",
             "tundish.line.sinks.sparkplug:SparkplugSink.from_spec",
             "tundish.line.sources.sparkplug:SparkplugSource.from_spec",
+            "tundish.line.uasecure:ChannelSecurity.from_spec",
         ),
         _PLUGIN,
     ),
@@ -125,6 +126,10 @@ OWN: dict[str, str] = {
     "tundish.line.mqttlink:MqttLink.data_received": (
         "gives the bytes to the target mqtt-packets; tests/line/test_mqtt_hostile.py"
     ),
+    "tundish.line.sources.opcua:OpcUaSource.read_history": (
+        "values come through the target opcua-wire"
+    ),
+    "tundish.seal.application:load": "the line's own certificate and key",
     "tundish.line.bufferrows:from_row": "rows of the line's own buffer",
     "tundish.line.samples:from_us": "a number becomes a moment",
     "tundish.model.session:make_golden": "the graph is one that was trained here",

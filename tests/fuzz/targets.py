@@ -13,7 +13,7 @@ from typing import cast
 
 from tests.fuzz.target import Target
 
-_PLACES = ("sealed", "plant", "models", "tables", "modbus", "asked", "brokers")
+_PLACES = ("sealed", "plant", "models", "tables", "modbus", "asked", "brokers", "opcua")
 
 PARSERS: dict[str, list[str]] = json.loads(
     Path(__file__).with_name("parsers.json").read_text("utf-8")

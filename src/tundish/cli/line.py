@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
-from tundish.cli import show
+from tundish.cli import line_opcua, show
 from tundish.cli.exits import NOT_GOOD_ENOUGH
 from tundish.cli.options import AsJson, In, open_workspace
 
 if TYPE_CHECKING:
     from tundish.flows.line import StatusReport
+    from tundish.flows.line_check import LineCheck
     from tundish.line.events import Event
 
 group = typer.Typer(
@@ -25,6 +26,7 @@ Said: TypeAlias = Literal["right", "wrong", "unclear"]
 STYLES = {
     "gap": show.WARN,
     "link-lost": show.POOR,
+    "clock-jump": show.WARN,
     "dropped": show.POOR,
     "sink-refused": show.POOR,
     "alarm": show.POOR,
@@ -47,6 +49,7 @@ STATES = {
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
+    line_opcua.register(group)
     app.add_typer(group, name="line")
 
 
@@ -78,11 +81,39 @@ def run_command(
 @group.command()
 def check(
     line: Annotated[Path, typer.Argument(help="The line file (YAML).")],
+    workspace: In = Path(),
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Check the file alone; connect to nobody.")
+    ] = False,
+    json: AsJson = False,
 ) -> None:
-    """Check a line file; a bad one is refused with the path of the key."""
+    """Dry run: read the file, open the package's card, look at every server and tag.
+
+    Types, widths, units, rights, present values, history and clocks are compared with
+    the contract. Nothing is written and no grant is used. Ends with 1 if something would
+    not run. With --offline a bad file is refused with the path of the key, no more.
+    """
+    if offline:
+        _check_file(line, json=json)
+        return
+    from tundish.flows.line_check import check_line
+
+    found = check_line(open_workspace(workspace), line)
+    if json:
+        show.as_json(found)
+    else:
+        _show_check(found)
+    if not found.runs:
+        raise typer.Exit(NOT_GOOD_ENOUGH)
+
+
+def _check_file(line: Path, *, json: bool) -> None:
     from tundish.line.linefile import read_line_file
 
     found = read_line_file(line)
+    if json:
+        show.as_json({"name": found.name, "mode": found.mode, "offline": True})
+        return
     show.line(
         f"{found.name}: {len(found.sources)} sources, mode {found.mode}.", show.GOOD
     )
@@ -245,8 +276,36 @@ def _show_status(found: StatusReport) -> None:
     show.line(f"{totals}; scored up to {said.settled_until or 'nothing'}")
     if said.governed:
         show.line(", ".join(f"{n} {name}" for name, n in said.governed.items()))
+    for name, clock in said.clocks.items():
+        way = "ahead of" if clock["offset_s"] >= 0 else "behind"
+        off, bound = abs(clock["offset_s"]), clock["bound_s"]
+        show.line(f"Clock of {name}: {off:.3f} s {way} ours (known to {bound:.3f} s)")
     if said.grant_until:
         show.line(f"The grant holds until {said.grant_until}.")
+
+
+def _show_check(found: LineCheck) -> None:
+    """Print one table with a verdict for each tag, and below it what was said."""
+    tags = [row for row in found.rows if row.name]
+    show.table(
+        f"{found.name}: {found.package}, mode {found.mode}",
+        ("tag", "node", "type", "unit", "now", "history", "verdict"),
+        [
+            (row.name, row.node, row.kind, row.unit, row.now, row.history, row.verdict)
+            for row in tags
+        ],
+    )
+    for row in found.rows:
+        if row.said:
+            what = f"{row.part} {row.name}".strip()
+            style = {"wrong": show.POOR, "doubt": show.WARN}.get(row.verdict, "")
+            show.line(f"{what}: {row.said}", style)
+    wrong = sum(row.verdict == "wrong" for row in found.rows)
+    if found.runs:
+        show.line("It would run.", show.GOOD)
+    else:
+        things = "1 thing is" if wrong == 1 else f"{wrong} things are"
+        show.line(f"It would not run: {things} wrong.", show.POOR)
 
 
 def _said(event: Event) -> None:

@@ -358,3 +358,16 @@ class UnlabelUnfitError(UsageError):
 
     code = "unlabel-unfit"
     default_advice = "Take the labels listed in gaps.json away at their source, then use --data-next."
+
+
+class CertificateOrderError(UsageError):
+    """A certificate for OPC UA was ordered with something that it cannot say.
+
+    What happened: a host is no name or address, the application URI is no URI, or the
+    key's length is none that OPC UA takes.
+
+    What to do: name the box as the server knows it, and leave the rest to the defaults.
+    """
+
+    code = "certificate-order"
+    default_advice = "Name the box as the server knows it; leave the rest out."

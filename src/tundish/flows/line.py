@@ -19,6 +19,7 @@ from tundish.flows.workspace import Workspace
 from tundish.kernel.clock import Clock, SystemClock, to_text
 from tundish.kernel.records import Record
 from tundish.line.budget import Budget
+from tundish.line.clocks import numbers
 from tundish.line.engine import LineEngine, run_to_end
 from tundish.line.events import Event, Listener, unheard
 from tundish.line.gate import check_gate
@@ -42,6 +43,7 @@ KEPT = {
     "request-stopped": "line-request-stopped",
     "request-lost": "line-request-lost",
     "breaker": "line-breaker",
+    "clock-jump": "line-clock-jump",
     "grant": "line-grant",
     "grant-over": "line-grant-over",
     "stopped": "line-stopped",
@@ -64,6 +66,7 @@ class LineSummary(Record):
     latency_ms: dict[str, float]
     budget: dict[str, float]
     governed: dict[str, int]
+    clocks: dict[str, dict[str, float]]
     grant_until: str
     grant_notes: tuple[str, ...]
 
@@ -186,6 +189,7 @@ def summarise(report: LineReport) -> LineSummary:
         latency_ms=report.latency_ms,
         budget=_budget_numbers(report),
         governed=asdict(report.governed) if report.governed else {},
+        clocks={name: numbers(one) for name, one in report.clocks.items()},
         grant_until=to_text(report.grant_until) if report.grant_until else "",
         grant_notes=report.grant_notes,
     )

@@ -7,8 +7,9 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Literal
 
+from tundish.kernel.errors import TundishError
 from tundish.line.buffer import LineBuffer
-from tundish.line.errors import NodeMissingError, SinkRefusedError
+from tundish.line.errors import SinkRefusedError
 from tundish.line.parts import EngineOptions
 from tundish.line.sinks.protocol import Sink
 from tundish.line.state import TagState
@@ -120,7 +121,7 @@ class Delivery:
             await asyncio.sleep(pause_s)
             try:
                 await self.sink.connect()
-            except (ConnectionError, NodeMissingError):
+            except (ConnectionError, TundishError):  # a node, a certificate
                 pause_s = min(2 * pause_s, longest_s)
             else:
                 return

@@ -18,6 +18,7 @@ from tundish.kernel.clock import Clock, SystemClock, to_text
 from tundish.kernel.errors import TundishError
 from tundish.line import report as reports
 from tundish.line.alarms import Alarm, AlarmLog
+from tundish.line.clocks import Clocks
 from tundish.line.delivery import Delivery
 from tundish.line.errors import SourceUnreachableError
 from tundish.line.estimates import Estimate
@@ -112,6 +113,7 @@ class LineEngine:
         stale_after_s = parts.scenario.stale_after_s + self._options.stale_grace_s
         self._tags = Tags(signals, stale_after_s)
         self._frozen = FrozenWatch(parts.scenario)
+        self._clocks = Clocks(self._tell)
         self._filler = Filler(self._pipeline, self, self._oldest_us)
         self._deliveries: list[Delivery] = []
         self._requester: Requester | None = None
@@ -194,6 +196,7 @@ class LineEngine:
             grant_notes=tuple(self._notes),
             budget=self._parts.budget.report() if self._parts.budget else None,
             governed=replace(self._requester.counts) if self._requester else None,
+            clocks=self._clocks.newest(),
         )
 
     def status(self) -> LineStatus:
@@ -238,6 +241,7 @@ class LineEngine:
             governed=asdict(self._requester.counts) if self._requester else {},
             latency_ms=reports.latency(self._latencies),
             grant_until=to_text(self._term.stops_at) if self._term else "",
+            clocks=self._clocks.as_json(),
         )
 
     def filled(self, signal: str, taken: Taken) -> None:
@@ -335,6 +339,8 @@ class LineEngine:
                 self._gate.expect(arrival.announced)
                 loop = asyncio.get_running_loop()
                 loop.call_later(self._gate.deadline_s, self._close_gate)
+            if arrival.clock is not None:
+                self._clocks.see(source.name, arrival.clock)
             if arrival.samples:
                 self._arrived(source, arrival)
 

@@ -12,8 +12,7 @@ class SourceUnreachableError(MachineError):
     broke it off while the line was starting. Once a line runs, a lost connection is
     no error: the state turns red and the line connects again.
 
-    What to do: check the endpoint, the cable and the firewall, and that the server
-    allows connections without security (the only kind of this version).
+    What to do: check the endpoint, the cable and the firewall.
     """
 
     code = "source-unreachable"
@@ -109,6 +108,25 @@ class CertificateUnusableError(UsageError):
 
     code = "certificate-unusable"
     default_advice = "Check the files under 'security' in the line file."
+
+
+class SecurityRefusedError(RefusedError):
+    """A server and the line file do not agree on how the link is protected.
+
+    What happened: the server does not offer the policy and mode that the line file asks
+    for, does not trust the line's certificate, refuses the user, or wants a password in
+    clear.
+
+    Why: what the line file asks for is what is used; the line never falls back to less.
+
+    What to do: let the server offer that policy, or change the line file; have the
+    server's owner trust the line's certificate (the file ``security.certificate``).
+    """
+
+    code = "security-refused"
+    default_advice = (
+        "Let the server offer what the line file asks for, or change the line file."
+    )
 
 
 class SinkRefusedError(RefusedError):

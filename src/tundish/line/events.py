@@ -29,6 +29,8 @@ Kind = Literal[
     "request-lost",
     "request-restored",
     "breaker",
+    "clock",
+    "clock-jump",
     "grant",
     "grant-over",
     "client-refused",

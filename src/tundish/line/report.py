@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tundish.kernel.clock import to_text
 from tundish.line.budget import BudgetReport
+from tundish.line.clocks import ClockReading
 from tundish.line.estimates import Estimate
 from tundish.line.governor import Governed
 from tundish.line.guard import Mode
@@ -82,6 +83,7 @@ class LineReport:
         grant_notes: What was told of the grant: warnings, renewals, refusals.
         budget: What was asked of the model.
         governed: What was asked of the plant, or would have been.
+        clocks: How far each source's clock was from ours, as last measured.
     """
 
     mode: Mode
@@ -110,6 +112,7 @@ class LineReport:
     grant_notes: tuple[str, ...] = ()
     budget: BudgetReport | None = None
     governed: Governed | None = None
+    clocks: dict[str, ClockReading] = field(default_factory=dict)
 
     def one_line(self) -> str:
         """Return how far the line came, in one sentence."""

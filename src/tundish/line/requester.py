@@ -17,7 +17,7 @@ from typing import Literal
 from tundish.kernel import paths
 from tundish.kernel.clock import Clock
 from tundish.kernel.errors import TundishError
-from tundish.line.errors import NodeMissingError, SinkRefusedError
+from tundish.line.errors import SinkRefusedError
 from tundish.line.estimates import Estimate
 from tundish.line.governor import Governed, Governor, Request
 from tundish.line.linefile import ControlSpec
@@ -171,7 +171,7 @@ class Requester:
             if self._lost:
                 await sink.connect()
             await sink.write_request(request)
-        except (ConnectionError, NodeMissingError, SinkRefusedError) as error:
+        except (ConnectionError, TundishError) as error:  # a node, a certificate
             if not self._lost:
                 self._tell("request-lost", str(error))
             self._lost = True

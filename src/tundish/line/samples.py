@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tundish.line.clocks import ClockReading
+
 Quality = Literal["good", "uncertain", "bad"]
 Floats = NDArray[np.float64]
 
@@ -59,12 +61,14 @@ class Arrival:
         received_s: Monotonic seconds of the wall clock at receipt.
         link: Set if the connection changed.
         announced: Source times of pictures that were seen and are still to be read.
+        clock: Set if the source's clock was compared with ours.
     """
 
     samples: tuple[Sample, ...] = ()
     received_s: float = 0.0
     link: LinkChange | None = None
     announced: tuple[int, ...] = ()
+    clock: ClockReading | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

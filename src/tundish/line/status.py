@@ -60,6 +60,7 @@ class LineStatus(Record):
         totals: Counts since the start.
         governed: What was asked of the plant, or would have been; empty without control.
         grant_until: When the line stops for its grant.
+        clocks: Each source's clock minus ours, and how well that is known, in seconds.
     """
 
     format: Literal["tundish.line-status"] = "tundish.line-status"
@@ -82,6 +83,7 @@ class LineStatus(Record):
     governed: dict[str, int]
     latency_ms: dict[str, float]
     grant_until: str = ""
+    clocks: dict[str, dict[str, float]] = Field(default_factory=dict)
 
     def alive(self, now: datetime) -> str:
         """Return why the line is not running; empty if it is.

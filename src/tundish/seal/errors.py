@@ -709,6 +709,26 @@ class CertificateOtherDataError(RefusedError):
     default_advice = "Name the data set that came with this certificate."
 
 
+class ServerUntrustedError(RefusedError):
+    """A server of the plant could not show that it is the one that was meant.
+
+    What happened: its certificate is none that the line file trusts and was issued by
+    nobody whom it trusts, has expired, is for another host or another application, or
+    may not be used by a server.
+
+    Why: whoever stands between the line and the plant could give it other values, and
+    take what it answers.
+
+    What to do: get the server's certificate, or its authority's, by a way you trust, and
+    name it in the line file (``security: {trust: FILE}``).
+    """
+
+    code = "server-untrusted"
+    default_advice = (
+        "Get the server's certificate by a way you trust and name it as security.trust."
+    )
+
+
 class CertificateExpiredError(RefusedError):
     """A certificate has expired.
 

@@ -8,6 +8,7 @@ server that accepts status and source time in a write (asyncua, extra ``line``).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, ClassVar, Self, cast
 
 from asyncua import ua
@@ -24,11 +25,13 @@ from tundish.line.errors import NodeMissingError, SinkRefusedError
 from tundish.line.estimates import Estimate
 from tundish.line.governor import Request
 from tundish.line.guard import Mode
+from tundish.line.inspection import Inspection, TagSeen
 from tundish.line.linefile import SinkSpec
 from tundish.line.samples import Quality, from_us
-from tundish.line.security import known_parts
 from tundish.line.state import SEVERITY, TagState
 from tundish.line.uaclient import LinkLostError, UaLink, node_id, severity
+from tundish.line.uainspect import describe, measured_clock
+from tundish.line.uasecure import ChannelSecurity
 
 NUMBERS = ("estimate", "lower", "upper")
 TEXTS = ("reason", "because", "model", "state_reason", "mode")
@@ -66,9 +69,15 @@ _LASTING = {
 
 
 class OpcUaSinkOptions(Record):
-    """Options of an OPC UA sink: the limit for each call, in seconds."""
+    """Options of an OPC UA sink.
+
+    Attributes:
+        timeout_s: Limit for each call.
+        channel_s: Lifetime of the secure channel, which is renewed in time.
+    """
 
     timeout_s: Annotated[float, Field(gt=0, le=60)] = 2.0
+    channel_s: Annotated[float, Field(ge=1, le=86_400)] = 3600.0
 
 
 class OpcUaSink:
@@ -78,6 +87,7 @@ class OpcUaSink:
         spec: The line file's part. ``nodes`` holds any of ``NODES``; ``state`` may
             be a string or an integer (0 good, 1 uncertain, 2 bad, 3 stale).
         options: See ``OpcUaSinkOptions``.
+        security: How the channel is secured.
 
     Raises:
         NodeMissingError: if a node id cannot be read, or what is to be written is
@@ -87,7 +97,12 @@ class OpcUaSink:
     known: ClassVar[tuple[str, ...]] = NODES
     """What it may be asked to write."""
 
-    def __init__(self, spec: SinkSpec, options: OpcUaSinkOptions | None = None) -> None:
+    def __init__(
+        self,
+        spec: SinkSpec,
+        options: OpcUaSinkOptions | None = None,
+        security: ChannelSecurity | None = None,
+    ) -> None:
         options = options or OpcUaSinkOptions()
         unknown = sorted(set(spec.nodes) - set(self.known))
         if unknown:
@@ -97,7 +112,9 @@ class OpcUaSink:
             )
             raise NodeMissingError(msg)
         self._name = spec.name
-        self._link = UaLink(spec.endpoint, options.timeout_s)
+        self._link = UaLink(
+            spec.endpoint, options.timeout_s, security, options.channel_s
+        )
         self._nodes = {
             what: node_id(text, f"{what} of the sink {spec.name}")
             for what, text in spec.nodes.items()
@@ -112,12 +129,13 @@ class OpcUaSink:
             DocumentInvalidError: if an option is unknown or has a wrong value.
             LineFileInvalidError: if it says what this kind does not know.
             NodeMissingError: as for the class.
+            TundishError: as ``ChannelSecurity.from_spec``.
         """
         del scenario
-        known_parts(spec.security, (), f"The sink {spec.name}")
+        security = ChannelSecurity.from_spec(spec.security, f"The sink {spec.name}")
         data = canonical.dumps(dict(spec.options))
         origin = f"The sink {spec.name} (options)"
-        return cls(spec, parse_document(data, OpcUaSinkOptions, origin))
+        return cls(spec, parse_document(data, OpcUaSinkOptions, origin), security)
 
     @property
     def name(self) -> str:
@@ -137,6 +155,22 @@ class OpcUaSink:
             raise LinkLostError(str(error)) from error
         for what, kind, level in zip(names, kinds, access, strict=True):
             self._types[what] = self._check(what, kind, level)
+
+    async def inspect(self) -> Inspection:
+        """Look at each node, and write nothing; see ``Inspects``."""
+        try:
+            await self._link.open()
+            clock = await measured_clock(self._link)
+            seen = await describe(self._link, self._nodes)
+            kinds = await self._link.read_attribute(
+                list(self._nodes.values()), AttributeIds.DataType
+            )
+        except UaError as error:
+            raise LinkLostError(str(error)) from error
+        finally:
+            await self._link.drop()
+        tags = [self._judged(*one) for one in zip(seen, kinds, strict=True)]
+        return Inspection(tags=tuple(tags), clock=clock, security=self._link.security)
 
     async def write_estimates(self, estimates: Sequence[Estimate]) -> None:
         """Write answers, one call each, in order; see ``Sink.write_estimates``."""
@@ -166,6 +200,19 @@ class OpcUaSink:
     async def close(self) -> None:
         """Let the server go; safe to call twice."""
         await self._link.drop()
+
+    def _judged(self, seen: TagSeen, kind: ua.DataValue) -> TagSeen:
+        """Add to a node what keeps this sink from writing it."""
+        if seen.problem:
+            return seen
+        if not seen.may_write:
+            return replace(seen, problem="this user may not write it")
+        level = ua.DataValue(ua.Variant(2**8 - 1, ua.VariantType.Byte))
+        try:
+            self._check(seen.name, kind, level)
+        except NodeMissingError as error:
+            return replace(seen, problem=error.message)
+        return seen
 
     def _check(
         self, what: str, kind: ua.DataValue, access: ua.DataValue

@@ -1,0 +1,78 @@
+"""What a line file may choose for an OPC UA source, and for one of its nodes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from tundish.catalog.documents import parse_document
+from tundish.kernel import canonical
+from tundish.kernel.records import Record
+from tundish.line.linefile import NodeSpec
+
+
+class OpcUaSourceOptions(Record):
+    """Options of an OPC UA source.
+
+    Attributes:
+        mode: ``poll`` reads all values again and again, for servers without
+            subscriptions; values between two readings are lost unless the server
+            keeps history.
+        publishing_ms: Publishing interval asked for.
+        sampling_ms: How often the server looks at a value; 0: as often as it can,
+            -1: once in each publishing interval.
+        queue_size: Samples the server keeps per node between two publishes.
+        poll_ms: Time between two readings.
+        missing: What to do at the start if a node is not there: ``refuse``, or ``run``
+            with that tag bad until it is. Once a line runs, a node that vanishes
+            touches its own tag only, whatever stands here.
+        timeout_s: Limit for each call; with ``probe_s`` it bounds how long a dead
+            link goes unnoticed.
+        probe_s: Seconds between two questions to the server whether it is alive.
+        recheck_s: Seconds between two looks at nodes that are bad or silent.
+        channel_s: Lifetime of the secure channel, which is renewed in time.
+        retry_first_s, retry_max_s: Pause before connecting again, doubling.
+    """
+
+    mode: Literal["subscribe", "poll"] = "subscribe"
+    publishing_ms: Annotated[float, Field(ge=1, le=60_000)] = 50.0
+    sampling_ms: Annotated[float, Field(ge=-1, le=3_600_000)] = 0.0
+    queue_size: Annotated[int, Field(ge=2, le=100_000)] = 1000
+    poll_ms: Annotated[float, Field(ge=10, le=3_600_000)] = 1000.0
+    missing: Literal["refuse", "run"] = "refuse"
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = 2.0
+    probe_s: Annotated[float, Field(gt=0, le=60)] = 1.0
+    recheck_s: Annotated[float, Field(gt=0, le=3600)] = 5.0
+    channel_s: Annotated[float, Field(ge=1, le=86_400)] = 3600.0
+    retry_first_s: Annotated[float, Field(gt=0, le=60)] = 0.25
+    retry_max_s: Annotated[float, Field(gt=0, le=600)] = 5.0
+
+
+class OpcUaNodeOptions(Record):
+    """Options of one node.
+
+    Attributes:
+        deadband: Smallest change, in the plant's unit, of which the server tells; 0:
+            every new source time. A value that stands still then sends nothing, and
+            is stale when the contract's period is over.
+        sampling_ms: As for the source, for this node alone; 0: as the source's.
+    """
+
+    deadband: Annotated[float, Field(ge=0)] = 0.0
+    sampling_ms: Annotated[float, Field(ge=-1, le=3_600_000)] = 0.0
+
+
+def node_options(spec: NodeSpec) -> OpcUaNodeOptions:
+    """Return the options of a node.
+
+    Raises:
+        DocumentInvalidError: if one is unknown or has a wrong value.
+    """
+    if not spec.options:
+        return _USUAL
+    data = canonical.dumps(dict(spec.options))
+    return parse_document(data, OpcUaNodeOptions, f"The node {spec.node} (options)")
+
+
+_USUAL = OpcUaNodeOptions()

@@ -1,0 +1,281 @@
+"""Values by subscription: monitored items of one OPC UA subscription. Imports asyncua.
+
+A tag from which nothing is heard is looked at now and then, since servers drop monitored
+items without a word; a notification that is missing is noticed by its number.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+
+from asyncua import ua
+from asyncua.ua.attribute_ids import AttributeIds
+from asyncua.ua.uaerrors import UaError
+
+from tundish.kernel.clock import Clock
+from tundish.line.samples import Sample, to_us
+from tundish.line.uaclient import UaLink, severity
+from tundish.line.uafeed import GONE, Ears, Statuses, gone, read_values
+from tundish.line.uaoptions import OpcUaSourceOptions, node_options
+from tundish.line.uavalues import Tag, to_sample
+from tundish.line.uawire import MESSAGE_BYTES
+
+_LIFETIME_MS = 60_000.0
+_BYTES_PER_NOTE, _BYTES_PER_NUMBER = 64, 9
+_LAST_NUMBER = 2**32 - 1
+
+
+class Subscription:
+    """Monitored items of one subscription.
+
+    Args:
+        link: Connected.
+        tags: What to watch.
+        options: See ``OpcUaSourceOptions``.
+        ears: Told of what comes in.
+        clock: For silence.
+    """
+
+    def __init__(
+        self,
+        link: UaLink,
+        tags: Sequence[Tag],
+        options: OpcUaSourceOptions,
+        ears: Ears,
+        clock: Clock,
+    ) -> None:
+        self._link = link
+        self._options = options
+        self._ears = ears
+        self._clock = clock
+        self._by_handle = dict(enumerate(tags, start=1))
+        self._items: dict[int, int] = {}
+        self._id = 0
+        self._gone: set[int] = set()
+        self._fresh: set[int] = set()
+        self._newest: dict[int, int] = {}
+        self._suspects: dict[int, int] = {}
+        self._number = 0
+        self._heard_s = clock.monotonic_s()
+        self._silence_s = float("inf")
+        self._handing_over = 0
+        self._tended_s = clock.monotonic_s()
+
+    async def start(self) -> Statuses:
+        """Subscribe; see ``Feed.start``."""
+        options = self._options
+        alive = max(1, round(options.probe_s * 1000 / options.publishing_ms))
+        wanted = ua.CreateSubscriptionParameters(
+            RequestedPublishingInterval=options.publishing_ms,
+            RequestedLifetimeCount=max(
+                10 * alive, round(_LIFETIME_MS / options.publishing_ms)
+            ),
+            RequestedMaxKeepAliveCount=alive,
+            MaxNotificationsPerPublish=_most_notes(self._by_handle.values()),
+            PublishingEnabled=True,
+        )
+        client = self._link.client.uaclient
+        got = await self._link.call(client.create_subscription(wanted, self._published))
+        self._id = got.SubscriptionId
+        self._silence_s = (
+            3
+            * got.RevisedPublishingInterval
+            / 1000
+            * (got.RevisedMaxKeepAliveCount + 1)
+            + options.timeout_s
+        )
+        bad = await self._watch(list(self._by_handle))
+        self._heard_s = self._clock.monotonic_s()
+        return {
+            self._by_handle[handle].signal: status for handle, status in bad.items()
+        }
+
+    async def tend(self) -> None:
+        """See ``Feed.tend``; also finds a subscription that has gone silent."""
+        now_s = self._clock.monotonic_s()
+        silent_s = now_s - self._heard_s
+        if silent_s > self._silence_s and not self._handing_over:
+            endpoint = self._link.endpoint
+            self._ears.lose(f"{endpoint} has published nothing for {silent_s:.0f} s")
+            return
+        if now_s - self._tended_s >= self._options.recheck_s:
+            self._tended_s = now_s
+            await self._recheck()
+
+    async def stop(self) -> None:
+        """See ``Feed.stop``."""
+
+    async def _watch(self, handles: Sequence[int]) -> dict[int, ua.StatusCode]:
+        """Create monitored items; return the handles that have none."""
+        client = self._link.client.uaclient
+
+        async def create(some: list[int]) -> list[ua.MonitoredItemCreateResult]:
+            request = ua.CreateMonitoredItemsParameters(
+                SubscriptionId=self._id,
+                TimestampsToReturn=ua.TimestampsToReturn.Both,
+                ItemsToCreate=[self._item(handle) for handle in some],
+            )
+            return await client.create_monitored_items(request)
+
+        results = await self._link.in_batches(
+            handles, self._link.limits.monitor, create
+        )
+        bad: dict[int, ua.StatusCode] = {}
+        for handle, result in zip(handles, results, strict=True):
+            if severity(result.StatusCode) == 2:
+                bad[handle] = result.StatusCode
+                self._gone.add(handle)
+            else:
+                self._items[handle] = result.MonitoredItemId
+                self._gone.discard(handle)
+        self._say_gone(bad)
+        return bad
+
+    def _item(self, handle: int) -> ua.MonitoredItemCreateRequest:
+        tag = self._by_handle[handle]
+        own = node_options(tag.spec)
+        trigger = ua.DataChangeFilter(Trigger=ua.DataChangeTrigger.StatusValueTimestamp)
+        if own.deadband > 0:  # the server would ignore it beside a trigger on time
+            trigger = ua.DataChangeFilter(
+                Trigger=ua.DataChangeTrigger.StatusValue,
+                DeadbandType=ua.UInt32(ua.DeadbandType.Absolute),
+                DeadbandValue=ua.Double(own.deadband),
+            )
+        sampling_ms = self._options.sampling_ms
+        return ua.MonitoredItemCreateRequest(
+            ItemToMonitor=ua.ReadValueId(
+                NodeId=tag.node, AttributeId=AttributeIds.Value
+            ),
+            MonitoringMode=ua.MonitoringMode.Reporting,
+            RequestedParameters=ua.MonitoringParameters(
+                ClientHandle=handle,
+                SamplingInterval=own.sampling_ms or sampling_ms,
+                Filter=trigger,
+                QueueSize=self._options.queue_size,
+                DiscardOldest=True,
+            ),
+        )
+
+    async def _published(self, result: ua.PublishResult) -> None:
+        self._heard_s = self._clock.monotonic_s()
+        try:
+            if not self._in_order(result.NotificationMessage):
+                return
+            samples = self._read(result)
+        except Exception as error:  # noqa: BLE001  (history gives it again, or it is a gap)
+            self._ears.lose(
+                f"{self._link.endpoint} sent what cannot be read ({error!r})"
+            )
+            return
+        if samples:  # asyncua acknowledges when this returns
+            self._handing_over += 1
+            try:
+                await self._ears.tell(samples).wait()
+            finally:
+                self._handing_over -= 1
+                self._heard_s = self._clock.monotonic_s()
+
+    def _in_order(self, message: ua.NotificationMessage) -> bool:
+        """Tell whether no notification was lost before this one."""
+        if not message.NotificationData:
+            return True
+        number, before = int(message.SequenceNumber), self._number
+        self._number = number
+        if before and number != before % _LAST_NUMBER + 1:
+            why = f"notification {number} came after {before}"
+            self._ears.lose(f"{self._link.endpoint} left out notifications ({why})")
+            return False
+        return True
+
+    def _read(self, result: ua.PublishResult) -> tuple[Sample, ...]:
+        samples: list[Sample] = []
+        for note in result.NotificationMessage.NotificationData or ():
+            if isinstance(note, ua.DataChangeNotification):
+                for item in note.MonitoredItems or ():
+                    tag = self._by_handle.get(item.ClientHandle)
+                    if tag is not None:
+                        samples.append(self._heard(item.ClientHandle, tag, item.Value))
+            elif isinstance(note, ua.StatusChangeNotification):
+                self._status_changed(note.Status)
+        return tuple(samples)
+
+    def _heard(self, handle: int, tag: Tag, value: ua.DataValue) -> Sample:
+        sample = to_sample(tag, value)
+        self._fresh.add(handle)
+        if sample.at_us is not None:
+            self._newest[handle] = max(sample.at_us, self._newest.get(handle, 0))
+        if value.StatusCode is not None and value.StatusCode.value in GONE:
+            self._gone.add(handle)
+        return sample
+
+    def _status_changed(self, status: ua.StatusCode | None) -> None:
+        """Hear of the subscription as a whole; some servers say so of one node."""
+        if status is not None and status.value in GONE:
+            self._tended_s = float("-inf")
+            return
+        self._ears.lose(f"{self._link.endpoint} ended the subscription")
+
+    async def _recheck(self) -> None:
+        """Look at the nodes from which nothing was heard since the last look."""
+        quiet = [handle for handle in self._by_handle if handle not in self._fresh]
+        quiet += [handle for handle in self._gone if handle in self._fresh]
+        self._fresh.clear()
+        if not quiet:
+            return
+        values = await read_values(self._link, [self._by_handle[one] for one in quiet])
+        absent: dict[int, ua.StatusCode] = {}
+        again: list[int] = []
+        suspects: dict[int, int] = {}
+        for handle, value in zip(quiet, values, strict=True):
+            status = value.StatusCode
+            if status is not None and status.value in GONE:
+                absent[handle] = status
+                self._gone.add(handle)
+            elif handle in self._gone or self._is_dead(handle, value, suspects):
+                again.append(handle)
+        self._suspects = suspects
+        self._say_gone(absent)
+        if again:
+            await self._watch_again(again)
+
+    def _is_dead(
+        self, handle: int, value: ua.DataValue, suspects: dict[int, int]
+    ) -> bool:
+        """Tell whether a value has changed twice without a word of it."""
+        at_us = None if value.SourceTimestamp is None else to_us(value.SourceTimestamp)
+        if at_us is None or handle in self._fresh:
+            return False
+        if node_options(self._by_handle[handle].spec).deadband > 0:
+            return False  # it may well change without a word
+        newest = self._newest.get(handle, 0)
+        if at_us <= newest:
+            return False
+        suspects[handle] = newest
+        return self._suspects.get(handle) == newest
+
+    async def _watch_again(self, handles: Sequence[int]) -> None:
+        old = [self._items.pop(one) for one in handles if one in self._items]
+        client = self._link.client.uaclient
+
+        async def delete(some: list[int]) -> list[ua.StatusCode]:
+            request = ua.DeleteMonitoredItemsParameters(
+                SubscriptionId=self._id, MonitoredItemIds=some
+            )
+            return await client.delete_monitored_items(request)
+
+        with contextlib.suppress(UaError):  # the server may have forgotten them already
+            await self._link.in_batches(old, self._link.limits.monitor, delete)
+        await self._watch(handles)
+
+    def _say_gone(self, bad: dict[int, ua.StatusCode]) -> None:
+        if bad:
+            self._ears.tell(
+                tuple(gone(self._by_handle[one], status) for one, status in bad.items())
+            )
+
+
+def _most_notes(tags: Iterable[Tag]) -> int:
+    """Return how many values one answer may hold, so that it stays within bounds."""
+    widest = max(tag.channels for tag in tags)
+    return max(1, MESSAGE_BYTES // 2 // (_BYTES_PER_NOTE + _BYTES_PER_NUMBER * widest))
