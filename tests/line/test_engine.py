@@ -178,6 +178,39 @@ def test_after_a_cut_history_is_read_and_nothing_overtakes_it(
     assert "backfilled" in bench.kinds()
 
 
+def test_many_holes_do_not_flood_a_server(kit: Kit, tmp_path: Path) -> None:
+    names = [f"tag{number}" for number in range(50)]
+    scenario = kit.scenario(periods=dict.fromkeys(names, 10.0))
+    bench = _bench(kit, tmp_path, scenario=scenario)
+    asked: list[str] = []
+    most: list[int] = []
+    plain = bench.source.read_history
+
+    async def counted(signal: str, after_us: int, until_us: int | None) -> Any:
+        asked.append(signal)
+        most.append(len(asked))
+        await asyncio.sleep(0.01)
+        async for page in plain(signal, after_us, until_us):
+            yield page
+        asked.remove(signal)
+
+    bench.source.read_history = counted
+    for name in names:
+        bench.source.history[name] = [kit.sample(row, signal=name) for row in range(40)]
+
+    async def script() -> None:
+        bench.source.give(*(kit.sample(0, signal=name) for name in names))
+        await kit.eventually(lambda: len(bench.answered()) == 1)
+        bench.source.link(up=False)
+        bench.source.link(up=True)
+        bench.source.give(*(kit.sample(39, signal=name) for name in names))
+        await kit.eventually(lambda: len(bench.answered()) == 40)
+
+    report = _run(bench, script)
+    assert max(most) == 8
+    assert report.gaps == ()
+
+
 def test_what_history_lacks_is_a_recorded_gap(kit: Kit, tmp_path: Path) -> None:
     bench = _bench(kit, tmp_path)
     bench.source.history["level"] = [kit.sample(row) for row in (2, 3, 8, 9)]

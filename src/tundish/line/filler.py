@@ -15,6 +15,9 @@ from tundish.line.pipeline import Pipeline, Taken
 from tundish.line.samples import Gap
 from tundish.line.sources.protocol import Source
 
+AT_ONCE = 8
+"""Histories that are asked for at once: a thousand tags would flood a server."""
+
 
 class FillListener(Protocol):
     """Who is told what the filling brought."""
@@ -65,6 +68,7 @@ class Filler:
         self._oldest_us = oldest_us
         self._holes: dict[str, _Hole] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._turn = asyncio.Semaphore(AT_ONCE)
 
     def hold_us(self) -> int | None:
         """Return the source time after which nothing may be scored yet."""
@@ -103,7 +107,8 @@ class Filler:
         while hole.wanted:
             hole.wanted = False
             try:
-                samples += await self._read(signal, hole)
+                async with self._turn:
+                    samples += await self._read(signal, hole)
             except HistoryUnavailableError as error:
                 reason = error.message
             except ConnectionError:
