@@ -21,6 +21,7 @@ group = typer.Typer(
 )
 
 
+System: TypeAlias = Literal["systemd", "windows"]
 Said: TypeAlias = Literal["right", "wrong", "unclear"]
 
 STYLES = {
@@ -206,6 +207,40 @@ def answer(
         show.as_json(found)
     else:
         show.line(f"The alarm of {found.start} is {found.said}.", show.GOOD)
+
+
+@group.command()
+def install(
+    line: Annotated[Path, typer.Argument(help="The line file (YAML).")],
+    system: Annotated[
+        System, typer.Option(help="Whose form; that for Windows was never run by us.")
+    ] = "systemd",
+    user: Annotated[
+        str,
+        typer.Option(help="Account that the line runs under, with no other rights."),
+    ] = "tundish",
+    to: Annotated[
+        Path | None,
+        typer.Option(help="The file to write; default: beside the line file."),
+    ] = None,
+    workspace: In = Path(),
+    json: AsJson = False,
+) -> None:
+    """Write the file by which this machine starts a line by itself, and say what is next.
+
+    Nothing is installed: an administrator puts the file in its place. The line runs as an
+    ordinary user that may write to the workspace and the line file's folder only, and is
+    started again unless its grant has ended or its line file is wrong.
+    """
+    from tundish.flows.install import install as write
+
+    report = write(open_workspace(workspace), line, system=system, user=user, to=to)
+    if json:
+        show.as_json(report)
+        return
+    show.line(f"Written: {report.file}. Next, as administrator:", show.GOOD)
+    for command in report.next:
+        show.line(f"  {command}")
 
 
 @group.command()
