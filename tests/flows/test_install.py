@@ -39,7 +39,7 @@ def test_systemd_accepts_the_unit_and_it_names_the_line(
     text = Path(report.file).read_text("utf-8")
     assert "User=daemon" in text
     assert "NoNewPrivileges=yes" in text
-    assert "RestartPreventExitStatus=1 2" in text
+    assert "RestartPreventExitStatus=1 2 3" in text
     assert report.next[-1] == "sudo systemctl enable --now tundish-pipe"
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not here")

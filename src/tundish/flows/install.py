@@ -72,9 +72,8 @@ def unit(line: LineFile, words: tuple[str, ...], user: str, folders: set[Path]) 
 Description=Tundish line {line.name.replace("%", "%%")}
 Wants=network-online.target
 After=network-online.target
-# a line that ends again and again needs a person
-StartLimitIntervalSec=600
-StartLimitBurst=10
+# the plant's servers may come back an hour after this machine: there is no last try
+StartLimitIntervalSec=0
 
 [Service]
 ExecStart={" ".join(quoted(word) for word in words)}
@@ -82,10 +81,10 @@ User={user}
 # Ctrl-C is a clean stop: what was acknowledged is on disk
 KillSignal=SIGINT
 TimeoutStopSec=30
-# 1: its grant ended or it was refused; 2: its line file is wrong. Neither mends itself
+# 1: its grant ended; 2: its line file is wrong; 3: it was refused. None mends itself
 Restart=on-failure
 RestartSec=5
-RestartPreventExitStatus=1 2
+RestartPreventExitStatus=1 2 3
 # the model stays off swap and out of dumps
 LimitMEMLOCK=infinity
 LimitCORE=0
