@@ -40,20 +40,25 @@ def demo(
     from tundish.flows.demo.story import tell
     from tundish.flows.demo.told import Audience
 
-    root = _root(folder)
+    root = scratch(folder)
     if json:
         report = tell(root, mirror=mirror)
         show.as_json(report)
     else:
         with show.working("Demo") as doing:
-            audience = Audience(begun=_begun, doing=doing, ended=_ended)
+            audience = Audience(begun=begun, doing=doing, ended=ended)
             report = tell(root, mirror=mirror, audience=audience)
         _closing(report)
     if not report.accepted:
         raise typer.Exit(NOT_GOOD_ENOUGH)
 
 
-def _root(folder: Path | None) -> Path:
+def scratch(folder: Path | None) -> Path:
+    """Return a folder to work in.
+
+    Raises:
+        WorkspaceExistsError: if it is not empty.
+    """
     if folder is None:
         return Path(tempfile.mkdtemp(prefix="tundish-demo-"))
     if folder.exists() and any(folder.iterdir()):
@@ -62,11 +67,13 @@ def _root(folder: Path | None) -> Path:
     return folder
 
 
-def _begun(number: int, title: str) -> None:
+def begun(number: int, title: str) -> None:
+    """Show that a stage begins."""
     show.heading(f"{number}. {title}")
 
 
-def _ended(stage: Stage) -> None:
+def ended(stage: Stage) -> None:
+    """Show what a stage said."""
     for said in stage.lines:
         show.line(said.text, STYLES[said.tone])
     show.line(f"({stage.seconds:.1f} s)", "dim")

@@ -9,7 +9,7 @@ import typer
 
 from tundish.cli import line_opcua, show
 from tundish.cli.exits import NOT_GOOD_ENOUGH
-from tundish.cli.options import AsJson, In, open_workspace
+from tundish.cli.options import AsJson, In, Mirror, open_workspace
 
 if TYPE_CHECKING:
     from tundish.flows.line import StatusReport
@@ -207,6 +207,35 @@ def answer(
         show.as_json(found)
     else:
         show.line(f"The alarm of {found.start} is {found.said}.", show.GOOD)
+
+
+@group.command("demo")
+def demo_command(
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="An empty folder to work in; default: a new scratch folder."),
+    ] = None,
+    mirror: Mirror = None,
+    json: AsJson = False,
+) -> None:
+    """Show a line in a minute: a real run over OPC UA, and the cable pulled in it.
+
+    A soft sensor is trained, judged, sealed and carried to a box; a real fermentation is
+    played by an OPC UA server, and its link is cut: the state turns red, history is read
+    when it is back, and what nobody has is a recorded gap.
+    """
+    from tundish.cli.demo import begun, ended, scratch
+    from tundish.flows.demo.story import tell_line
+    from tundish.flows.demo.told import Audience
+
+    root = scratch(folder)
+    if json:
+        show.as_json(tell_line(root, mirror=mirror))
+        return
+    with show.working("Demo of the line") as doing:
+        audience = Audience(begun=begun, doing=doing, ended=ended)
+        report = tell_line(root, mirror=mirror, audience=audience)
+    show.line(f"{report.seconds:.0f} s; {report.folder} may be deleted.", "dim")
 
 
 @group.command()

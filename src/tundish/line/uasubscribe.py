@@ -178,9 +178,10 @@ class Subscription:
 
     def _in_order(self, message: ua.NotificationMessage) -> bool:
         """Tell whether no notification was lost before this one."""
-        if not message.NotificationData:
-            return True
         number, before = int(message.SequenceNumber), self._number
+        # none is numbered 0: asyncua's servers tell so that a subscription ends
+        if not message.NotificationData or not number:
+            return True
         self._number = number
         if before and number != before % _LAST_NUMBER + 1:
             why = f"notification {number} came after {before}"

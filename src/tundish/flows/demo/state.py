@@ -39,6 +39,7 @@ class Story:
     plant: Workspace = field(init=False)
     edge: Workspace = field(init=False)
     stranger: Workspace = field(init=False)
+    boxes: tuple[Workspace, ...] = ()
     scenario: Scenario = field(init=False)
     site: SiteProfile = field(init=False)
     prepared: Prepared = field(init=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import sleep
 
@@ -14,7 +14,15 @@ from tundish.flows import workspace as workspaces
 from tundish.flows.copying import copying
 from tundish.flows.demo import plant
 from tundish.flows.demo.state import Story
-from tundish.flows.demo.told import Audience, DemoReport, Refusal, Said, Stage, Tone
+from tundish.flows.demo.told import (
+    Audience,
+    DemoReport,
+    LineDemoReport,
+    Refusal,
+    Said,
+    Stage,
+    Tone,
+)
 from tundish.flows.errors import NotAcceptedError
 from tundish.flows.fetch import fetch, locate
 from tundish.flows.grade import GradeOptions, grade
@@ -44,6 +52,7 @@ def _tell_data(story: Story) -> Iterator[Said]:
     story.plant = workspaces.create(story.root / "plant")
     story.edge = workspaces.create(story.root / "edge-box")
     story.stranger = workspaces.create(story.root / "other-box")
+    story.boxes = (story.edge, story.stranger)
     for key in (FERMENTATION, WIND, WATER):
         report = fetch(
             key,
@@ -229,7 +238,7 @@ def _carry(story: Story, package: Path) -> Path:
     """Carry package and public key by hand, as on a stick."""
     key = story.root / "owner.pub"
     paths.write_whole(key, story.plant.public_pem)
-    for box in (story.edge, story.stranger):
+    for box in story.boxes:
         box.trust(key)
         shutil.copy(package, box.root / package.name)
     return story.edge.root / package.name
@@ -282,7 +291,32 @@ def _last_refusal(story: Story) -> Said:
     )
 
 
-TITLES: tuple[tuple[str, Callable[[Story], Iterator[Said]]], ...] = (
+def _tell_model(story: Story) -> Iterator[Said]:
+    """Train, judge and seal the soft sensor, and carry it to the box."""
+    story.plant = workspaces.create(story.root / "plant")
+    story.edge = workspaces.create(story.root / "edge-box")
+    story.boxes = (story.edge,)
+    story.scenario, story.site = library.scenario(GLUCOSE), library.site(FERMENTATION)
+    doing = story.audience.doing
+    fetch(FERMENTATION, mirror=story.mirror, workspace=story.plant, progress=doing)
+    located = locate(FERMENTATION)
+    story.prepared = prepare(story.site, story.scenario, located.root)
+    doing("training")
+    accepted = CANDIDATES[-1]
+    yield from _one(story, accepted, FERMENTATION, GLUCOSE, accepted)
+    order = SealOrder(valid_s=90 * DAY_S)
+    story.sealed = seal(story.plant, story.runs[accepted].name, order)
+    _carry(story, Path(story.sealed.file))
+    story.granted = _grant(story, "demo", 90 * DAY_S)
+    yield Said(text="Sealed, granted to the box, and carried there.", tone="good")
+
+
+Title = tuple[str, Callable[[Story], Iterator[Said]]]
+LINE_TITLES: tuple[Title, ...] = (
+    ("Model: trained, judged, sealed", _tell_model),
+    ("Line: the real run over OPC UA, with the cable pulled", _tell_run_line),
+)
+TITLES: tuple[Title, ...] = (
     ("Data: fetch what is pinned", _tell_data),
     ("Grade: is it good enough, and what to mend first", _tell_grade),
     ("Scenario: what is good enough, and why", _tell_contract),
@@ -307,17 +341,9 @@ def tell(
     Raises:
         What the verbs refuse; the demo has no errors of its own.
     """
-    heard = audience or Audience()
-    story = Story(root=root, mirror=mirror, audience=heard)
+    story = Story(root=root, mirror=mirror, audience=audience or Audience())
     begun_s = story.clock.monotonic_s()
-    for number, (title, stage) in enumerate(TITLES, start=1):
-        heard.begun(number, title)
-        start_s = story.clock.monotonic_s()
-        lines = tuple(stage(story))
-        seconds = story.clock.monotonic_s() - start_s
-        done = Stage(number=number, title=title, lines=lines, seconds=round(seconds, 2))
-        story.stages.append(done)
-        heard.ended(done)
+    _go_through(story, TITLES)
     return DemoReport(
         stages=tuple(story.stages),
         accepted=story.verdicts[CANDIDATES[-1]].accepted,
@@ -327,6 +353,35 @@ def tell(
         folder=str(root),
         seconds=round(story.clock.monotonic_s() - begun_s, 1),
     )
+
+
+def tell_line(
+    root: Path, *, mirror: Path | None = None, audience: Audience | None = None
+) -> LineDemoReport:
+    """Seal a model, and run it on the real run over OPC UA with the cable pulled.
+
+    Args, Raises: as ``tell``.
+    """
+    story = Story(root=root, mirror=mirror, audience=audience or Audience())
+    begun_s = story.clock.monotonic_s()
+    _go_through(story, LINE_TITLES)
+    return LineDemoReport(
+        stages=tuple(story.stages),
+        folder=str(root),
+        seconds=round(story.clock.monotonic_s() - begun_s, 1),
+    )
+
+
+def _go_through(story: Story, titles: Sequence[Title]) -> None:
+    heard = story.audience
+    for number, (title, stage) in enumerate(titles, start=1):
+        heard.begun(number, title)
+        start_s = story.clock.monotonic_s()
+        lines = tuple(stage(story))
+        seconds = story.clock.monotonic_s() - start_s
+        done = Stage(number=number, title=title, lines=lines, seconds=round(seconds, 2))
+        story.stages.append(done)
+        heard.ended(done)
 
 
 def limit_text(limit: LimitResult) -> str:

@@ -56,6 +56,14 @@ class DemoReport(Record):
     seconds: float
 
 
+class LineDemoReport(Record):
+    """How the demo of the line ended; its answers and states stand in the last stage."""
+
+    stages: tuple[Stage, ...]
+    folder: str
+    seconds: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Audience:
     """Whom the demo talks to.
