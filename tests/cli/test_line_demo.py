@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tundish.cli.main import app
+from tundish.flows.errors import WorkspaceExistsError
 
 
 @pytest.mark.integration
@@ -27,4 +28,4 @@ def test_the_pulled_cable_is_shown(fermentation: Path, tmp_path: Path) -> None:
     assert "came from the plant's history" in said
     assert "gap recorded" in said
     again = CliRunner().invoke(app, ["line", "demo", "--folder", str(folder)])
-    assert again.exit_code == 2  # not over what somebody may need
+    assert isinstance(again.exception, WorkspaceExistsError)
