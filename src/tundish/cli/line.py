@@ -9,7 +9,7 @@ import typer
 
 from tundish.cli import line_opcua, show
 from tundish.cli.exits import NOT_GOOD_ENOUGH
-from tundish.cli.options import AsJson, In, Mirror, open_workspace
+from tundish.cli.options import AsJson, Days, In, Mirror, open_workspace
 
 if TYPE_CHECKING:
     from tundish.flows.line import StatusReport
@@ -275,9 +275,7 @@ def install(
 @group.command()
 def approve(
     line: Annotated[Path, typer.Argument(help="The line file (YAML).")],
-    days: Annotated[
-        float, typer.Option(min=0.001, max=3660, help="Days until it ends.")
-    ] = 90.0,
+    days: Days = 90.0,
     note: Annotated[str, typer.Option(help="In your own words.")] = "",
     to: Annotated[
         Path | None,

@@ -91,7 +91,10 @@ def certificate(
     ] = None,
     days: Days = 1825.0,
     bits: Annotated[
-        int, typer.Option(help="Length of the RSA key: 2048, 3072 or 4096.")
+        int,
+        typer.Option(
+            min=2048, max=4096, help="Length of the RSA key: 2048, 3072 or 4096."
+        ),
     ] = 2048,
     json: AsJson = False,
 ) -> None:
