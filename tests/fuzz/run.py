@@ -88,9 +88,10 @@ def _fuzzed(name: str, seconds: float) -> Sum:
         for path in kept.glob("*"):
             (folder / "corpus" / path.name).write_bytes(path.read_bytes())
     one = results()[name]
-    while (left := seconds - one["cpu_s"]) >= _LEAST_S:
+    while (left := seconds - one["cpu_s"]) > 0:
         start = time.monotonic()
-        cpu_s, log = _work(name, folder, min(round(left), _SLICE_S))
+        slice_s = min(max(round(left), _LEAST_S), _SLICE_S)
+        cpu_s, log = _work(name, folder, slice_s)
         one["cpu_s"] = round(one["cpu_s"] + cpu_s, 1)
         one["wall_s"] = round(one["wall_s"] + time.monotonic() - start, 1)
         one["executions"] += _last(log, r"^#(\d+)\s")
