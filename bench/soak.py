@@ -105,7 +105,11 @@ def soak(folder: Path, minutes: float) -> dict[str, object]:
     time.sleep(10.0)
     out = (folder / "report.json").open("wb")
     running = subprocess.Popen(
-        [*TUNDISH, "line", "run", str(file), "--json"], cwd=folder, stdout=out
+        [*TUNDISH, "line", "run", str(file), "--json"],
+        cwd=folder,
+        stdout=out,
+        # a shell's background jobs ignore Ctrl-C, and so would their children
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
     )
     memory: list[tuple[float, float, float]] = []
     states: Counter[str] = Counter()
