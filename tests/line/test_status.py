@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 from datetime import UTC, datetime, timedelta
@@ -88,6 +89,24 @@ def test_a_running_line_says_each_tag_each_sink_and_its_own_state(
     assert held.tags[0].at.startswith("2020-01-01T00:00:00")
     assert held.totals["estimates"] == 1
     assert waiting.sinks[0].lost
+
+
+def test_a_state_that_stands_is_written_every_two_seconds_and_not_at_each_look(
+    kit: Kit, tmp_path: Path
+) -> None:
+    path = tmp_path / "b.status"
+    bench = Bench(kit, tmp_path, status=path, name="kiln")
+    written: set[int] = set()
+
+    async def script() -> None:
+        bench.source.give(kit.sample(0))
+        await kit.eventually(lambda: (s := read_status(path)) and s.state == "good")
+        for _ in range(50):  # ten milliseconds a look
+            written.add(path.stat().st_mtime_ns)
+            await asyncio.sleep(0.01)
+
+    _run(bench, script)
+    assert len(written) <= 2
 
 
 def test_a_disk_that_is_full_does_not_end_the_line(tmp_path: Path) -> None:

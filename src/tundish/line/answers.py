@@ -32,17 +32,22 @@ def check_names(spec: SinkSpec) -> None:
             raise LineFileInvalidError(msg)
 
 
-def answer_values(spec: SinkSpec, estimate: Estimate) -> dict[str, Json]:
-    """Return an answer under the names of a sink; its id is always the same."""
-    parts: dict[str, Json] = {
+def parts_of(estimate: Estimate) -> dict[str, float | str | bool | None]:
+    """Return the parts of an answer by their names in a line file."""
+    return {
         "estimate": estimate.value,
         "lower": estimate.lower,
         "upper": estimate.upper,
         "alarm": estimate.alarm,
         "reason": estimate.reason,
         "because": estimate.because,
-        "model": estimate.model,
+        "model": str(estimate.model),
     }
+
+
+def answer_values(spec: SinkSpec, estimate: Estimate) -> dict[str, Json]:
+    """Return an answer under the names of a sink; its id is always the same."""
+    parts = parts_of(estimate)
     own: dict[str, Json] = {
         "id": f"{spec.name}:{estimate.at_us}",
         "kind": "answer",

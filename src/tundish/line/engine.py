@@ -55,6 +55,11 @@ def _time_text(at_us: int | None) -> str:
     return "" if at_us is None else to_text(from_us(at_us))
 
 
+def _kind(state: TagState | None) -> tuple[str, str] | None:
+    """Return what of a state is a change when it changes; its reason counts seconds."""
+    return None if state is None else (state.state, state.signal)
+
+
 def run_to_end(engine: LineEngine) -> LineReport:
     """Run an engine in a loop of its own until it ends or Ctrl-C comes.
 
@@ -458,7 +463,7 @@ class LineEngine:
     def _say(self) -> None:
         """Write the status where it is due, or where the state has changed."""
         path, now_s = self._options.status, self._wall.monotonic_s()
-        changed = self._state is not self._said
+        changed = _kind(self._state) != _kind(self._said)
         if path is not None and (changed or now_s - self._said_s >= EVERY_S):
             self._said, self._said_s = self._state, now_s
             write_status(path, self.status())
@@ -515,7 +520,7 @@ class LineEngine:
         tags = self._tags.states(moment)
         state = line_state(tags, self._pipeline.newest_estimate)
         before, self._state = self._state, state
-        if before and (before.state, before.signal) == (state.state, state.signal):
+        if _kind(before) == _kind(state):
             return
         self._states.append(
             StateChange(

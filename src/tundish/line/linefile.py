@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BaseModel, Field, StringConstraints, model_validator
 
-from tundish.catalog.documents import read_document
+from tundish.catalog.documents import parse_document, read_document
 from tundish.catalog.scenario import Name, Scenario
 from tundish.catalog.tasks import Label, Text
+from tundish.kernel import canonical
 from tundish.kernel.records import Record
 from tundish.line.budget import BudgetSpec
 from tundish.line.bufferfile import Durability
@@ -23,6 +24,7 @@ Endpoint = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 
 Spec = TypeVar("Spec", "SourceSpec", "SinkSpec")
+Form = TypeVar("Form", bound=BaseModel)
 
 _BYTES_PER_ROW = 80
 _BYTES_PER_VALUE = 8
@@ -39,6 +41,10 @@ class NodeSpec(Record):
     scale: float = 1.0
     offset: float = 0.0
     options: dict[Name, OptionValue] = Field(default_factory=dict)
+
+    def read_options(self, form: type[Form], owner: str) -> Form:
+        """Return the options as what this kind knows; see ``SourceSpec``."""
+        return _read_options(self.options, form, owner)
 
 
 class SourceSpec(Record):
@@ -57,6 +63,14 @@ class SourceSpec(Record):
     security: Security = None
     nodes: Annotated[dict[Name, Text | NodeSpec], Field(min_length=1)]
     options: dict[Name, OptionValue] = Field(default_factory=dict)
+
+    def read_options(self, form: type[Form]) -> Form:
+        """Return the options as what this kind knows.
+
+        Raises:
+            DocumentInvalidError: if one is unknown or has a wrong value.
+        """
+        return _read_options(self.options, form, f"The source {self.endpoint}")
 
     def node(self, signal: str) -> NodeSpec:
         """Return the node of a signal with its conversion."""
@@ -80,6 +94,10 @@ class SinkSpec(Record):
     security: Security = None
     nodes: Annotated[dict[Name, Text], Field(min_length=1)]
     options: dict[Name, OptionValue] = Field(default_factory=dict)
+
+    def read_options(self, form: type[Form]) -> Form:
+        """Return the options as what this kind knows; see ``SourceSpec``."""
+        return _read_options(self.options, form, f"The sink {self.name}")
 
 
 class BufferSpec(Record):
@@ -209,6 +227,12 @@ class LineFile(Record):
             msg = "mode: control needs a part named control"
             raise ValueError(msg)
         return self
+
+
+def _read_options(
+    options: dict[str, OptionValue], form: type[Form], owner: str
+) -> Form:
+    return parse_document(canonical.dumps(dict(options)), form, f"{owner} (options)")
 
 
 def read_line_file(path: Path) -> LineFile:

@@ -10,9 +10,7 @@ from typing import Annotated, Final, Literal, cast
 import numpy as np
 from pydantic import Field
 
-from tundish.catalog.documents import parse_document
 from tundish.catalog.scenario import Scenario
-from tundish.kernel import canonical
 from tundish.kernel.records import Record
 from tundish.line.errors import LineFileInvalidError
 from tundish.line.linefile import SourceSpec
@@ -147,8 +145,7 @@ def to_tags(
 def _to_tag(spec: SourceSpec, name: str, channels: int, unit: int) -> ModbusTag:
     node, owner = spec.node(name), f"the signal {name}"
     table, address = read_place(node.node, owner)
-    data = canonical.dumps(dict(node.options))
-    options = parse_document(data, ModbusNodeOptions, f"The node of {name} (options)")
+    options = node.read_options(ModbusNodeOptions, f"The node of {name}")
     kind = options.type or ("bool" if table in BIT_TABLES else "uint16")
     _check(options, kind, table, channels, owner)
     words = 1 if table in BIT_TABLES else np.dtype(_FORMS[kind]).itemsize // 2

@@ -6,8 +6,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tundish.catalog.documents import parse_document
-from tundish.kernel import canonical
 from tundish.kernel.records import Record
 from tundish.line.linefile import NodeSpec
 
@@ -71,8 +69,7 @@ def node_options(spec: NodeSpec) -> OpcUaNodeOptions:
     """
     if not spec.options:
         return _USUAL
-    data = canonical.dumps(dict(spec.options))
-    return parse_document(data, OpcUaNodeOptions, f"The node {spec.node} (options)")
+    return spec.read_options(OpcUaNodeOptions, f"The node {spec.node}")
 
 
 _USUAL = OpcUaNodeOptions()

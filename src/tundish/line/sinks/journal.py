@@ -20,7 +20,6 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import Field
 
-from tundish.catalog.documents import parse_document
 from tundish.catalog.scenario import Scenario
 from tundish.kernel import canonical
 from tundish.kernel.canonical import Json
@@ -96,9 +95,7 @@ class JournalSink:
         """
         del scenario
         known_parts(spec.security, (), f"The sink {spec.name}")
-        data = canonical.dumps(dict(spec.options))
-        origin = f"The sink {spec.name} (options)"
-        return cls(spec, parse_document(data, JournalOptions, origin))
+        return cls(spec, spec.read_options(JournalOptions))
 
     @property
     def name(self) -> str:

@@ -13,9 +13,7 @@ import re
 from collections.abc import Sequence
 from typing import Final, Self
 
-from tundish.catalog.documents import parse_document
 from tundish.catalog.scenario import Scenario
-from tundish.kernel import canonical
 from tundish.kernel.records import Record
 from tundish.line.errors import LineFileInvalidError
 from tundish.line.estimates import Estimate
@@ -94,8 +92,7 @@ class MetricsSink:
             LineFileInvalidError, SecretMissingError: as for the class.
         """
         del scenario
-        data = canonical.dumps(dict(spec.options))
-        parse_document(data, MetricsOptions, f"The sink {spec.name} (options)")
+        spec.read_options(MetricsOptions)
         return cls(spec)
 
     @property

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Self
 
-from tundish.catalog.documents import parse_document
 from tundish.catalog.scenario import Scenario
 from tundish.kernel import canonical
 from tundish.kernel.canonical import Json
@@ -78,9 +77,7 @@ class MqttSink:
             SecretMissingError: as for the class.
         """
         del scenario
-        data = canonical.dumps(dict(spec.options))
-        origin = f"The sink {spec.name} (options)"
-        return cls(spec, parse_document(data, MqttOptions, origin))
+        return cls(spec, spec.read_options(MqttOptions))
 
     @property
     def name(self) -> str:

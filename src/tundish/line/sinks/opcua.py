@@ -17,10 +17,9 @@ from asyncua.ua.status_codes import StatusCodes
 from asyncua.ua.uaerrors import UaError
 from pydantic import Field
 
-from tundish.catalog.documents import parse_document
 from tundish.catalog.scenario import Scenario
-from tundish.kernel import canonical
 from tundish.kernel.records import Record
+from tundish.line.answers import parts_of
 from tundish.line.errors import NodeMissingError, SinkRefusedError
 from tundish.line.estimates import Estimate
 from tundish.line.governor import Request
@@ -133,9 +132,7 @@ class OpcUaSink:
         """
         del scenario
         security = ChannelSecurity.from_spec(spec.security, f"The sink {spec.name}")
-        data = canonical.dumps(dict(spec.options))
-        origin = f"The sink {spec.name} (options)"
-        return cls(spec, parse_document(data, OpcUaSinkOptions, origin), security)
+        return cls(spec, spec.read_options(OpcUaSinkOptions), security)
 
     @property
     def name(self) -> str:
@@ -175,15 +172,7 @@ class OpcUaSink:
     async def write_estimates(self, estimates: Sequence[Estimate]) -> None:
         """Write answers, one call each, in order; see ``Sink.write_estimates``."""
         for estimate in estimates:
-            values: dict[str, Value] = {
-                "estimate": estimate.value,
-                "lower": estimate.lower,
-                "upper": estimate.upper,
-                "alarm": estimate.alarm,
-                "reason": estimate.reason,
-                "because": estimate.because,
-                "model": str(estimate.model),
-            }
+            values = parts_of(estimate)
             await self._write(values, estimate.quality, estimate.at_us)
 
     async def write_state(self, state: TagState, mode: Mode, at_us: int) -> None:

@@ -17,12 +17,12 @@ from typing import Annotated, Final, Self
 
 from pydantic import Field, StringConstraints
 
-from tundish.catalog.documents import parse_document
 from tundish.catalog.scenario import Scenario
 from tundish.kernel import canonical
 from tundish.kernel.clock import Clock, SystemClock
 from tundish.kernel.errors import DocumentMalformedError
 from tundish.line import sparkplug
+from tundish.line.answers import parts_of
 from tundish.line.errors import NodeMissingError, SinkRefusedError
 from tundish.line.estimates import Estimate
 from tundish.line.guard import Mode
@@ -126,9 +126,7 @@ class SparkplugSink:
             SecretMissingError: as for the class.
         """
         del scenario
-        data = canonical.dumps(dict(spec.options))
-        origin = f"The sink {spec.name} (options)"
-        return cls(spec, parse_document(data, SparkplugSinkOptions, origin))
+        return cls(spec, spec.read_options(SparkplugSinkOptions))
 
     @property
     def name(self) -> str:
@@ -153,16 +151,7 @@ class SparkplugSink:
     async def write_estimates(self, estimates: Sequence[Estimate]) -> None:
         """Publish answers in order; see ``Sink.write_estimates``."""
         for estimate in estimates:
-            values: dict[str, Value] = {
-                "estimate": estimate.value,
-                "lower": estimate.lower,
-                "upper": estimate.upper,
-                "alarm": estimate.alarm,
-                "reason": estimate.reason,
-                "because": estimate.because,
-                "quality": estimate.quality,
-                "model": str(estimate.model),
-            }
+            values = {**parts_of(estimate), "quality": estimate.quality}
             quality = _QUALITY[estimate.quality]
             age_s = (to_us(self._clock.now()) - estimate.at_us) / 1e6
             old = age_s > self._options.historical_s

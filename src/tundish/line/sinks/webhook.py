@@ -16,7 +16,6 @@ from typing import Annotated, Final, Self
 
 from pydantic import Field
 
-from tundish.catalog.documents import parse_document
 from tundish.catalog.scenario import Scenario
 from tundish.kernel import canonical
 from tundish.kernel.canonical import Json
@@ -101,9 +100,7 @@ class WebhookSink:
                 the class.
         """
         del scenario
-        data = canonical.dumps(dict(spec.options))
-        origin = f"The sink {spec.name} (options)"
-        return cls(spec, parse_document(data, WebhookSinkOptions, origin))
+        return cls(spec, spec.read_options(WebhookSinkOptions))
 
     @property
     def name(self) -> str:

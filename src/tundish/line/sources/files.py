@@ -18,11 +18,9 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 from pydantic import Field
 
-from tundish.catalog.documents import parse_document
 from tundish.catalog.scenario import Scenario
 from tundish.catalog.tasks import Picture, Text
 from tundish.data.images.looking import Shrinker, Shrunk
-from tundish.kernel import canonical
 from tundish.kernel.clock import Clock, SystemClock
 from tundish.kernel.errors import PathMissingError
 from tundish.kernel.records import Record
@@ -123,9 +121,7 @@ class FilesSource:
         """
         known_parts(spec.security, (), f"The source {spec.endpoint}")
         no_node_options(spec)
-        data = canonical.dumps(dict(spec.options))
-        origin = f"The source {spec.endpoint} (options)"
-        return cls(spec, scenario, parse_document(data, FilesSourceOptions, origin))
+        return cls(spec, scenario, spec.read_options(FilesSourceOptions))
 
     @property
     def name(self) -> str:

@@ -20,10 +20,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from tundish.catalog.documents import parse_document
 from tundish.catalog.scenario import Scenario
 from tundish.catalog.tasks import Text
-from tundish.kernel import canonical
 from tundish.kernel.clock import Clock, SystemClock
 from tundish.kernel.records import Record
 from tundish.line import tls
@@ -117,9 +115,7 @@ class ModbusSource:
             LineFileInvalidError, CertificateUnusableError, SecretMissingError: as for
                 the class.
         """
-        data = canonical.dumps(dict(spec.options))
-        origin = f"The source {spec.endpoint} (options)"
-        return cls(spec, scenario, parse_document(data, ModbusSourceOptions, origin))
+        return cls(spec, scenario, spec.read_options(ModbusSourceOptions))
 
     @property
     def name(self) -> str:

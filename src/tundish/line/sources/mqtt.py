@@ -115,9 +115,7 @@ class MqttSource:
             LineFileInvalidError, CertificateUnusableError, SecretMissingError: as the
             class.
         """
-        data = canonical.dumps(dict(spec.options))
-        origin = f"The source {spec.endpoint} (options)"
-        return cls(spec, scenario, parse_document(data, MqttSourceOptions, origin))
+        return cls(spec, scenario, spec.read_options(MqttSourceOptions))
 
     @property
     def name(self) -> str:

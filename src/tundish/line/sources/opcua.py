@@ -16,9 +16,7 @@ from typing import Self
 from asyncua import ua
 from asyncua.ua.attribute_ids import AttributeIds
 
-from tundish.catalog.documents import parse_document
 from tundish.catalog.scenario import Scenario
-from tundish.kernel import canonical
 from tundish.kernel.clock import Clock, SystemClock
 from tundish.line.errors import NodeMissingError, SourceUnreachableError
 from tundish.line.inspection import Inspection
@@ -95,9 +93,7 @@ class OpcUaSource:
         security = ChannelSecurity.from_spec(
             spec.security, f"The source {spec.endpoint}"
         )
-        data = canonical.dumps(dict(spec.options))
-        origin = f"The source {spec.endpoint} (options)"
-        options = parse_document(data, OpcUaSourceOptions, origin)
+        options = spec.read_options(OpcUaSourceOptions)
         return cls(spec, scenario, options, security=security)
 
     @property

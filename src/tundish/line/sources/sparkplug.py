@@ -16,7 +16,6 @@ from typing import Annotated, Final, Self
 
 from pydantic import Field, StringConstraints
 
-from tundish.catalog.documents import parse_document
 from tundish.catalog.scenario import Scenario
 from tundish.kernel import canonical
 from tundish.kernel.clock import Clock, SystemClock
@@ -102,9 +101,7 @@ class SparkplugSource:
             class.
         """
         no_node_options(spec)
-        data = canonical.dumps(dict(spec.options))
-        origin = f"The source {spec.endpoint} (options)"
-        return cls(spec, scenario, parse_document(data, SparkplugSourceOptions, origin))
+        return cls(spec, scenario, spec.read_options(SparkplugSourceOptions))
 
     @property
     def name(self) -> str:
