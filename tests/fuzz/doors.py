@@ -24,6 +24,7 @@ NAMES = re.compile(
 _BYTES = {"bytes", "memoryview"}
 
 COVERED: dict[str, str] = {
+    "tundish.seal.signedtext:read": "revocations",
     "tundish.seal.agefile:clear_size": "age",
     "tundish.seal.agefile:open_into": "age",
     "tundish.seal.agefile:read_header": "age",
@@ -98,6 +99,9 @@ OWN: dict[str, str] = {
             "tundish.line.sinks.sparkplug:SparkplugSink.from_spec",
             "tundish.line.sources.sparkplug:SparkplugSource.from_spec",
             "tundish.line.uasecure:ChannelSecurity.from_spec",
+            "tundish.line.linefile:SourceSpec.read_options",
+            "tundish.line.linefile:SinkSpec.read_options",
+            "tundish.line.linefile:NodeSpec.read_options",
         ),
         _PLUGIN,
     ),

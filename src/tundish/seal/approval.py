@@ -16,15 +16,14 @@ from pydantic import StringConstraints, ValidationError
 from tundish.kernel import canonical, clock, digest
 from tundish.kernel.digest import Digest
 from tundish.kernel.records import SignedRecord
-from tundish.seal import armour, dsse
+from tundish.seal import armour, dsse, signedtext
 from tundish.seal.errors import (
     ApprovalInvalidError,
-    SignatureInvalidError,
-    SignatureMalformedError,
     TermsInvalidError,
 )
 from tundish.seal.fields import CheckedDigest, Moment
 from tundish.seal.keys import SigningKey, VerifyKey
+from tundish.seal.signedtext import TextForm
 from tundish.seal.statement import first_fault
 
 PAYLOAD_TYPE = "application/vnd.tundish.approval.v1+json"
@@ -52,6 +51,15 @@ class ApprovalBody(SignedRecord):
     issued_at: Moment
     not_after: Moment
     note: Annotated[str, StringConstraints(max_length=300)] = ""
+
+
+FORM = TextForm(
+    kind=KIND,
+    payload_type=PAYLOAD_TYPE,
+    body=ApprovalBody,
+    what="An approval",
+    error=ApprovalInvalidError,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,13 +119,7 @@ def read(text: bytes, known: Sequence[VerifyKey]) -> Approval:
         ApprovalInvalidError: if it was changed.
         SignerUntrustedError: if its issuer is not trusted here.
     """
-    try:
-        data = armour.unwrap(KIND, text)
-        payload, key = dsse.verify(data, known, payload_type=PAYLOAD_TYPE)
-        body = dsse.read_record(payload, ApprovalBody, what="approval")
-    except (SignatureMalformedError, SignatureInvalidError) as error:
-        msg = f"An approval was changed on its way: {error.message}"
-        raise ApprovalInvalidError(msg) from error
+    body, payload, key = signedtext.read(text, known, FORM)
     if body.issuer != key.key_id:
         msg = "An approval is signed by another key than it names."
         raise ApprovalInvalidError(msg)

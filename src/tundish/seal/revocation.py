@@ -21,15 +21,14 @@ from pydantic import (
 from tundish.kernel import canonical, clock, digest
 from tundish.kernel.digest import Digest, is_digest
 from tundish.kernel.records import SignedRecord
-from tundish.seal import armour, dsse
+from tundish.seal import armour, dsse, signedtext
 from tundish.seal.errors import (
     RevocationsInvalidError,
-    SignatureInvalidError,
-    SignatureMalformedError,
     TermsInvalidError,
 )
 from tundish.seal.fields import Moment
 from tundish.seal.keys import SigningKey, VerifyKey
+from tundish.seal.signedtext import TextForm
 from tundish.seal.statement import MAX_VERSION, first_fault
 
 PAYLOAD_TYPE = "application/vnd.tundish.revocations.v1+json"
@@ -80,6 +79,15 @@ class ListBody(SignedRecord):
     version: Annotated[int, Field(ge=1, le=MAX_VERSION)]
     issued_at: Moment
     entries: Annotated[tuple[Revoked, ...], Field(max_length=MAX_ENTRIES)]
+
+
+FORM = TextForm(
+    kind=KIND,
+    payload_type=PAYLOAD_TYPE,
+    body=ListBody,
+    what="A revocation list",
+    error=RevocationsInvalidError,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,13 +167,7 @@ def read(text: bytes, known: Sequence[VerifyKey]) -> RevocationList:
         RevocationsInvalidError: if it was changed.
         SignerUntrustedError: if its issuer is not trusted here.
     """
-    try:
-        data = armour.unwrap(KIND, text)
-        payload, key = dsse.verify(data, known, payload_type=PAYLOAD_TYPE)
-        body = dsse.read_record(payload, ListBody, what="revocation list")
-    except (SignatureMalformedError, SignatureInvalidError) as error:
-        msg = f"A revocation list was changed on its way: {error.message}"
-        raise RevocationsInvalidError(msg) from error
+    body, payload, key = signedtext.read(text, known, FORM)
     if body.issuer != key.key_id:
         msg = "A revocation list is signed by another key than it names."
         raise RevocationsInvalidError(msg)

@@ -16,14 +16,13 @@ from pydantic import StringConstraints
 from tundish.kernel import canonical, clock, ids
 from tundish.kernel.digest import Digest
 from tundish.kernel.records import SignedRecord
-from tundish.seal import armour, dsse
+from tundish.seal import armour, dsse, signedtext
 from tundish.seal.errors import (
-    SignatureInvalidError,
-    SignatureMalformedError,
     TimeNoteInvalidError,
 )
 from tundish.seal.fields import Moment
 from tundish.seal.keys import SigningKey, VerifyKey
+from tundish.seal.signedtext import TextForm
 
 PAYLOAD_TYPE = "application/vnd.tundish.time.v1+json"
 KIND = "TIME"
@@ -50,6 +49,15 @@ class TimeNote(SignedRecord):
     def moment(self) -> datetime:
         """Return the time that was signed."""
         return clock.from_text(self.time)
+
+
+FORM = TextForm(
+    kind=KIND,
+    payload_type=PAYLOAD_TYPE,
+    body=TimeNote,
+    what="A signed time",
+    error=TimeNoteInvalidError,
+)
 
 
 def sign(
@@ -82,13 +90,7 @@ def read(text: bytes, trusted: Sequence[VerifyKey], device: Digest) -> TimeNote:
         TimeNoteInvalidError: if it was changed, or corrects another device.
         SignerUntrustedError: if its signer is not trusted here.
     """
-    try:
-        data = armour.unwrap(KIND, text)
-        payload, _ = dsse.verify(data, trusted, payload_type=PAYLOAD_TYPE)
-        note = dsse.read_record(payload, TimeNote, what="signed time")
-    except (SignatureMalformedError, SignatureInvalidError) as error:
-        msg = f"A signed time was changed on its way: {error.message}"
-        raise TimeNoteInvalidError(msg) from error
+    note, _, _ = signedtext.read(text, trusted, FORM)
     if note.corrects not in {None, device}:
         msg = f"The signed time {note.name} corrects another device than this one."
         raise TimeNoteInvalidError(msg)
