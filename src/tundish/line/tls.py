@@ -7,12 +7,15 @@ import ssl
 from pathlib import Path
 from typing import Final
 
+from tundish.kernel import paths
+from tundish.kernel.errors import TundishError
 from tundish.line.errors import CertificateUnusableError, LinkRefusedError
 from tundish.line.security import SecuritySpec
 
 PARTS = ("trust", "certificate", "key", "key_password")
 
 _PEM = b"-----BEGIN"
+_MOST_BYTES = 4 * 1024**2  # a bundle of all authorities of a system has a quarter of it
 _WHY: Final = {
     9: "its certificate is not valid yet (or this box's clock is behind)",
     10: "its certificate has expired (or this box's clock is ahead)",
@@ -53,8 +56,8 @@ def client_context(spec: SecuritySpec, owner: str) -> ssl.SSLContext:
                 spec.key,
                 lambda: password.reveal() if password else "",
             )
-    except (OSError, ssl.SSLError, ValueError) as error:
-        said = cause(error) if isinstance(error, OSError) else str(error)
+    except (OSError, ValueError, TundishError) as error:
+        said = cause(error) if isinstance(error, OSError) else str(error).rstrip(".")
         named = ", ".join(p for p in (spec.trust, spec.certificate, spec.key) if p)
         msg = f"{owner} cannot use its certificate or key ({named}): {said}."
         raise CertificateUnusableError(msg) from error
@@ -82,7 +85,7 @@ def _trusted(name: str | None) -> str | bytes | None:
     """Return certificates as OpenSSL takes them: text (PEM) or bytes (DER)."""
     if name is None:
         return None
-    data = Path(name).read_bytes()
+    data = paths.read_file(Path(name), most=_MOST_BYTES)
     if not data:
         msg = f"{name} is empty"
         raise ValueError(msg)
