@@ -10,7 +10,7 @@ from tundish.catalog import library
 from tundish.catalog.datasets import DatasetEntry
 from tundish.catalog.documents import parse_document, parse_yaml, read_document
 from tundish.catalog.errors import DocumentInvalidError, UnknownNameError
-from tundish.catalog.scenario import Scenario
+from tundish.catalog.scenario import Scenario, Signal
 from tundish.catalog.site import SiteProfile
 from tundish.kernel.errors import DocumentMalformedError, PathMissingError, TundishError
 
@@ -132,3 +132,18 @@ def test_a_file_beside_the_catalogue_is_read(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(shipped("scenarios", GLUCOSE), encoding="utf-8")
     assert library.scenario(str(path)) == library.scenario(GLUCOSE)
+
+
+def test_a_later_version_with_more_fields_gives_the_same_digest() -> None:
+    class LaterSignal(Signal):
+        sharpness: float | None = None
+
+    class Later(Scenario):
+        signals: tuple[LaterSignal, ...]  # type: ignore[mutable-override]
+        patience_s: float = 3.0
+
+    text = shipped("scenarios", GLUCOSE).encode()
+    now = parse_document(text, Scenario, "scenario")
+    assert parse_document(text, Later, "scenario").digest == now.digest
+    other = text.replace(b"tolerance: 4.0", b"tolerance: 4.5")
+    assert parse_document(other, Scenario, "scenario").digest != now.digest

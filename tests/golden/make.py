@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from tests import ca
-from tests.golden import carried
+from tests.golden import carried, lines
 from tests.model.conftest import CHANNELS, NOW, ROWS, Desk, small_graph
 
 from tundish.kernel import canonical, clock, digest
@@ -184,3 +184,5 @@ if __name__ == "__main__":
         add_chain(place)
     if not (place / "carried").exists():
         carried.add(place / "carried")
+    if not (place / "line").exists():
+        lines.add(place / "line")

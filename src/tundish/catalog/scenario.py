@@ -29,6 +29,8 @@ from tundish.catalog.tasks import (
     Task,
     Text,
 )
+from tundish.kernel import digest as digests
+from tundish.kernel.digest import Digest
 from tundish.kernel.records import Record
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
@@ -277,6 +279,11 @@ class Scenario(Record):
     def channels(self) -> int:
         """Number of columns of a window (C)."""
         return sum(signal.channels for signal in self.signals)
+
+    @property
+    def digest(self) -> Digest:
+        """Digest of what it says; see ``Record.beyond_defaults``."""
+        return digests.of_json(self.beyond_defaults())
 
     @property
     def first_channels(self) -> tuple[int, ...]:

@@ -49,7 +49,7 @@ def adopt(
     learnable = material.take(material.part != "judge")
     record = RunRecord(
         scenario=scenario.key,
-        scenario_digest=digest.of_json(scenario.to_json()),
+        scenario_digest=scenario.digest,
         data=located.digest,
         material=learnable.digest(),
         candidate=adopting.RECIPE,

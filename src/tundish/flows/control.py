@@ -172,8 +172,12 @@ def _asked(path: Path, package: Package) -> Asked:
     """Return what an approval must be for: nothing in it may change afterwards."""
     line = read_document(path, LineFile)  # names of files as they are written
     bounds: dict[str, Json] = {
-        "control": _control(line).model_dump(mode="json", exclude={"approvals"}),
-        "sources": [source.model_dump(mode="json") for source in line.sources],
+        "control": {
+            name: value
+            for name, value in _control(line).beyond_defaults().items()
+            if name != "approvals"
+        },
+        "sources": [source.beyond_defaults() for source in line.sources],
     }
     return Asked(
         line=line.name,

@@ -179,7 +179,7 @@ def _check(run: Run) -> None:
     if digests.of_bytes(run.graph) != run.record.graph:
         msg = f"The graph of the run {run.name} is not the one that was trained."
         raise RunDamagedError(msg)
-    if digests.of_json(run.scenario.to_json()) != run.record.scenario_digest:
+    if run.scenario.digest != run.record.scenario_digest:
         msg = f"The scenario of the run {run.name} was changed after training."
         raise RunDamagedError(msg)
     if run.verdict is not None and run.verdict.graph != run.record.graph:

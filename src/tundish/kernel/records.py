@@ -21,6 +21,14 @@ class Record(BaseModel):
         """Return plain JSON values (aliases used, ``None`` kept)."""
         return self.model_dump(mode="json", by_alias=True)
 
+    def beyond_defaults(self) -> dict[str, Json]:
+        """Return plain JSON of what differs from the defaults.
+
+        For digests of documents that people write: a later version that knows more
+        fields gives the same for what was written before it.
+        """
+        return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
 
 class SignedRecord(Record):
     """A record of a signed format: unknown minor fields are kept.

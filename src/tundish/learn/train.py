@@ -71,7 +71,7 @@ def train(
         )
     record = RunRecord(
         scenario=scenario.key,
-        scenario_digest=digest.of_json(scenario.to_json()),
+        scenario_digest=scenario.digest,
         data=data,
         material=learnable.digest(),
         candidate=name,

@@ -1,0 +1,61 @@
+"""Make the golden files of a line: an approval, and the clients of a serving model."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+
+from tests.model.conftest import NOW
+
+from tundish.flows import clients
+from tundish.flows import workspace as workspaces
+from tundish.kernel import digest
+from tundish.kernel.clock import ManualClock
+from tundish.seal import approval
+from tundish.seal.approval import Asked
+from tundish.seal.keys import SigningKey
+
+README = """# What persons give to a line of this version
+
+An approval of a line and the public key of who gave it, and the clients of a serving model with the
+token of one of them. Every later version must read them (`tests/golden/test_lines.py`). Key and
+token belong to these files alone: they are no secrets.
+"""
+
+
+def add(folder: Path) -> None:
+    """Write them."""
+    folder.mkdir()
+    key = SigningKey.generate()
+    asked = Asked(
+        line="kiln",
+        package=digest.of_bytes(b"package"),
+        bounds=digest.of_bytes(b"bounds"),
+    )
+    text = approval.sign(
+        asked,
+        now=NOW,
+        not_after=NOW + timedelta(days=90),
+        note="seen on site",
+        key=key,
+    )
+    (folder / "approval.txt").write_bytes(text)
+    (folder / "approver.pub").write_bytes(key.public.to_pem())
+    with tempfile.TemporaryDirectory() as place:
+        box = workspaces.create(Path(place) / "box", "box", ManualClock(NOW))
+        token = clients.add_client(box, "mes")
+        clients.add_client(box, "historian")
+        listed = clients.clients_file(box).read_bytes()
+    (folder / "clients.json").write_bytes(listed)
+    expected = {
+        "issuer": key.public.key_id,
+        "line": asked.line,
+        "package": asked.package,
+        "bounds": asked.bounds,
+        "clients": ["historian", "mes"],
+        "token_of_mes": token.reveal(),
+    }
+    (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
+    (folder / "README.md").write_text(README)

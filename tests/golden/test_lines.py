@@ -1,0 +1,42 @@
+"""Old evidence: what persons gave to a line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tundish.flows import clients
+from tundish.flows import workspace as workspaces
+from tundish.line.serving.access import token_digest
+from tundish.seal import approval
+from tundish.seal.keys import VerifyKey
+
+VERSIONS = sorted(path for path in Path(__file__).parent.glob("v*/line"))
+pytestmark = pytest.mark.parametrize("old", VERSIONS, ids=lambda path: path.parent.name)
+
+
+def expected(old: Path) -> dict[str, Any]:
+    said: dict[str, Any] = json.loads((old / "expected.json").read_text())
+    return said
+
+
+def test_an_old_approval_says_what_was_allowed(old: Path) -> None:
+    key = VerifyKey.load(old / "approver.pub")
+    found = approval.read((old / "approval.txt").read_bytes(), [key])
+    said = expected(old)
+    assert found.body.issuer == said["issuer"]
+    assert (found.body.line, found.body.note) == (said["line"], "seen on site")
+    assert (found.body.package, found.body.bounds) == (said["package"], said["bounds"])
+
+
+def test_the_clients_of_an_old_box_still_come_in(old: Path, tmp_path: Path) -> None:
+    box = workspaces.create(tmp_path / "box", "box")
+    shutil.copy(old / "clients.json", clients.clients_file(box))
+    said = expected(old)
+    assert [one.name for one in clients.list_clients(box)] == said["clients"]
+    known = clients.tokens_of(box, None)
+    assert known["mes"] == token_digest(said["token_of_mes"])
