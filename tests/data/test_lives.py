@@ -14,8 +14,9 @@ from tundish.catalog.scenario import Scenario
 from tundish.catalog.site import SiteProfile
 from tundish.data.binding import bind
 from tundish.data.samples import full_run, make_samples
+from tundish.kernel.digest import Digest
 from tundish.line.rows import Row
-from tundish.line.windows import WindowCutter
+from tundish.line.windows import Window, WindowCutter
 
 HOUR_US = 3_600_000_000
 
@@ -93,7 +94,8 @@ def test_only_a_young_life_is_filled_and_the_line_cuts_the_same_windows(
         )
         for clock, _, hours, heat in ROWS
     ]
-    cut = [window for row in rows if (window := cutter.push(row)) is not None]
+    cut = [window for row in rows for window in cutter.push([row])]
+    assert digests(cut) == digests(WindowCutter(asked, HOUR_US).push(rows))
     answered = [window.values for window in cut if window.quality == "good"]
     np.testing.assert_array_equal(np.stack(answered), made.x)
     runs = full_run(bound, asked, "runs")
@@ -105,6 +107,10 @@ def test_only_a_young_life_is_filled_and_the_line_cuts_the_same_windows(
         assert heats[6:9] == [[10, 10, 10, 10], [10, 10, 10, 11], [10, 10, 11, 12]]
         assert len(heats) == 2 + 4 + 6
         assert [w.why for w in cut].count("too-few-rows") == 3  # after the gap
+
+
+def digests(windows: list[Window]) -> list[Digest]:
+    return [window.digest() for window in windows]
 
 
 def test_after_a_restart_a_young_life_is_filled_as_before(tmp_path: Path) -> None:
@@ -120,13 +126,11 @@ def test_after_a_restart_a_young_life_is_filled_as_before(tmp_path: Path) -> Non
         for n in range(3)
     ]
     whole, again = WindowCutter(asked, HOUR_US), WindowCutter(asked, HOUR_US)
-    for row in rows[:2]:
-        whole.push(row)
+    whole.push(rows[:2])
     again.restore(rows[:2], whole.segment_rows)
-    expected, found = whole.push(rows[2]), again.push(rows[2])
-    assert expected is not None
-    assert found is not None
-    assert found.digest() == expected.digest()
+    expected = digests(whole.push(rows[2:]))
+    assert expected
+    assert digests(again.push(rows[2:])) == expected
 
 
 def test_without_the_condition_nothing_is_filled(tmp_path: Path) -> None:

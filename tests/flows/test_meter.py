@@ -89,7 +89,9 @@ def test_neither_line_file_nor_source_time_raises_a_signed_budget(
     model = open_package(box, desk.package, granted(desk, box, answers_per_day=10))
     spec = BudgetSpec(per_day=1_000_000)
     limits = Budget(spec, np.zeros(1), np.ones(1), 10_000_000, model.meter)
-    said = [limits.refuse(day * DAY_US) for day in range(40)]
+    said = limits.take(
+        [day * DAY_US for day in range(40)], np.zeros((40, 1), np.float32)
+    )
     assert said.count("") == 10, (
         "forty false days of source time are one day of the box"
     )
@@ -100,7 +102,7 @@ def test_neither_line_file_nor_source_time_raises_a_signed_budget(
         BudgetSpec(per_day=2), np.zeros(1), np.ones(1), 10_000_000, model.meter
     )
     box.clock.advance(DAY_S)
-    assert [tight.refuse(at) for at in range(4)].count("") == 2
+    assert tight.take(range(4), np.zeros((4, 1), np.float32)).count("") == 2
 
 
 def test_a_line_writes_a_block_at_a_time_and_loses_at_most_one(

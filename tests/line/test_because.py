@@ -53,7 +53,7 @@ def test_a_quiet_detector_names_no_tag(plant: Scenario, kit: Kit) -> None:
     part = parts(plant, **{plant.signals[0].name: 1.0})
     for score, told in ((0.9, ""), (1.1, f"{plant.signals[0].name} 100%")):
         found = answer(
-            plant, window, {"score": score, "applicability": 0.5}, kit.MODEL, kit.MODEL, part
+            plant, window, [score], 0.5, (kit.MODEL, kit.MODEL), part
         )  # fmt: skip
         assert found.because == told
 

@@ -15,8 +15,9 @@ rounding did not keep a copy from agreeing: it is an option, not a protection.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Annotated, Protocol
 
 import numpy as np
@@ -122,35 +123,59 @@ class Budget:
                 self._today += 1
         self._most = max(self._most, self._today)
 
-    def refuse(self, at_us: int) -> str:
-        """Return why a window may not be asked about; empty if it may, and count it."""
-        self._go_to(at_us)
-        limit = self._spec.per_day
-        if limit is not None and self._today >= limit:
-            self._refused += 1
-            return f"the budget of {limit} answers a day is spent"
-        if self._meter is not None and not self._meter.take(1):
-            self._refused += 1
-            signed = self._meter.per_day
-            return f"the grant's budget of {signed} answers a day is spent"
-        self._today += 1
-        self._asked += 1
-        self._most = max(self._most, self._today)
-        return ""
+    def take(self, times_us: Sequence[int], rows: NDArray[np.float32]) -> list[str]:
+        """Count windows that are to be asked about, and say which may not be.
 
-    def see(self, at_us: int, row: NDArray[np.float32]) -> None:
-        """Take the newest row, shape [C], of a window that is asked about."""
-        places = (row.astype(np.float64) - self._low) / self._width
+        Args:
+            times_us: Their source times, in order.
+            rows: The newest row of each, shape [N, C].
+
+        Returns:
+            For each window why it may not be asked about; empty if it may.
+        """
+        reasons: list[str] = []
+        for _, group in groupby(times_us, lambda at_us: at_us // DAY_US):
+            times = list(group)
+            first = len(reasons)
+            self._go_to(times[0])
+            allowed, reason = self._allow(len(times))
+            if allowed:
+                self._see(times[:allowed], rows[first : first + allowed])
+            reasons += [""] * allowed + [reason] * (len(times) - allowed)
+        return reasons
+
+    def _allow(self, wanted: int) -> tuple[int, str]:
+        """Count so many windows of a day; return how many may pass, and what ends it."""
+        allowed, reason = wanted, ""
+        limit = self._spec.per_day
+        if limit is not None and limit - self._today < wanted:
+            allowed = max(0, limit - self._today)
+            reason = f"the budget of {limit} answers a day is spent"
+        if self._meter is not None and allowed:
+            given = self._meter.take(allowed)
+            if given < allowed:
+                signed = self._meter.per_day
+                reason = f"the grant's budget of {signed} answers a day is spent"
+            allowed = given
+        self._today += allowed
+        self._asked += allowed
+        self._refused += wanted - allowed
+        self._most = max(self._most, self._today)
+        return allowed, reason
+
+    def _see(self, times_us: Sequence[int], rows: NDArray[np.float32]) -> None:
+        places = (rows.astype(np.float64) - self._low) / self._width
         inside = (places >= 0) & (places <= 1)
-        self._outside += bool(not inside.all())
+        self._outside += int(np.count_nonzero(~inside.all(axis=1)))
+        _, channels = np.nonzero(inside)
         bins = np.minimum((places[inside] * BINS).astype(np.int64), BINS - 1)
-        self._seen[np.flatnonzero(inside), bins] = True
-        if self._before is not None:
-            before_us, before = self._before
-            moved = np.abs(places - before)
-            near = at_us - before_us <= self._step_us
-            self._jumps += bool(near and (moved > self._spec.max_jump).any())
-        self._before = (at_us, places)
+        self._seen[channels, bins] = True
+        before = places[:1] if self._before is None else self._before[1][None]
+        before_us = times_us[0] if self._before is None else self._before[0]
+        moved = np.abs(np.diff(places, axis=0, prepend=before)).max(axis=1)
+        near = np.diff(times_us, prepend=before_us) <= self._step_us
+        self._jumps += int(np.count_nonzero(near & (moved > self._spec.max_jump)))
+        self._before = (times_us[-1], places[-1])
 
     def given(self, answer: Estimate) -> Estimate:
         """Return an answer as it goes out: rounded, the interval outwards.

@@ -118,35 +118,39 @@ class InputGate:
         self._highest = _inner(highest, -np.inf)
         self._quick = all(signal.min_spread is None for signal in scenario.signals)
 
-    def refuse(
-        self, window: Window, model: Digest, input_digest: Digest
-    ) -> Estimate | None:
-        """Return the abstaining answer for a window that breaks the contract.
+    def refused(
+        self, windows: Sequence[Window], model: Digest, digests: Sequence[Digest]
+    ) -> dict[int, Estimate]:
+        """Return the abstaining answers of the windows that break the contract.
 
         Args:
-            window: Untrusted values.
+            windows: Untrusted values.
             model: Digest of the model.
-            input_digest: Digest of the window.
+            digests: Of the windows.
 
         Returns:
-            ``None`` if the window may be scored.
+            By place; what is not there may be scored.
         """
-        why, reason = window.why, window.reason
-        if window.quality != "bad":
-            if self._quick and self._inside(window.values):
-                return None
-            violations = check_window(self._scenario, window.values)
-            if not violations:
-                return None
-            why, reason = _said(violations)
-        return Estimate(
-            at_us=window.at_us,
-            quality="bad",
-            why=why,
-            reason=reason,
-            model=model,
-            input=input_digest,
-        )
+        said: dict[int, tuple[Why, str]] = {
+            n: (window.why, window.reason)
+            for n, window in enumerate(windows)
+            if window.quality == "bad"
+        }
+        rest = [n for n in range(len(windows)) if n not in said]
+        if rest:
+            broken = self.broken(np.array([windows[n].values for n in rest]))
+            said |= {rest[at]: reason for at, reason in broken.items()}
+        return {
+            n: Estimate(
+                at_us=windows[n].at_us,
+                quality="bad",
+                why=why,
+                reason=reason,
+                model=model,
+                input=digests[n],
+            )
+            for n, (why, reason) in said.items()
+        }
 
     def broken(self, windows: NDArray[np.float32]) -> dict[int, tuple[Why, str]]:
         """Return which windows of a batch break the contract, and why, by their place.
@@ -155,19 +159,13 @@ class InputGate:
             windows: Untrusted values, [N, T, C].
         """
         suspects: Iterable[int] = range(len(windows))
-        if self._quick:
+        if self._quick and windows.shape[1:] == self._shape:
             inside = (windows >= self._lowest) & (windows <= self._highest)
             if np.count_nonzero(inside) == inside.size:  # quicker than all()
                 return {}
             suspects = np.flatnonzero(~inside.all(axis=(1, 2))).tolist()
         found = ((at, check_window(self._scenario, windows[at])) for at in suspects)
         return {at: _said(violations) for at, violations in found if violations}
-
-    def _inside(self, values: NDArray[np.float32]) -> bool:
-        if values.shape != self._shape:
-            return False
-        inside = (values >= self._lowest) & (values <= self._highest)
-        return bool(inside.all())  # NaN is never inside
 
 
 def _inner(ends: NDArray[np.float64], towards: float) -> NDArray[np.float32]:
@@ -183,12 +181,78 @@ def _said(violations: Sequence[Violation]) -> tuple[Why, str]:
     return violations[0].reason, told
 
 
+def answers(
+    scenario: Scenario,
+    windows: Sequence[Window],
+    outputs: Outputs,
+    model: Digest,
+    digests: Sequence[Digest],
+) -> list[Estimate]:
+    """Turn a graph's outputs into answers, or abstain; what is plain is told at once.
+
+    Args:
+        scenario: The contract.
+        windows: The windows that were scored.
+        outputs: Of the graph, first axis the windows.
+        model: Digest of the model.
+        digests: Of the windows.
+    """
+    numbers = np.array([_column(outputs, n, windows) for n in NUMBERS[scenario.task]])
+    applicability = _column(outputs, "applicability", windows)
+    plain = np.isfinite(numbers).all(axis=0) & (applicability <= 1.0)
+    if scenario.task == "diagnose":
+        plain &= numbers[0] >= 0
+    elif scenario.target is not None:
+        low, high = scenario.target.range
+        plain &= (numbers[0] >= low) & (numbers[0] <= high)
+    parts = outputs.get("contribution")
+    values, distances = numbers.T.tolist(), applicability.tolist()
+    found: list[Estimate] = []
+    for n, fits in enumerate(plain.tolist()):
+        window, told = windows[n], values[n]
+        part = None if parts is None else parts[n]
+        if not fits or window.why:
+            found.append(
+                answer(scenario, window, told, distances[n], (model, digests[n]), part)
+            )
+            continue
+        alarm = _alarm(scenario, told[0])
+        found.append(
+            Estimate(
+                at_us=window.at_us,
+                quality="good",
+                value=told[0],
+                lower=told[1] if len(told) == 3 else None,
+                upper=told[2] if len(told) == 3 else None,
+                applicability=distances[n],
+                alarm=alarm,
+                because=""
+                if part is None or alarm is False
+                else because(scenario, part),
+                model=model,
+                input=digests[n],
+            )
+        )
+    return found
+
+
+def _column(
+    outputs: Outputs, name: str, windows: Sequence[Window]
+) -> NDArray[np.float64]:
+    """Return one number for each window: NaN if the graph gives none of that name."""
+    values = outputs.get(name)
+    if values is not None and values.ndim == 2:
+        if values.shape[1] == 1 or name in NUMBERS["forecast"]:
+            return values[:, -1].astype(np.float64)  # a forecast's end of the horizon
+    return np.full(len(windows), np.nan)
+
+
 def answer(
     scenario: Scenario,
     window: Window,
-    outputs: Mapping[str, float],
-    model: Digest,
-    input_digest: Digest,
+    numbers: Sequence[float],
+    applicability: float,
+    digests: tuple[Digest, Digest],
     contribution: NDArray[np.float32] | None = None,
 ) -> Estimate:
     """Turn one row of a graph's outputs into an answer, or abstain.
@@ -196,14 +260,12 @@ def answer(
     Args:
         scenario: The contract.
         window: The window that was scored.
-        outputs: Scalar outputs of the graph for this window (see ``scalars``).
-        model: Digest of the model.
-        input_digest: Digest of the window.
+        numbers: What the graph gave of ``NUMBERS``; NaN for what it did not.
+        applicability: Distance from the training envelope, 1.0 = at its limit.
+        digests: Of the model and of the window.
         contribution: Of each channel to this answer, [C], if the graph gives it.
     """
-    names = NUMBERS[scenario.task]
-    numbers = [outputs.get(name, float("nan")) for name in names]
-    applicability = outputs.get("applicability", float("nan"))
+    model, input_digest = digests
     why, reason = doubt(numbers, applicability)
     if not why and scenario.task == "diagnose" and numbers[0] < 0:
         why, reason = "undecided", "no single class fits, or more than one does"
@@ -237,18 +299,6 @@ def answer(
         model=model,
         input=input_digest,
     )
-
-
-def scalars(outputs: Outputs, index: int) -> dict[str, float]:
-    """Return the outputs of one window that are one number.
-
-    Those are the outputs of one column, and the end of a forecast's horizon.
-    """
-    return {
-        name: float(values[index, -1])
-        for name, values in outputs.items()
-        if values.ndim == 2 and (values.shape[1] == 1 or name in NUMBERS["forecast"])
-    }
 
 
 def _alarm(scenario: Scenario, value: float) -> bool | None:

@@ -251,7 +251,7 @@ class Pipeline:
             kept.append(sample)
 
     def _settle(self, rows: list[Row]) -> list[Estimate]:
-        due = [window for row in rows if (window := self._cutter.push(row))]
+        due = self._cutter.push(rows)
         estimates = self._answers(due) if due else []
         self.settled_us = rows[-1].at_us
         self._keep_needed()
@@ -266,31 +266,21 @@ class Pipeline:
 
     def _answers(self, due: list[Window]) -> list[Estimate]:
         digests = [window.digest() for window in due]
-        answers: dict[int, Estimate] = {}
-        fit: list[int] = []
-        for index, window in enumerate(due):
-            refused = self._gate.refuse(window, self._model, digests[index])
-            refused = refused or self._over_budget(window, digests[index])
-            if refused:
-                answers[index] = refused
-            else:
-                fit.append(index)
+        answers = self._gate.refused(due, self._model, digests)
+        fit = [n for n in range(len(due)) if n not in answers]
+        if self._budget is not None:
+            fit = self._within(self._budget, due, fit, digests, answers)
         if fit:
-            outputs = self._scorer.run(np.stack([due[index].values for index in fit]))
+            windows = [due[n] for n in fit]
+            outputs = self._scorer.run(np.array([one.values for one in windows]))
             self.counts.scored += len(fit)
-            parts = outputs.get("contribution")
-            for place, index in enumerate(fit):
-                answer = guard.answer(
-                    self.scenario,
-                    due[index],
-                    guard.scalars(outputs, place),
-                    self._model,
-                    digests[index],
-                    None if parts is None else parts[place],
-                )
-                given = self._budget.given if self._budget else _unchanged
-                answers[index] = given(answer)
-        found = [answers[index] for index in range(len(due))]
+            given = guard.answers(
+                self.scenario, windows, outputs, self._model, [digests[n] for n in fit]
+            )
+            if self._budget is not None:
+                given = [self._budget.given(one) for one in given]
+            answers.update(zip(fit, given, strict=True))
+        found = [answers[n] for n in range(len(due))]
         if (gate := self._gate_behind) is not None:
             twice = sum(gate.told(answer.at_us) for answer in found)
             self.counts.abstained["no-result"] -= twice  # counted when it was told
@@ -298,21 +288,31 @@ class Pipeline:
         self.counts.abstained.update(e.why for e in found if e.abstained)
         return found
 
-    def _over_budget(self, window: Window, input_digest: Digest) -> Estimate | None:
-        if self._budget is None:
-            return None
-        reason = self._budget.refuse(window.at_us)
-        if not reason:
-            self._budget.see(window.at_us, window.values[-1])
-            return None
-        return Estimate(
-            at_us=window.at_us,
-            quality="bad",
-            why="budget",
-            reason=reason,
-            model=self._model,
-            input=input_digest,
-        )
+    def _within(
+        self,
+        budget: Budget,
+        due: Sequence[Window],
+        fit: Sequence[int],
+        digests: Sequence[Digest],
+        answers: dict[int, Estimate],
+    ) -> list[int]:
+        """Return what the budget allows; the rest gets its answer here."""
+        rows = np.array([due[n].values[-1] for n in fit])
+        reasons = budget.take([due[n].at_us for n in fit], rows) if fit else []
+        kept: list[int] = []
+        for n, reason in zip(fit, reasons, strict=True):
+            if not reason:
+                kept.append(n)
+                continue
+            answers[n] = Estimate(
+                at_us=due[n].at_us,
+                quality="bad",
+                why="budget",
+                reason=reason,
+                model=self._model,
+                input=digests[n],
+            )
+        return kept
 
     def _restore_budget(self, settled: Settled) -> None:
         if self._budget is not None:
@@ -325,10 +325,6 @@ class Pipeline:
         if first is not None:
             slowest = max(self._reach_us.values())
             self.buffer.keep_from(first - slowest)
-
-
-def _unchanged(answer: Estimate) -> Estimate:
-    return answer
 
 
 def _time(sample: Sample) -> int:

@@ -131,7 +131,7 @@ class Aligner:
         others = [track for track in self._tracks.values() if track is not lead]
         ready = self._ready(lead, others, until_us, waited_until_us)
         ready = min(ready, limit)
-        rows = [self._row(lead.samples[n], lead.times[n]) for n in range(ready)]
+        rows = self._together(ready) or [self._joined(t) for t in lead.times[:ready]]
         if rows:
             lead.cut(ready)
             for track in others:
@@ -157,18 +157,34 @@ class Aligner:
             ready = min(ready, bisect_right(lead.times, newest))
         return ready
 
-    def _row(self, sample: Sample, at_us: int) -> Row:
-        if len(self._tracks) == 1 and sample.values is not None:
-            values = _float32(sample.values)
-            why: Why = "uncertain-status" if sample.quality == "uncertain" else ""
-            return Row(
-                at_us=at_us,
-                values=values,
-                quality=sample.quality,
-                why=why,
-                reason=sample.reason,
-            )
-        return self._joined(at_us)
+    def _together(self, ready: int) -> list[Row]:
+        """Return the next rows at once if all signals are good at each of their times.
+
+        Empty if they are not: then each row is joined by itself.
+        """
+        times = self._tracks[self.lead].times[:ready]
+        if not times:
+            return []
+        columns = []
+        for track in self._tracks.values():
+            first = bisect_left(track.times, times[0])
+            samples = track.samples[first : first + ready]
+            if track.times[first : first + ready] != times:
+                return []
+            good = [
+                one.values
+                for one in samples
+                if one.quality == "good" and one.values is not None
+            ]
+            column = np.concatenate(good) if len(good) == ready else np.empty(0)
+            if column.size != ready * track.width:
+                return []
+            columns.append(column.reshape(ready, track.width))
+        values = _float32(columns[0] if len(columns) == 1 else np.hstack(columns))
+        return [
+            Row(at_us=at_us, values=row, quality="good")
+            for at_us, row in zip(times, values, strict=True)
+        ]
 
     def _joined(self, at_us: int) -> Row:
         values = np.full(self._width, np.nan)

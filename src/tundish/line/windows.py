@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,12 +73,57 @@ class WindowCutter:
     def restore(self, rows: Iterable[Row], segment_rows: int) -> None:
         """Go on after a restart with the rows before it, up to the settled mark."""
         for row in rows:
-            self._append(row)
+            self._turn(row)
+            self._rows.append(row)
         self.segment_rows = segment_rows
 
-    def push(self, row: Row) -> Window | None:
-        """Take the next row; return the window that is due with it, if any."""
-        self._append(row)
+    def push(self, rows: Sequence[Row]) -> list[Window]:
+        """Take the next rows; return the windows that are due with them, in order."""
+        found: list[Window] = []
+        rest = deque(rows)
+        while rest:
+            run = self._segment(rest)
+            if self._plain(run):
+                found += self._slide(run)
+            else:
+                found += [one for row in run if (one := self._cut(row)) is not None]
+        return found
+
+    def _segment(self, rest: deque[Row]) -> list[Row]:
+        """Take the rows up to the next beginning of a segment."""
+        run = [rest.popleft()]
+        self._turn(run[0])
+        while rest and not self._starts(rest[0], run[-1]):
+            run.append(rest.popleft())
+        return run
+
+    def _plain(self, run: Sequence[Row]) -> bool:
+        """Tell whether every window that ends in a run is full and good."""
+        kept = min(self.segment_rows, len(self._rows))
+        if kept < self._size - 1 or self._pixels > 1:
+            return False
+        return all(row.quality == "good" for row in (*self._rows, *run))
+
+    def _slide(self, run: Sequence[Row]) -> list[Window]:
+        """Return the windows of good rows as views of one array."""
+        before = list(self._rows)[len(self._rows) - self._size + 1 :]
+        values = np.concatenate([row.values for row in (*before, *run)])
+        values = values.reshape(len(before) + len(run), -1)
+        first = -(self.segment_rows + 1 - self._size) % self._stride
+        due = range(first, len(run), self._stride)
+        self._rows.extend(run)
+        self.segment_rows += len(run)
+        return [
+            Window(
+                at_us=run[n].at_us, values=values[n : n + self._size], quality="good"
+            )
+            for n in due
+        ]
+
+    def _cut(self, row: Row) -> Window | None:
+        """Take one row; return the window that is due with it, if any."""
+        self._rows.append(row)
+        self.segment_rows += 1
         if (self.segment_rows - self._size) % self._stride:
             return None
         values = np.stack([kept.values for kept in self._rows])
@@ -115,13 +160,16 @@ class WindowCutter:
             return False
         return bool(self._begins(row.values[None])[0])
 
-    def _append(self, row: Row) -> None:
-        gap = self._rows and row.at_us - self._rows[-1].at_us > self._max_step_us
-        if gap or self._life_begins(row):
+    def _starts(self, row: Row, before: Row | None) -> bool:
+        """Tell whether a row begins a segment: after a gap, or with a life."""
+        gap = before is not None and row.at_us - before.at_us > self._max_step_us
+        return gap or self._life_begins(row)
+
+    def _turn(self, row: Row) -> None:
+        """Forget the rows before one that begins a segment."""
+        if self._starts(row, self._rows[-1] if self._rows else None):
             self._rows.clear()
             self.segment_rows = 0
-        self._rows.append(row)
-        self.segment_rows += 1
 
 
 def _severity(row: Row) -> int:
