@@ -10,6 +10,8 @@ from tundish.line.samples import Quality, Sample
 
 QUALITIES: Final[tuple[Quality, ...]] = ("good", "uncertain", "bad")
 
+_NUMBERS: Final = {quality: number for number, quality in enumerate(QUALITIES)}
+
 SampleRow = tuple[int, int, int, str, bytes | None]
 EstimateRow = tuple[
     int,
@@ -36,8 +38,8 @@ def sample_row(number: int, sample: Sample) -> SampleRow:
     if sample.at_us is None:
         msg = f"a sample of {sample.signal} without source time is never stored"
         raise ValueError(msg)
-    body = None if sample.values is None else sample.values.astype("<f8").tobytes()
-    quality = QUALITIES.index(sample.quality)
+    values, quality = sample.values, _NUMBERS[sample.quality]
+    body = None if values is None else values.astype("<f8", copy=False).tobytes()
     return number, sample.at_us, quality, sample.reason, body
 
 
@@ -45,7 +47,7 @@ def to_row(estimate: Estimate) -> EstimateRow:
     """Return the columns of an answer."""
     return (
         estimate.at_us,
-        QUALITIES.index(estimate.quality),
+        _NUMBERS[estimate.quality],
         estimate.value,
         estimate.lower,
         estimate.upper,

@@ -379,17 +379,19 @@ class LineEngine:
             took_s = self._wall.monotonic_s() - arrival.received_s
             self._latencies.extend(took_s for e in answered if e.at_us in fresh)
 
-    def _without_future(self, samples: Sequence[Sample]) -> list[Sample]:
+    def _without_future(self, samples: Sequence[Sample]) -> Sequence[Sample]:
         now_us = to_us(self._clock.now())
         latest_us = now_us + int(self._options.max_ahead_s * 1e6)
+        if all(one.at_us is None or one.at_us <= latest_us for one in samples):
+            return samples
         kept = []
         for sample in samples:
             if sample.at_us is not None and sample.at_us > latest_us:
                 ahead_s = (sample.at_us - now_us) / 1e6
                 reason = f"its source time is {ahead_s:.0f} s in the future"
                 kept.append(
-                    replace(
-                        sample, at_us=None, quality="bad", values=None, reason=reason
+                    sample._replace(
+                        at_us=None, quality="bad", values=None, reason=reason
                     )
                 )
             else:

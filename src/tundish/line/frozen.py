@@ -9,7 +9,7 @@ Judged by source time, so that a replay finds the same as the plant did.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -51,8 +51,10 @@ class FrozenWatch:
         for sample in samples:
             self._see(sample)
 
-    def marked(self, samples: Sequence[Sample]) -> list[Sample]:
+    def marked(self, samples: Sequence[Sample]) -> Sequence[Sample]:
         """Return the samples; good ones whose value has stood too long are uncertain."""
+        if not self._after_us:
+            return samples
         return [self._marked(sample) for sample in samples]
 
     def _marked(self, sample: Sample) -> Sample:
@@ -66,7 +68,7 @@ class FrozenWatch:
             f"the value has been the same for {stood_us / 1e6:.0f} s, and the contract "
             f"expects a change within {after_us / 1e6:g} s"
         )
-        return replace(sample, quality="uncertain", reason=reason)
+        return sample._replace(quality="uncertain", reason=reason)
 
     def _see(self, sample: Sample) -> int:
         """Take note of a sample; return for how long its value has been the same."""

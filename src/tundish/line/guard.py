@@ -241,10 +241,11 @@ def _column(
 ) -> NDArray[np.float64]:
     """Return one number for each window: NaN if the graph gives none of that name."""
     values = outputs.get(name)
-    if values is not None and values.ndim == 2:
-        if values.shape[1] == 1 or name in NUMBERS["forecast"]:
-            return values[:, -1].astype(np.float64)  # a forecast's end of the horizon
-    return np.full(len(windows), np.nan)
+    if values is None or values.ndim != 2:
+        return np.full(len(windows), np.nan)
+    if values.shape[1] > 1 and name not in NUMBERS["forecast"]:
+        return np.full(len(windows), np.nan)
+    return values[:, -1].astype(np.float64)  # of a forecast the end of the horizon
 
 
 def answer(

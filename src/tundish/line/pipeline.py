@@ -165,10 +165,7 @@ class Pipeline:
         self.counts.dropped += len(stored.dropped)
         if live:
             self.counts.out_of_order += _falls(stored.new, self.newest)
-        holes: list[Gap] = []
-        kept: list[Sample] = []
-        for sample in sorted(stored.new, key=_time):
-            self._place(sample, kept, holes)
+        kept, holes = self._place(sorted(stored.new, key=_time))
         self.aligner.add(kept)
         for gap in stored.dropped:
             self.aligner.forget(gap.signal, gap.to_us)
@@ -239,16 +236,32 @@ class Pipeline:
         self._cutter.restore(before[-rows:], settled.segment_rows)
         self._keep_needed()
 
-    def _place(self, sample: Sample, kept: list[Sample], holes: list[Gap]) -> None:
-        at_us, signal = _time(sample), sample.signal
-        newest = self.newest.get(signal)
-        if newest is not None and at_us - newest > self._reach_us[signal]:
-            reason = "the source sent nothing"
-            holes.append(Gap(signal=signal, from_us=newest, to_us=at_us, reason=reason))
-        self.newest[signal] = max(at_us, at_us if newest is None else newest)
-        on_time = self.settled_us is None or at_us > self.settled_us
-        if on_time or signal != self.aligner.lead:
-            kept.append(sample)
+    def _place(self, samples: Sequence[Sample]) -> tuple[list[Sample], list[Gap]]:
+        """Return what can still be scored, and the holes before new samples.
+
+        Args:
+            samples: New on disk, in order of time.
+        """
+        kept: list[Sample] = []
+        holes: list[Gap] = []
+        settled_us = _BEFORE_ALL if self.settled_us is None else self.settled_us
+        newest_of, lead = self.newest, self.aligner.lead
+        for sample in samples:
+            at_us, signal = _time(sample), sample.signal
+            newest = newest_of.get(signal, at_us)
+            if at_us - newest > self._reach_us[signal]:
+                holes.append(
+                    Gap(
+                        signal=signal,
+                        from_us=newest,
+                        to_us=at_us,
+                        reason="the source sent nothing",
+                    )
+                )
+            newest_of[signal] = max(at_us, newest)
+            if at_us > settled_us or signal != lead:
+                kept.append(sample)
+        return kept, holes
 
     def _settle(self, rows: list[Row]) -> list[Estimate]:
         due = self._cutter.push(rows)
@@ -339,6 +352,9 @@ def _falls(samples: Sequence[Sample], newest_before: Mapping[str, int]) -> int:
     falls = 0
     for sample in samples:
         at_us = _time(sample)
-        falls += at_us < newest.get(sample.signal, at_us)
-        newest[sample.signal] = max(at_us, newest.get(sample.signal, at_us))
+        before = newest.get(sample.signal, at_us)
+        if at_us < before:
+            falls += 1
+        else:
+            newest[sample.signal] = at_us
     return falls
