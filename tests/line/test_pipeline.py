@@ -74,6 +74,54 @@ def test_any_order_of_arrival_gives_the_same_answers_in_order(
 
 @shared
 @given(
+    kinds=st.lists(st.sampled_from("gggggubomx"), min_size=5, max_size=40),
+    cuts=st.lists(st.integers(0, 40), max_size=6),
+    rows=st.integers(1, 4),
+    stride=st.integers(1, 3),
+)
+def test_however_samples_come_together_each_gets_the_answer_it_gets_alone(
+    kit: Kit,
+    tmp_path_factory: Any,
+    kinds: list[str],
+    cuts: list[int],
+    rows: int,
+    stride: int,
+) -> None:
+    """Good, uncertain, bad, out of the range, one signal missing, or a gap."""
+    folder = tmp_path_factory.mktemp("batches")
+    scenario = kit.scenario(rows=rows, stride=stride, periods={"a": 10.0, "b": 10.0})
+    batches: list[list[Any]] = []
+    for row, kind in enumerate(kinds):
+        a, b = (kit.sample(row, row + n / 2, signal="ab"[n]) for n in range(2))
+        if kind == "u":
+            a = a._replace(quality="uncertain", reason="the source says so")
+        elif kind == "b":
+            b = kit.bad_sample(row, signal="b")
+        elif kind == "o":
+            b = kit.sample(row, 2000.0, signal="b")
+        batches.append({"m": [a], "x": []}.get(kind, [a, b]))
+    ends = sorted({*cuts, len(kinds)})
+    joined = [
+        [sample for batch in batches[first:last] for sample in batch]
+        for first, last in itertools.pairwise([0, *ends])
+    ]
+    said = []
+    for number, taken in enumerate((batches, joined)):
+        pipeline = _pipeline(kit, folder / str(number), scenario)
+        for batch in taken:
+            pipeline.take(batch, live=True)
+            while pipeline.step():
+                pass
+        while pipeline.step(waited_until_us=2**62):
+            pass
+        said.append(pipeline.buffer.estimates_after(0, limit=10**6))
+        pipeline.buffer.close()
+    assert said[0] == said[1]
+    assert len(said[0]) >= sum(kind in "guo" for kind in kinds) // stride - 1
+
+
+@shared
+@given(
     steps=st.lists(st.sampled_from([1.0, 1.0, 1.0, 1.2, 3.0]), min_size=5, max_size=30),
     cuts=st.lists(st.integers(0, 30), max_size=4),
     rows=st.integers(1, 4),
