@@ -145,3 +145,28 @@ def test_an_older_sample_does_not_speak_for_the_present() -> None:
     tags.heard([Sample(signal="t", at_us=2000, quality="good", values=None)], 1.0)
     tags.heard([Sample(signal="t", at_us=1000, quality="bad", values=None)], 2.0)
     assert tags.states(Moment(at_us=2000, monotonic_s=3.0))[0].state == "good"
+
+
+seconds = st.sampled_from([0.0, STALE_S - 0.0005, STALE_S, STALE_S + 0.0005, 300.0])
+events = st.tuples(
+    st.sampled_from("abc"),
+    st.sampled_from(["good", "uncertain", "bad", "down", "up"]),
+    seconds,
+)
+
+
+@given(st.lists(events, max_size=12), seconds, seconds)
+def test_the_worst_tag_is_found_without_judging_the_good_ones(
+    happened: list[tuple[str, str, float]], source_s: float, now_s: float
+) -> None:
+    tags = Tags("abc", STALE_S)
+    for name, kind, at_s in happened:
+        if kind in {"down", "up"}:
+            why = "cable" if kind == "down" else ""
+            tags.link([name], why, stale=at_s == 0.0)
+            continue
+        quality: Quality = kind  # type: ignore[assignment]
+        at_us = round(at_s * SECOND_US)
+        tags.heard([Sample(name, at_us, quality, None, "why")], at_s)
+    moment = Moment(at_us=round(source_s * SECOND_US), monotonic_s=now_s)
+    assert line_state(tags.worst(moment), None) == line_state(tags.states(moment), None)

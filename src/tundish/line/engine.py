@@ -519,7 +519,7 @@ class LineEngine:
             return
         now = self._clock.now()
         moment = Moment(at_us=to_us(now), monotonic_s=self._clock.monotonic_s())
-        tags = self._tags.states(moment)
+        tags = self._tags.worst(moment)
         state = line_state(tags, self._pipeline.newest_estimate)
         before, self._state = self._state, state
         if _kind(before) == _kind(state):

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
+import numpy as np
 from asyncua import ua
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.uaerrors import UaError
 
 from tundish.kernel.clock import Clock
-from tundish.line.samples import Sample, to_us
+from tundish.line.samples import Sample, from_us, to_us
 from tundish.line.uaclient import UaLink, severity
 from tundish.line.uafeed import GONE, Ears, Statuses, gone, read_values
+from tundish.line.uanotes import PlainNotes
 from tundish.line.uaoptions import OpcUaSourceOptions, node_options
 from tundish.line.uavalues import Tag, to_sample
 from tundish.line.uawire import MESSAGE_BYTES
@@ -50,6 +53,8 @@ class Subscription:
         self._ears = ears
         self._clock = clock
         self._by_handle = dict(enumerate(tags, start=1))
+        self._scale = np.array([1.0, *(tag.spec.scale for tag in tags), 1.0])
+        self._offset = np.array([0.0, *(tag.spec.offset for tag in tags), 0.0])
         self._items: dict[int, int] = {}
         self._id = 0
         self._gone: set[int] = set()
@@ -192,7 +197,9 @@ class Subscription:
     def _read(self, result: ua.PublishResult) -> tuple[Sample, ...]:
         samples: list[Sample] = []
         for note in result.NotificationMessage.NotificationData or ():
-            if isinstance(note, ua.DataChangeNotification):
+            if isinstance(note, PlainNotes):
+                samples += self._heard_plain(note)
+            elif isinstance(note, ua.DataChangeNotification):
                 for item in note.MonitoredItems or ():
                     tag = self._by_handle.get(item.ClientHandle)
                     if tag is not None:
@@ -200,6 +207,26 @@ class Subscription:
             elif isinstance(note, ua.StatusChangeNotification):
                 self._status_changed(note.Status)
         return tuple(samples)
+
+    def _heard_plain(self, notes: PlainNotes) -> list[Sample]:
+        """Return the samples of good numbers, as ``to_sample`` would make them."""
+        places = np.minimum(notes.handles, len(self._scale) - 1)
+        with np.errstate(over="ignore"):
+            values = notes.values * self._scale[places] + self._offset[places]
+        found: list[Sample] = []
+        for n, (handle, at_us) in enumerate(
+            zip(notes.handles, notes.at_us, strict=True)
+        ):
+            tag = self._by_handle.get(handle)
+            if tag is None:
+                continue
+            self._newest[handle] = max(at_us, self._newest.get(handle, 0))
+            sample = Sample(tag.signal, at_us, "good", values[n : n + 1])
+            if tag.channels > 1:
+                sample = to_sample(tag, _as_sent(float(notes.values[n]), at_us))
+            found.append(sample)
+        self._fresh.update(self._by_handle.keys() & notes.handles)
+        return found
 
     def _heard(self, handle: int, tag: Tag, value: ua.DataValue) -> Sample:
         sample = to_sample(tag, value)
@@ -274,6 +301,11 @@ class Subscription:
             self._ears.tell(
                 tuple(gone(self._by_handle[one], status) for one, status in bad.items())
             )
+
+
+def _as_sent(number: float, at_us: int) -> ua.DataValue:
+    moment: Any = from_us(at_us)  # asyncua's stub wants a class that it does not use
+    return ua.DataValue(ua.Variant(number), SourceTimestamp=moment)
 
 
 def _most_notes(tags: Iterable[Tag]) -> int:

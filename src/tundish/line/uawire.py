@@ -21,6 +21,8 @@ from asyncua.common.connection import TransportLimits
 from asyncua.common.shortcuts import Shortcuts
 from asyncua.ua.ua_binary import uatcp_to_binary
 
+from tundish.line.uanotes import PlantSession
+
 CHUNK_BYTES = 65_536
 MESSAGE_BYTES = 16 * 1024 * 1024
 LEAST_CHUNK_BYTES = 8_192  # part 6, 7.1.2.3: no side may offer less
@@ -81,6 +83,10 @@ class PlantProtocol(UASocketProtocol):
 
 class PlantWire(UaClient):
     """The low-level client over such a socket."""
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__(timeout_s)
+        self.session = PlantSession(self)
 
     def _make_protocol(self) -> UASocketProtocol:
         made = PlantProtocol(
