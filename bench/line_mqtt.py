@@ -258,7 +258,9 @@ def by_source(port: int, count: int, many: bool) -> int:
                 rows = np.stack([s.values for s in samples if s.values is not None])
                 model.run(rows.astype(np.float32).reshape(-1, 1, VALUES))
             elif samples:
-                rows = np.concatenate([s.values for s in samples if s.values is not None])
+                rows = np.concatenate(
+                    [s.values for s in samples if s.values is not None]
+                )
                 model.run(rows.astype(np.float32).reshape(-1, 1, VALUES))
             if taken >= count * (VALUES if many else 1):
                 break
@@ -322,7 +324,9 @@ def contract(*, many: bool) -> Scenario:
     ]  # fmt: skip
     target = {**base["target"], "range": (-1000.0, 1000.0)}
     changes = {"signals": signals, "target": target, "window": {"rows": 1, "stride": 1}}
-    return Scenario.model_validate(base | changes | {"stale_after_s": 30.0}, strict=False)
+    return Scenario.model_validate(
+        base | changes | {"stale_after_s": 30.0}, strict=False
+    )
 
 
 def spec(port: int, *, many: bool) -> SourceSpec:

@@ -60,7 +60,9 @@ def make_graph() -> bytes:
     nodes: dict[str, list[object]] = {
         name: [] for name in ("treeids", "nodeids", "featureids", "values", "modes", "truenodeids", "falsenodeids")
     }  # fmt: skip
-    leaves: dict[str, list[object]] = {n: [] for n in ("treeids", "nodeids", "ids", "weights")}
+    leaves: dict[str, list[object]] = {
+        n: [] for n in ("treeids", "nodeids", "ids", "weights")
+    }
     inner = 2**DEPTH - 1
     for tree in range(TREES):
         for node in range(2 * inner + 1):
@@ -71,7 +73,9 @@ def make_graph() -> bytes:
             if leaf:
                 for values, value in zip(leaves.values(), (tree, node, 0, float(rng.standard_normal())), strict=True):  # fmt: skip
                     values.append(value)
-    given = {f"nodes_{k}": v for k, v in nodes.items()} | {f"target_{k}": v for k, v in leaves.items()}
+    given = {f"nodes_{k}": v for k, v in nodes.items()} | {
+        f"target_{k}": v for k, v in leaves.items()
+    }
     made = [
         helper.make_node("Flatten", ["window"], ["flat"], axis=1),
         helper.make_node("TreeEnsembleRegressor", ["flat"], ["estimate"], domain="ai.onnx.ml", n_targets=1, **given),
@@ -79,7 +83,9 @@ def make_graph() -> bytes:
         helper.make_node("Add", ["estimate", "one"], ["upper"]),
         helper.make_node("Mul", ["estimate", "nought"], ["applicability"]),
     ]  # fmt: skip
-    window = helper.make_tensor_value_info("window", TensorProto.FLOAT, ["N", 1, INPUTS])
+    window = helper.make_tensor_value_info(
+        "window", TensorProto.FLOAT, ["N", 1, INPUTS]
+    )
     outputs = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 1])
         for name in ("estimate", "lower", "upper", "applicability")
@@ -164,15 +170,26 @@ def json_body(rows: int) -> bytes:
 
 def binary_request(server: Server, rows: int) -> bytes:
     """Return a whole HTTP request with a binary tensor, answered in binary."""
-    raw = np.random.default_rng(2).standard_normal((rows, 1, INPUTS)).astype(np.float32).tobytes()
+    raw = (
+        np.random.default_rng(2)
+        .standard_normal((rows, 1, INPUTS))
+        .astype(np.float32)
+        .tobytes()
+    )
     one = {"name": "window", "shape": [rows, 1, INPUTS], "datatype": "FP32", "parameters": {"binary_data_size": len(raw)}}  # fmt: skip
-    text = json.dumps({"inputs": [one], "parameters": {"binary_data_output": True}}).encode()
-    return request(server, text + raw, {"Inference-Header-Content-Length": str(len(text))})
+    text = json.dumps(
+        {"inputs": [one], "parameters": {"binary_data_output": True}}
+    ).encode()
+    return request(
+        server, text + raw, {"Inference-Header-Content-Length": str(len(text))}
+    )
 
 
 def request(server: Server, body: bytes, more: dict[str, str]) -> bytes:
     """Return a whole HTTP request."""
-    headers = {"Host": "127.0.0.1", "Content-Length": str(len(body))} | server.headers | more
+    headers = (
+        {"Host": "127.0.0.1", "Content-Length": str(len(body))} | server.headers | more
+    )
     lines = [f"POST {server.path} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items())]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
@@ -194,7 +211,9 @@ def ask(connection: socket.socket, data: bytes) -> bytes:
 
 
 @contextmanager
-def running(server: Server) -> Iterator[tuple[subprocess.Popen[bytes], tuple[float, float]]]:
+def running(
+    server: Server,
+) -> Iterator[tuple[subprocess.Popen[bytes], tuple[float, float]]]:
     """Start a server; yield it, and seconds of wall and processor to its first answer."""
     data = request(server, json_body(1), {})
     start = time.perf_counter()
@@ -239,7 +258,9 @@ def storm(server: Server, process: subprocess.Popen[bytes], folder: Path, second
     """Ask with one row in JSON as fast as wrk can; requests a second, latency, CPU."""
     script = folder / f"{server.port}.lua"
     headers = "".join(f'wrk.headers["{k}"]="{v}"\n' for k, v in server.headers.items())
-    script.write_text(f"wrk.method='POST'\nwrk.body='{json_body(1).decode()}'\n{headers}")
+    script.write_text(
+        f"wrk.method='POST'\nwrk.body='{json_body(1).decode()}'\n{headers}"
+    )
     before = cpu_s(process)
     url = f"http://127.0.0.1:{server.port}{server.path}"
     done = subprocess.run(
@@ -261,7 +282,9 @@ def batches(servers: dict[str, Server], rounds: int) -> dict[str, list[float]]:
     options.intra_op_num_threads = 1
     raw = onnxruntime.InferenceSession(make_graph(), options, providers=["CPUExecutionProvider"])  # fmt: skip
     names = [item.name for item in raw.get_outputs()]
-    window = np.random.default_rng(2).standard_normal((BATCH, 1, INPUTS)).astype(np.float32)
+    window = (
+        np.random.default_rng(2).standard_normal((BATCH, 1, INPUTS)).astype(np.float32)
+    )
     asked = {name: binary_request(server, BATCH) for name, server in servers.items()}
     open_ = {name: socket.create_connection(("127.0.0.1", s.port)) for name, s in servers.items()}  # fmt: skip
     for one in open_.values():
@@ -305,7 +328,10 @@ def measure(folder: Path, rounds: int, seconds: int) -> list[Row]:
             with running(server) as (_, took_s):
                 starts[name].append(took_s)
     found: dict[str, dict[int, list[dict[str, float]]]] = {n: {1: [], CONNECTIONS: []} for n in servers}  # fmt: skip
-    with running(servers["tundish"]) as (ours, _), running(servers["bare"]) as (bare, _):
+    with (
+        running(servers["tundish"]) as (ours, _),
+        running(servers["bare"]) as (bare, _),
+    ):
         processes = {"tundish": ours, "bare": bare}
         for number in range(rounds):
             for name in list(servers) if number % 2 else reversed(list(servers)):

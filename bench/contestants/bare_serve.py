@@ -46,7 +46,8 @@ async def app(scope, receive, send):  # noqa: ANN001, ANN201 -- as bare as it ge
     if scope["type"] != "http":
         return
     length = next(
-        (v for n, v in scope["headers"] if n == b"inference-header-content-length"), None
+        (v for n, v in scope["headers"] if n == b"inference-header-content-length"),
+        None,
     )
     message = await receive()
     body = message["body"]
@@ -60,7 +61,9 @@ async def app(scope, receive, send):  # noqa: ANN001, ANN201 -- as bare as it ge
     else:
         window = np.frombuffer(body, np.float32, offset=at).reshape(one.shape)
     values = dict(zip(names, session.run(names, {"window": window}), strict=True))
-    outputs = [{"name": k, "datatype": "FP32", "shape": v.shape} for k, v in values.items()]
+    outputs = [
+        {"name": k, "datatype": "FP32", "shape": v.shape} for k, v in values.items()
+    ]
     headers = []
     if at is None:
         for said, value in zip(outputs, values.values(), strict=True):

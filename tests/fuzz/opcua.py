@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import numpy as np
 from asyncua import ua as _ua
 from asyncua.common.connection import SecureConnection
+from asyncua.common.utils import Buffer
 from asyncua.crypto.security_policies import SecurityPolicyNone
 from asyncua.ua.ua_binary import struct_from_binary, struct_to_binary
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -16,7 +18,9 @@ from tests.fuzz.target import Target, room
 from tests.line.ua_peer import Papers
 
 from tundish.line.linefile import NodeSpec
-from tundish.line.uaclient import node_id, quiet_asyncua
+from tundish.line.samples import to_us
+from tundish.line.uaclient import node_id, quiet_asyncua, severity
+from tundish.line.uanotes import PlainNotes, read_response
 from tundish.line.uavalues import Tag, to_sample
 from tundish.line.uawire import PlantLimits, PlantProtocol
 from tundish.seal import application
@@ -99,6 +103,45 @@ def _published() -> Iterable[bytes]:
     yield b"ERRF" + (24).to_bytes(4, "little") + bytes(16)
 
 
+def _publishing(data: bytes) -> None:
+    """Hold what is read at once against what asyncua reads field by field."""
+    quiet_asyncua()
+    try:
+        slow = struct_from_binary(ua.PublishResponse, Buffer(data))
+        notes = slow.Parameters.NotificationMessage.NotificationData or ()
+        items = [item for note in notes for item in note.MonitoredItems]
+    except Exception:
+        items = None
+    try:
+        quick = read_response(data).Parameters.NotificationMessage.NotificationData
+    except Exception:
+        assert items is None, "asyncua reads it"
+        return
+    if quick and isinstance(quick[0], PlainNotes):
+        assert items is not None, "asyncua does not read it"
+        assert quick[0].handles == [item.ClientHandle for item in items]
+        assert quick[0].at_us == [to_us(item.Value.SourceTimestamp) for item in items]
+        expected = np.array([item.Value.Value.Value for item in items], np.float64)
+        assert np.array_equal(quick[0].values, expected, equal_nan=True)
+        assert not any(severity(item.Value.StatusCode) for item in items)
+
+
+def _plain() -> Iterable[bytes]:
+    for kind in (ua.VariantType.Double, ua.VariantType.Int16):
+        for server in (None, _NOW):
+            value = ua.DataValue(
+                ua.Variant(3, kind), SourceTimestamp=_NOW, ServerTimestamp=server
+            )
+            items = [
+                ua.MonitoredItemNotification(ClientHandle=n, Value=value)
+                for n in range(3)
+            ]
+            answer = ua.PublishResponse()
+            note = ua.DataChangeNotification(MonitoredItems=items)
+            answer.Parameters.NotificationMessage.NotificationData = [note]
+            yield struct_to_binary(answer)
+
+
 def _certificate(data: bytes) -> None:
     path = room() / "server-trust.crt"
     path.write_bytes(data)
@@ -123,6 +166,10 @@ TARGETS = (
     Target(
         name="opcua-wire", parse=_wire, most=16_384, seeds=_published,
         doors=("tundish.line.uawire:PlantProtocol.data_received",),
+    ),
+    Target(
+        name="opcua-notes", parse=_publishing, most=4096, seeds=_plain,
+        doors=("tundish.line.uanotes:read_response",),
     ),
     Target(
         name="server-certificate", parse=_certificate, most=8192, seeds=_certificates,

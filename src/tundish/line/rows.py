@@ -148,6 +148,8 @@ class Aligner:
         waited_until_us: int | None,
     ) -> int:
         ready = len(lead.times)
+        if not ready:
+            return 0
         if until_us is not None:
             ready = bisect_right(lead.times, until_us)
         for track in others:
@@ -168,19 +170,21 @@ class Aligner:
         columns = []
         for track in self._tracks.values():
             first = bisect_left(track.times, times[0])
-            samples = track.samples[first : first + ready]
             if track.times[first : first + ready] != times:
                 return []
-            good = [
-                one.values
-                for one in samples
-                if one.quality == "good" and one.values is not None
-            ]
-            column = np.concatenate(good) if len(good) == ready else np.empty(0)
-            if column.size != ready * track.width:
-                return []
-            columns.append(column.reshape(ready, track.width))
-        values = _float32(columns[0] if len(columns) == 1 else np.hstack(columns))
+            columns.append(track.samples[first : first + ready])
+        good = [
+            sample.values
+            for row in zip(*columns, strict=True)
+            for sample in row
+            if sample.quality == "good" and sample.values is not None
+        ]
+        if len(good) < ready * len(columns):
+            return []
+        found = np.concatenate(good)
+        if found.size != ready * self._width:
+            return []
+        values = _float32(found.reshape(ready, self._width))
         return [
             Row(at_us=at_us, values=row, quality="good")
             for at_us, row in zip(times, values, strict=True)
