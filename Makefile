@@ -61,10 +61,12 @@ bench-scoring: $(VENV)/.ready-dev
 	@$(BIN)/tundish data fetch fermentation --json > /dev/null
 	$(BIN)/python -m bench.scoring $(if $(ARGS),$(ARGS),--page docs/reference/scoring-speed.md)
 # Measures the line on MQTT beside a hand-written decoder and client libraries (in a folder of their own: gmqtt
-# installs a package 'tests'; ten minutes), and writes docs/reference/line-speed.md. Quiet machines only.
+# installs a package 'tests'; ten minutes), and on OPC UA beside asyncua (two minutes), and writes
+# docs/reference/line-speed.md. Quiet machines only.
 bench-line: $(VENV)/.ready-dev
 	@$(PIP) install -qq --upgrade --target $(VENV)/peers paho-mqtt gmqtt aiomqtt
 	PYTHONPATH=$(VENV)/peers OMP_NUM_THREADS=1 $(BIN)/python bench/line_mqtt.py --page docs/reference/line-speed.md $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python bench/line_opcua.py --page docs/reference/line-speed.md $(ARGS)
 
 # Kills the line a hundred times at random moments, with a real broker (Debian's mosquitto; two minutes).
 kill-line: $(VENV)/.ready-dev
