@@ -16,6 +16,9 @@ import threading
 import time
 from functools import lru_cache
 
+if sys.platform == "linux":
+    import resource  # POSIX only
+
 WORKING_BYTES = 1024**3
 GRAPH_COPIES = 8
 WINDOW_COPIES = 256
@@ -60,8 +63,6 @@ class bounded:  # noqa: N801 -- used like a function, and asked before each wind
 
 
 def _enter(budget: int) -> None:
-    import resource  # noqa: PLC0415 -- POSIX only
-
     global _inside, _before  # noqa: PLW0603 -- the limit is the process's, and so is this
     with _lock:
         _inside += 1
@@ -77,8 +78,6 @@ def _enter(budget: int) -> None:
 
 
 def _leave() -> None:
-    import resource  # noqa: PLC0415 -- POSIX only
-
     global _inside  # noqa: PLW0603 -- as above
     with _lock:
         _inside -= 1

@@ -181,6 +181,8 @@ def varint(data: memoryview, at: int) -> tuple[int, int]:
     Raises:
         GraphMalformedError: if it is cut off or longer than 64 bits.
     """
+    if at < len(data) and (byte := data[at]) < 0x80:  # most are this small
+        return byte, at + 1
     value = shift = 0
     while at < len(data) and shift < 64:
         byte = data[at]

@@ -232,6 +232,7 @@ class _Loaded:
         _, rows, channels = facts.inputs[0].shape
         self.rows, self.channels = int(str(rows)), int(str(channels))
         self.outputs = tuple(item.name for item in facts.outputs)
+        self._names = list(self.outputs)
         self._size = len(graph)
         self._session = _open(graph, options)
 
@@ -245,7 +246,7 @@ class _Loaded:
             raise WindowShapeError(msg)
         budget = memory.for_window(window.nbytes, self._size)
         said, asked = "The inference runtime failed", {"window": window}
-        values = _answers(self._session, self.outputs, asked, budget, said)
+        values = _answers(self._session, self._names, asked, budget, said)
         return dict(zip(self.outputs, cast("list[Floats]", values), strict=True))
 
 
@@ -296,7 +297,7 @@ def _answers(
     """Run a graph within a bound on memory: every answer comes out through here."""
     try:
         with memory.bounded(budget):
-            return cast("list[Numbers]", session.run(list(names), dict(asked)))
+            return cast("list[Numbers]", session.run(names, asked))
     except Exception as error:
         raise _failed(budget, error, said) from error
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -67,6 +67,23 @@ class _Request(msgspec.Struct, frozen=True):
 _REQUEST = msgspec.json.Decoder(_Request)
 _END = float(np.finfo(np.float32).max)
 _Number = Annotated[float, msgspec.Meta(ge=-_END, le=_END)] | None
+_PLAIN_BYTES = 64 * 1024
+
+
+class _PlainInput(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    name: Literal["window"]
+    shape: tuple[int, int, int]
+    datatype: Literal["FP32"]
+    data: list[Annotated[float, msgspec.Meta(ge=-_END, le=_END)]]
+
+
+class _Plain(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    inputs: tuple[_PlainInput]
+
+
+_PLAIN = msgspec.json.Decoder(_Plain)
+"""The regular request: one flat list of numbers, nothing else said. One decoder reads all
+of it; whatever it does not take is read, and refused, by the general ones."""
 _NESTED: dict[int, msgspec.json.Decoder[Any]] = {
     1: msgspec.json.Decoder(list[_Number]),
     2: msgspec.json.Decoder(list[list[_Number]]),
@@ -122,6 +139,8 @@ def read_request(body: bytes, header: bytes | None, form: Form) -> Asked:
     length = len(body) if header is None else _header_length(header, len(body))
     if length == 0 and body:
         return _bare(body, form)
+    if length == len(body) <= _PLAIN_BYTES and (asked := _plain(body, form)):
+        return asked
     request = _decoded(body[:length] if length < len(body) else body)
     if request.id is not None and len(request.id) > _MOST_NAME:
         msg = f"The request's id has {len(request.id)} characters; at most {_MOST_NAME} are taken."
@@ -160,6 +179,21 @@ def _bare(body: bytes, form: Form) -> Asked:
     )
 
 
+def _plain(body: bytes, form: Form) -> Asked | None:
+    """Read the regular request; None: it is another, or not right."""
+    try:
+        given = _PLAIN.decode(body).inputs[0]
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return None
+    rows, *window = given.shape
+    fits = window == [form.rows, form.channels] and 1 <= rows <= form.most_rows
+    if not fits or len(given.data) != rows * form.rows * form.channels:
+        return None
+    values = np.array(given.data, np.float32)
+    outputs = dict.fromkeys(form.outputs, False)
+    return Asked(values.reshape(given.shape), None, outputs, because=False)
+
+
 def _decoded(text: bytes) -> _Request:
     try:
         return _REQUEST.decode(text)
@@ -184,7 +218,7 @@ def _windows(
         raise TensorUnfitError(msg)
     size = given.parameters.binary_data_size if given.parameters else None
     wanted = rows * form.rows * form.channels
-    raw = body[length:]
+    raw = memoryview(body)[length:]  # no copy: it may be megabytes
     if size is None:
         if raw:
             msg = (
@@ -210,7 +244,7 @@ def _count(shape: list[int], form: Form) -> int:
 
 
 def _from_bytes(
-    raw: bytes,
+    raw: memoryview,
     size: int,
     kind: np.dtype[np.float32] | np.dtype[np.float64],
     wanted: int,
