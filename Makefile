@@ -119,6 +119,7 @@ $(VENV)/.ready-dev: pyproject.toml | $(VENV)/bin/python
 soak: $(VENV)/.ready-dev
 	$(BIN)/python -m bench.soak $(ARGS)
 
-# Does to a line what plants do, with 100 kills at random moments (ten minutes); docs/explain/line-chaos.md says what.
+# Does to a line what plants do, with 100 kills at random moments (twenty minutes); docs/explain/line-chaos.md says what.
 chaos: $(VENV)/.ready-dev
-	TUNDISH_CHAOS=100 $(BIN)/python -m pytest -n0 -q tests/line/test_ua_chaos.py tests/line/test_ua_kill.py tests/line/test_uasecurity.py $(ARGS)
+	TUNDISH_CHAOS=100 $(BIN)/python -m pytest -n0 -q tests/line/test_ua_chaos.py tests/line/test_ua_kill.py tests/line/test_uasecurity.py \
+	  tests/line/test_mqtt_chaos.py tests/line/test_mqtt_kill.py tests/line/test_modbus_chaos.py tests/line/test_chaos_kill.py $(ARGS)

@@ -25,8 +25,14 @@ def free_port() -> int:
 class Mosquitto:
     """One broker; ``settings`` are further lines of its configuration."""
 
-    def __init__(self, folder: Path, *settings: str, port: int | None = None) -> None:
-        self.folder = folder
+    def __init__(
+        self,
+        folder: Path,
+        *settings: str,
+        port: int | None = None,
+        host: str = "127.0.0.1",
+    ) -> None:
+        self.folder, self.host = folder, host
         self.port = port or free_port()
         folder.mkdir(exist_ok=True, parents=True)
         self._config = folder / "mosquitto.conf"
@@ -36,7 +42,7 @@ class Mosquitto:
             "max_queued_messages 0",
             "sys_interval 0",
             *(["user root"] if os.geteuid() == 0 else []),
-            f"listener {self.port} 127.0.0.1",
+            f"listener {self.port} {host}",
             *(settings or ("allow_anonymous true",)),
         ]
         self._config.write_text("\n".join(lines) + "\n")
@@ -44,7 +50,7 @@ class Mosquitto:
 
     @property
     def endpoint(self) -> str:
-        return f"mqtt://127.0.0.1:{self.port}"
+        return f"mqtt://{self.host}:{self.port}"
 
     def start(self) -> None:
         program = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin")
@@ -56,7 +62,7 @@ class Mosquitto:
         end_s = time.monotonic() + _LIMIT_S
         while True:
             with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                socket.create_connection((self.host, self.port), 1).close()
                 return
             assert self.process.poll() is None, (self.folder / "log").read_text()
             assert time.monotonic() < end_s
@@ -112,9 +118,12 @@ class Talker:
 
 @contextlib.contextmanager
 def running(
-    folder: Path, *settings: str, port: int | None = None
+    folder: Path,
+    *settings: str,
+    port: int | None = None,
+    host: str = "127.0.0.1",
 ) -> Iterator[Mosquitto]:
-    broker = Mosquitto(folder, *settings, port=port)
+    broker = Mosquitto(folder, *settings, port=port, host=host)
     broker.start()
     try:
         yield broker

@@ -1,6 +1,6 @@
 """Law: a line on MQTT killed at any moment loses nothing that was acknowledged.
 
-``TUNDISH_KILLS`` says how often; ``make kill-line`` takes a hundred.
+``TUNDISH_KILLS`` says how often; ``make kill-line`` and ``make chaos`` take a hundred.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tundish.kernel.clock import to_text
 from tundish.line.samples import from_us
 
 Kit = Any  # the classes live in conftest, which cannot be imported
-KILLS = int(os.environ.get("TUNDISH_KILLS", "20"))
+KILLS = int(os.environ.get("TUNDISH_KILLS") or os.environ.get("TUNDISH_CHAOS", "20"))
 
 LINE = """
     import asyncio, sys
