@@ -120,6 +120,25 @@ class Intake:
         ready = sorted(self._ready(), key=self._order)
         return [claimed for seen in ready if (claimed := self._claim(seen))]
 
+    def peek(self) -> Claimed | None:
+        """Return the newest file whose name fits, where it lies; nothing is moved.
+
+        Raises:
+            PathMissingError: if the folder is not there.
+            OSError: if it cannot be read.
+        """
+        existing_folder(self.folder)
+        fit = [seen for seen in self._entries() if self._fits(seen.name)]
+        newest = max(fit, key=lambda seen: seen.changed_ns, default=None)
+        if newest is None:
+            return None
+        problem = ""
+        if newest.size > self._rules.most_bytes:
+            problem = f"it has {newest.size:,} bytes, at most {self._rules.most_bytes:,} are read"
+        path = self.folder / newest.name
+        at_us = newest.changed_ns // 1000
+        return Claimed(path=path, name=newest.name, at_us=at_us, problem=problem)
+
     def finish(self, claimed: Claimed, *, refused: bool) -> None:
         """Put a file away when it is on disk in the buffer.
 

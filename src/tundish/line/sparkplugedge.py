@@ -78,6 +78,13 @@ class EdgeNode:
         self._bd_seq: int | None = None
         self._told = ""
 
+    def kind_of(self, signal: str) -> str:
+        """Return the data type that a birth gave a signal; empty if none was heard."""
+        for place, wanted in self._wanted.items():
+            if wanted.signal == signal and place in self._kinds:
+                return kind_name(self._kinds[place])
+        return ""
+
     def forget(self) -> None:
         """The link was away: births may have been missed."""
         self._born.clear()

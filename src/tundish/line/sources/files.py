@@ -30,6 +30,7 @@ from tundish.line.errors import (
     SourceUnreachableError,
 )
 from tundish.line.filerows import FileRefusedError, RowForm, read_rows
+from tundish.line.inspection import Inspection, TagSeen
 from tundish.line.intake import Claimed, Intake, IntakeRules, Ready
 from tundish.line.linefile import SourceSpec, no_node_options
 from tundish.line.samples import Arrival, LinkChange, Sample
@@ -103,6 +104,7 @@ class FilesSource:
         self._options = options = options or FilesSourceOptions()
         self._clock = clock or SystemClock()
         self._signals = tuple(spec.nodes)
+        self._nodes = {name: spec.node(name).node for name in spec.nodes}
         self._endpoint = spec.endpoint
         self._intake = Intake(
             _to_folder(spec.endpoint), _to_rules(options), self._clock
@@ -132,6 +134,53 @@ class FilesSource:
     def signals(self) -> tuple[str, ...]:
         """The signals it gives."""
         return self._signals
+
+    async def inspect(self) -> Inspection:
+        """Read the newest file that fits where it lies; see ``Inspects``."""
+        try:
+            return await asyncio.to_thread(self._look)
+        except (PathMissingError, OSError) as error:
+            msg = f"The folder of the source {self.name} cannot be used: {_why(error)}."
+            raise SourceUnreachableError(msg) from error
+        finally:
+            await asyncio.to_thread(self._reader.stop)
+
+    def _look(self) -> Inspection:
+        claimed, problem = self._intake.peek(), ""
+        newest: dict[str, Sample] = {}
+        if claimed is None:
+            reason = f"no file here fits {self._options.pattern!r}"
+            return Inspection(
+                tags=tuple(self._seen(n, None, reason) for n in self._signals)
+            )
+        try:
+            problem = claimed.problem
+            for samples in () if problem else self._reader.read(claimed):
+                newest |= {sample.signal: sample for sample in samples}
+        except FileRefusedError as error:
+            problem = f"the file {_shown(claimed.name)} cannot be used: {error}"
+        tags = [
+            self._seen(n, newest.get(n), "it holds no rows", problem)
+            for n in self._signals
+        ]
+        return Inspection(tags=tuple(tags))
+
+    def _seen(
+        self, name: str, sample: Sample | None, reason: str, problem: str = ""
+    ) -> TagSeen:
+        node = self._nodes[name]
+        if sample is None or problem:
+            return TagSeen(
+                name=name, node=node, problem=problem, quality="bad", reason=reason
+            )
+        return TagSeen(
+            name=name,
+            node=node,
+            values=() if sample.values is None else tuple(sample.values.tolist()),
+            quality=sample.quality,
+            reason=sample.reason,
+            history=False,
+        )
 
     async def connect(self) -> None:
         """Make sure that the folder is there and can be written."""

@@ -31,6 +31,7 @@ from tundish.line.errors import (
     NodeMissingError,
     SourceUnreachableError,
 )
+from tundish.line.inspection import Inspection, TagSeen
 from tundish.line.linefile import SourceSpec
 from tundish.line.modbuslink import ModbusLink, ModbusLostError
 from tundish.line.modbusrounds import Heartbeat, Reading, Rounds
@@ -97,6 +98,7 @@ class ModbusSource:
         )
         security = known_parts(spec.security, tls.PARTS, f"The source {spec.endpoint}")
         self._link = _to_link(spec.endpoint, options.timeout_s, security)
+        self._secure = "TLS" if security.said else ""
         self._rounds = Rounds(
             self._link,
             self._tags,
@@ -126,6 +128,24 @@ class ModbusSource:
     def signals(self) -> tuple[str, ...]:
         """The signals it gives."""
         return tuple(tag.signal for tag in self._tags)
+
+    async def inspect(self) -> Inspection:
+        """Read each block once and let go; see ``Inspects``.
+
+        Raises:
+            NodeMissingError: if the heartbeat is not there.
+            ConnectionError: if nobody answers.
+        """
+        try:
+            await self._link.open()
+            readings = await self._rounds.read(self._rounds.groups)
+        finally:
+            self._link.drop()
+        if self._rounds.heartbeat_refused in _ABSENT:
+            msg = f"At {self.name} {self._rounds.heart_stopped()}."
+            raise NodeMissingError(msg)
+        tags = tuple(_to_seen(reading) for reading in readings)
+        return Inspection(tags=tags, security=self._secure)
 
     async def connect(self) -> None:
         """Connect and read every tag once; see ``Source.connect``."""
@@ -222,6 +242,21 @@ def _to_sample(reading: Reading, at_us: int) -> Sample:
         at_us=at_us,
         quality="bad" if reading.values is None else "good",
         values=reading.values,
+        reason=reading.problem,
+    )
+
+
+def _to_seen(reading: Reading) -> TagSeen:
+    """Return what one reading tells; a register knows neither its type nor its unit."""
+    tag, absent = reading.tag, reading.refused in _ABSENT
+    return TagSeen(
+        name=tag.signal,
+        node=tag.node,
+        problem=reading.problem if absent else "",
+        kind=tag.kind,
+        history=False,
+        values=() if reading.values is None else tuple(reading.values.tolist()),
+        quality="bad" if reading.values is None else "good",
         reason=reading.problem,
     )
 

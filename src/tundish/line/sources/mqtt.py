@@ -20,6 +20,7 @@ from tundish.kernel import canonical
 from tundish.kernel.clock import Clock, SystemClock
 from tundish.kernel.records import Record
 from tundish.line.errors import HistoryUnavailableError, LineFileInvalidError
+from tundish.line.inspection import Inspection, TagSeen
 from tundish.line.jsonpayload import (
     Delivery,
     Field,
@@ -30,8 +31,10 @@ from tundish.line.jsonpayload import (
 )
 from tundish.line.linefile import NodeSpec, SourceSpec
 from tundish.line.mqttfeed import Batch, Feed, Plan
+from tundish.line.mqttlook import LOOK_S, listen
 from tundish.line.mqttoptions import Account, MqttOptions, check_topic
-from tundish.line.samples import Arrival, Sample, to_us
+from tundish.line.mqttpackets import Publish
+from tundish.line.samples import Arrival, Quality, Sample, to_us
 
 
 class JsonPlaces(Record):
@@ -101,7 +104,10 @@ class MqttSource:
             msg = f"{owner} has nodes with options.time and nodes without; give those without a source of their own."
             raise LineFileInvalidError(msg)
         parts = [scenario.key, *sorted(map(str, spec.nodes.items()))]
-        account = Account(spec.endpoint, spec.security, options, owner, parts)
+        self._account = account = Account(
+            spec.endpoint, spec.security, options, owner, parts
+        )
+        self._nodes = {signal: spec.node(signal).node for signal in spec.nodes}
         clean = timed == {False}
         plan = Plan(filters=filters, hello=lambda: account.hello(clean=clean))
         self._feed = Feed(account, plan, self._clock, options.batch_ms / 1000)
@@ -126,6 +132,56 @@ class MqttSource:
     def signals(self) -> tuple[str, ...]:
         """The signals it gives."""
         return self._signals
+
+    async def inspect(self) -> Inspection:
+        """Listen for a moment under another id; see ``Inspects``.
+
+        What comes is read as in a run, and nothing of a running line's session is taken.
+        """
+        seen: dict[str, tuple[Sample, bool]] = {}
+
+        def took(message: Publish) -> bool:
+            topic = self._topics.get(message.topic)
+            if topic is not None:
+                received_us = to_us(self._clock.now())
+                delivery = Delivery(received_us=received_us, retained=message.retain)
+                for sample in topic.read(message.payload, delivery):
+                    seen[sample.signal] = sample, message.retain
+            return len(seen) == len(self._signals)
+
+        topics = list(dict.fromkeys(self._nodes.values()))
+        refused = await listen(self._account, topics, took)
+        tags = tuple(
+            self._tag_seen(name, refused.get(node, ""), seen.get(name))
+            for name, node in self._nodes.items()
+        )
+        secure = "TLS" if self._account.broker.secure else ""
+        return Inspection(tags=tags, security=secure)
+
+    def _tag_seen(
+        self, name: str, problem: str, found: tuple[Sample, bool] | None
+    ) -> TagSeen:
+        node = self._nodes[name]
+        if found is None:
+            reason = "" if problem else f"nothing came within {LOOK_S:g} s"
+            quality: Quality | None = None if problem else "bad"
+            return TagSeen(
+                name=name, node=node, problem=problem, quality=quality, reason=reason
+            )
+        sample, retained = found
+        age_s = None
+        if sample.at_us is not None:
+            age_s = (to_us(self._clock.now()) - sample.at_us) / 1e6
+        return TagSeen(
+            name=name,
+            node=node,
+            kind="JSON, retained" if retained else "JSON",
+            values=() if sample.values is None else tuple(sample.values.tolist()),
+            quality=sample.quality,
+            reason=sample.reason,
+            history=False,
+            age_s=age_s,
+        )
 
     async def connect(self) -> None:
         """Connect and subscribe; see ``Source.connect``."""

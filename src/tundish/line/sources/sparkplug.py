@@ -22,13 +22,15 @@ from tundish.kernel.clock import Clock, SystemClock
 from tundish.kernel.errors import DocumentMalformedError
 from tundish.line import sparkplug
 from tundish.line.errors import HistoryUnavailableError, LineFileInvalidError
+from tundish.line.inspection import Inspection, TagSeen
 from tundish.line.linefile import SourceSpec, no_node_options
 from tundish.line.mqttfeed import Batch, Feed, Plan
 from tundish.line.mqttlink import BrokerLostError, MqttLink, PublishRefusedError
+from tundish.line.mqttlook import LOOK_S, listen
 from tundish.line.mqttoptions import Account, MqttOptions, check_topic
 from tundish.line.mqttpackets import Hello, Publish, Will
 from tundish.line.samples import Arrival, Sample, to_us
-from tundish.line.sparkplugedge import KINDS, EdgeNode, Place, Wanted
+from tundish.line.sparkplugedge import KINDS, EdgeNode, Outcome, Place, Wanted
 
 SPACE: Final = "spBv1.0"
 REBIRTH: Final = "Node Control/Rebirth"
@@ -80,7 +82,8 @@ class SparkplugSource:
         owner = f"The source {spec.endpoint}"
         parts = [scenario.key, *sorted(map(str, spec.nodes.items()))]
         self._account = Account(spec.endpoint, spec.security, options, owner, parts)
-        filters = {
+        self._nodes = {name: spec.node(name).node for name in spec.nodes}
+        self._filters = filters = {
             _topic(name, kind)
             + ("/+" if kind.startswith("D") else ""): f"the edge node {name}"
             for name in self._edges
@@ -112,6 +115,55 @@ class SparkplugSource:
     def signals(self) -> tuple[str, ...]:
         """The signals it gives."""
         return self._signals
+
+    async def inspect(self) -> Inspection:
+        """Listen for a moment under another id, and ask for no birth; see ``Inspects``.
+
+        An asked-for rebirth would be a command to the plant. A metric that stands under
+        an alias is known only if its edge node happens to be born meanwhile.
+        """
+        seen: dict[str, Sample] = {}
+
+        def took(message: Publish) -> bool:
+            seen.update((one.signal, one) for one in self._understood(message).samples)
+            return all(s in seen and seen[s].values is not None for s in self._signals)
+
+        topics = [name for name in self._filters if "/STATE/" not in name]
+        refused = await listen(self._account, topics, took)
+        why = next(iter(refused.values()), "")
+        tags = tuple(self._tag_seen(name, seen.get(name), why) for name in self._nodes)
+        secure = "TLS" if self._account.broker.secure else ""
+        return Inspection(tags=tags, security=secure)
+
+    def _tag_seen(self, name: str, sample: Sample | None, problem: str) -> TagSeen:
+        node = self._nodes[name]
+        if sample is None:
+            reason = f"nothing came within {LOOK_S:g} s"
+            return TagSeen(
+                name=name, node=node, problem=problem, quality="bad", reason=reason
+            )
+        kinds = (edge.kind_of(name) for edge in self._edges.values())
+        return TagSeen(
+            name=name,
+            node=node,
+            kind=next(filter(None, kinds), ""),
+            values=() if sample.values is None else tuple(sample.values.tolist()),
+            quality=sample.quality,
+            reason=sample.reason,
+            history=False,
+        )
+
+    def _understood(self, message: Publish) -> Outcome:
+        parts = message.topic.decode(errors="replace").split("/")
+        edge = self._edges.get(f"{parts[1]}/{parts[3]}") if len(parts) > 3 else None
+        if edge is None or parts[2] not in KINDS or message.retain:
+            return Outcome()
+        try:
+            payload = sparkplug.decode(message.payload)
+        except sparkplug.PayloadError as error:
+            return Outcome(samples=edge.unreadable(str(error)))
+        device = parts[4] if len(parts) > 4 else ""
+        return edge.take(parts[2], device, payload, to_us(self._clock.now()))
 
     async def connect(self) -> None:
         """Connect, subscribe, ask for births; see ``Source.connect``."""
