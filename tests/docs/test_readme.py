@@ -52,7 +52,7 @@ def test_the_python_example_runs(fermentation: Path) -> None:
 def test_links_between_documents_lead_somewhere() -> None:
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        for link in re.findall(r"\]\(([^)#]+)\)", text):
+        for link in re.findall(r"\]\(([^)#\s]+)(?: \"[^\"]*\")?\)", text):
             if not link.startswith("http"):
                 assert (page.parent / link).exists(), f"{page.name}: {link}"
 
