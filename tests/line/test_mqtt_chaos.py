@@ -3,6 +3,7 @@
 A real Mosquitto in a process of its own, a device in real time (``mqtt_plant``), links
 that are cut, go half open, lose packets (``proxy``, ``lossy``). After every case
 ``WatchedLine.settle`` asks the same, and an observer has read ``line status`` all along.
+MQTT 3.1.1 takes its turn with ``make chaos``: its session differs in CONNECT alone.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from tundish.line import mqttpackets, plugins, sparkplug
 from tundish.line.linefile import SourceSpec
 
 Kit = Any
-MQTT = ["3.1.1", "5"]
+MQTT = ["3.1.1", "5"] if os.environ.get("TUNDISH_CHAOS") else ["5"]
 ALL = [*MQTT, "sparkplug"]
 
 pytestmark = [
