@@ -64,6 +64,7 @@ _WRITES = "it writes: what it gets was made here"
 _PLUGIN = "it gets a line file that was read, and makes a client of it"
 OWN: dict[str, str] = {
     "tundish.kernel.paths:read_file": "gives the bytes on as they are, up to a size",
+    "tundish.line.intake:Intake.peek": "gives a path; what is in it is read by the doors of rows",
     "tundish.line.security:SecretRef.read": "gives the text on as it is, up to a size",
     **dict.fromkeys(
         (
