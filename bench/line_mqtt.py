@@ -55,7 +55,9 @@ NOTE = """\
 The ratios of CPU time count, since the sender shares the machine. The hand-written decoder
 keeps nothing and checks nothing; *keeps what the line keeps* is the same decoder that also
 writes each value and each answer, with the digests of model and input, into SQLite in memory:
-what a line costs that does nothing but its duty."""
+what a line costs that does nothing but its duty. The aim was 0.6 of the decoder that keeps
+nothing. It is missed, and no line that writes a row for each value can reach it; held against
+the decoder that keeps the same, see the last column."""
 
 
 class Model:
@@ -514,13 +516,19 @@ def table(chosen: argparse.Namespace, *, many: bool) -> str:
     lines = [
         f"Messages of 20 values in JSON ({form}):",
         "",
-        "| contestant | messages/s | CPU us/message | ratio to hand-written (CPU) |",
-        "|---|---:|---:|---:|",
+        "| contestant | messages/s | CPU us/message | ratio to hand-written (CPU) | to one that keeps the same |",
+        "|---|---:|---:|---:|---:|",
     ]
+    kept = [cpu for _, cpu in found.get("hand-written, keeps what the line keeps", [])]
     for name, rounds in found.items():
         rate = statistics.median(rate for rate, _ in rounds)
         cpu = statistics.median(cpu for _, cpu in rounds)
-        lines.append(f"| {name} | {rate:,.0f} | {cpu:.1f} | {best / cpu:.2f} |")
+        same = (
+            f"{statistics.median(kept) / cpu:.2f}" if kept and "whole" in name else ""
+        )
+        lines.append(
+            f"| {name} | {rate:,.0f} | {cpu:.1f} | {best / cpu:.2f} | {same} |"
+        )
     return "\n".join(lines)
 
 

@@ -138,7 +138,10 @@ def free_port() -> int:
 def compiled(folder: Path) -> dict[str, str]:
     """Return an environment in which modules stay compiled, as an installation leaves them."""
     kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    return kept | {"OMP_NUM_THREADS": "1", "PYTHONPYCACHEPREFIX": str(folder / "compiled")}
+    return kept | {
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPYCACHEPREFIX": str(folder / "compiled"),
+    }
 
 
 def make_servers(folder: Path) -> dict[str, Server]:

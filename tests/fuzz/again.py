@@ -39,7 +39,7 @@ def main(name: str, path: Path, *, inside: bool) -> int:
         code = subprocess.run(command, check=False, timeout=_SECONDS).returncode
     except subprocess.TimeoutExpired:
         code = -1
-    if code in {0, 1} or not target_of(name).alone:
+    if code == 0 or not target_of(name).alone:
         return 0 if code == 0 else 1
     copy = room() / _NAMES.get(name, f"t.{name}")
     copy.write_bytes(path.read_bytes())
@@ -47,7 +47,8 @@ def main(name: str, path: Path, *, inside: bool) -> int:
         read_tables(copy)
     except TundishError as error:
         print(f"held by its child: {error.message}")
-    return CONTAINED
+        return CONTAINED
+    return 1
 
 
 if __name__ == "__main__":

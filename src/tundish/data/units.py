@@ -66,11 +66,12 @@ def unit_of(text: str) -> pint.Unit:
         UnitMismatchError: if nobody knows the unit.
     """
     plain = _WHOLE.get(text.strip().lower(), text.strip())
-    if not _ALLOWED.match(plain) or _CHAINED.search(plain):
-        msg = f"{text[:40]!r} is no unit of measurement."
-        raise UnitMismatchError(msg)
+    allowed = _ALLOWED.match(plain)
     for word, name in _NAMES.items():
         plain = plain.replace(word, name)
+    if not allowed or _CHAINED.search(plain):  # a tower of powers is never worked out
+        msg = f"{text[:40]!r} is no unit of measurement."
+        raise UnitMismatchError(msg)
     plain = re.sub(r"\bNm3\b", "normal_cubic_meter", plain)
     plain = (
         _POWER.sub(r"^\1", plain) if not plain.isidentifier() or _ends(plain) else plain

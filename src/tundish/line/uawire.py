@@ -19,7 +19,10 @@ from asyncua.client.client import Client
 from asyncua.client.ua_client import UaClient, UASocketProtocol
 from asyncua.common.connection import TransportLimits
 from asyncua.common.shortcuts import Shortcuts
-from asyncua.ua.ua_binary import uatcp_to_binary
+from asyncua.common.utils import Buffer
+from asyncua.ua import ua_binary
+from asyncua.ua.ua_binary import Primitives, uatcp_to_binary
+from asyncua.ua.uaerrors import UaError
 
 from tundish.line.uanotes import PlantSession
 
@@ -31,6 +34,24 @@ _NO_WATCHDOG_S = (
     86_400.0  # asyncua's gives a busy server a second; ``UaLink`` asks itself
 )
 _HEADER = struct.Struct("<3scI")
+
+
+_unpack_array = ua_binary.unpack_uatype_array
+
+
+def _array_that_is_there(kind: ua.VariantType, data: Buffer) -> list[Any] | None:
+    """Read an array whose elements can all be there: each takes a byte at least.
+
+    asyncua reads an announced two thousand million of nothing, one by one: a few bytes
+    would hold the line for minutes and fill its memory.
+    """
+    if Primitives.Int32.unpack(data.copy(4)) > len(data):
+        msg = "an array is announced that is longer than its message"
+        raise UaError(msg)
+    return _unpack_array(kind, data)
+
+
+ua_binary.unpack_uatype_array = cast("Any", _array_that_is_there)
 
 
 @dataclass

@@ -8,7 +8,8 @@ or the authority that issued it; nothing is trusted because it was seen once.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -166,7 +167,12 @@ class Trust:
         Raises:
             ServerUntrustedError: naming what does not fit.
         """
-        links = _many(chain, "answer of the server")
+        with _readable(host):
+            return self._checked(_many(chain, "answer of the server"), host, now)
+
+    def _checked(
+        self, links: Sequence[x509.Certificate], host: str, now: datetime
+    ) -> bytes:
         leaf = links[0]
         who = f"The certificate of the server at {host} ({_said(leaf)})"
         anchor = self._anchored(links, who)
@@ -218,7 +224,8 @@ def check_uri(certificate: bytes, uri: str, host: str) -> None:
     Raises:
         ServerUntrustedError: if they differ.
     """
-    named = _named(_one(certificate, "server"), x509.UniformResourceIdentifier)
+    with _readable(host):
+        named = _named(_one(certificate, "server"), x509.UniformResourceIdentifier)
     if uri not in named:
         have = named[0] if named else "none"
         msg = (
@@ -250,6 +257,19 @@ def _host(text: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(text))
     except ValueError:
         return x509.DNSName(text)
+
+
+@contextmanager
+def _readable(host: str) -> Iterator[None]:
+    """Say clearly what a certificate is of which a part cannot be read.
+
+    Keys, names and algorithms are parsed only when they are asked for.
+    """
+    try:
+        yield
+    except FAULTS as error:
+        msg = f"The certificate of the server at {host} has parts that cannot be read."
+        raise ServerUntrustedError(msg) from error
 
 
 def _one(data: bytes, what: str) -> x509.Certificate:
