@@ -11,7 +11,7 @@ import pytest
 from tundish.catalog import library
 from tundish.catalog.scenario import Scenario
 from tundish.line.because import because
-from tundish.line.guard import answer
+from tundish.line.guard import answers
 from tundish.line.pipeline import Pipeline
 from tundish.line.windows import Window
 
@@ -52,9 +52,12 @@ def test_a_quiet_detector_names_no_tag(plant: Scenario, kit: Kit) -> None:
     )  # fmt: skip
     part = parts(plant, **{plant.signals[0].name: 1.0})
     for score, told in ((0.9, ""), (1.1, f"{plant.signals[0].name} 100%")):
-        found = answer(
-            plant, window, [score], 0.5, (kit.MODEL, kit.MODEL), part
-        )  # fmt: skip
+        outputs = {
+            "score": np.array([[score]], np.float32),
+            "applicability": np.array([[0.5]], np.float32),
+            "contribution": part[None],
+        }
+        (found,) = answers(plant, [window], outputs, kit.MODEL, [kit.MODEL])
         assert found.because == told
 
 

@@ -21,6 +21,7 @@ from tundish.line.windows import Window
 Mode = Literal["shadow", "advise", "control"]
 Outputs = Mapping[str, NDArray[np.float32]]
 
+_NO_DOUBT: tuple[Why, str] = ("", "")
 _INTERVAL = ("estimate", "lower", "upper")
 NUMBERS: dict[Task, tuple[str, ...]] = {
     "regress": _INTERVAL,
@@ -210,30 +211,53 @@ def answers(
     found: list[Estimate] = []
     for n, fits in enumerate(plain.tolist()):
         window, told = windows[n], values[n]
-        part = None if parts is None else parts[n]
-        if not fits or window.why:
+        why, reason = _doubted(scenario, told, distances[n]) if not fits else _NO_DOUBT
+        if why:
             found.append(
-                answer(scenario, window, told, distances[n], (model, digests[n]), part)
+                Estimate(
+                    at_us=window.at_us,
+                    quality="bad",
+                    applicability=distances[n] if np.isfinite(distances[n]) else None,
+                    why=why,
+                    reason=reason,
+                    model=model,
+                    input=digests[n],
+                )
             )
             continue
+        why, reason = window.why, window.reason
+        if not fits and not why:
+            why, reason = outside_target(scenario, told[0])
         alarm = _alarm(scenario, told[0])
         found.append(
             Estimate(
                 at_us=window.at_us,
-                quality="good",
+                quality="uncertain" if why else "good",
                 value=told[0],
                 lower=told[1] if len(told) == 3 else None,
                 upper=told[2] if len(told) == 3 else None,
                 applicability=distances[n],
                 alarm=alarm,
                 because=""
-                if part is None or alarm is False
-                else because(scenario, part),
+                if parts is None or alarm is False
+                else because(scenario, parts[n]),
+                why=why,
+                reason=reason,
                 model=model,
                 input=digests[n],
             )
         )
     return found
+
+
+def _doubted(
+    scenario: Scenario, numbers: Sequence[float], applicability: float
+) -> tuple[Why, str]:
+    """Return why no answer is given, and in words; empty if one is."""
+    why, reason = doubt(numbers, applicability)
+    if not why and scenario.task == "diagnose" and numbers[0] < 0:
+        return "undecided", "no single class fits, or more than one does"
+    return why, reason
 
 
 def _column(
@@ -246,60 +270,6 @@ def _column(
     if values.shape[1] > 1 and name not in NUMBERS["forecast"]:
         return np.full(len(windows), np.nan)
     return values[:, -1].astype(np.float64)  # of a forecast the end of the horizon
-
-
-def answer(
-    scenario: Scenario,
-    window: Window,
-    numbers: Sequence[float],
-    applicability: float,
-    digests: tuple[Digest, Digest],
-    contribution: NDArray[np.float32] | None = None,
-) -> Estimate:
-    """Turn one row of a graph's outputs into an answer, or abstain.
-
-    Args:
-        scenario: The contract.
-        window: The window that was scored.
-        numbers: What the graph gave of ``NUMBERS``; NaN for what it did not.
-        applicability: Distance from the training envelope, 1.0 = at its limit.
-        digests: Of the model and of the window.
-        contribution: Of each channel to this answer, [C], if the graph gives it.
-    """
-    model, input_digest = digests
-    why, reason = doubt(numbers, applicability)
-    if not why and scenario.task == "diagnose" and numbers[0] < 0:
-        why, reason = "undecided", "no single class fits, or more than one does"
-    if why:
-        return Estimate(
-            at_us=window.at_us,
-            quality="bad",
-            applicability=applicability if np.isfinite(applicability) else None,
-            why=why,
-            reason=reason,
-            model=model,
-            input=input_digest,
-        )
-    why, reason = window.why, window.reason
-    if not why:
-        why, reason = outside_target(scenario, numbers[0])
-    lower, upper = numbers[1:] if len(numbers) == 3 else (None, None)
-    alarm = _alarm(scenario, numbers[0])
-    told = contribution if alarm is not False else None
-    return Estimate(
-        at_us=window.at_us,
-        quality="uncertain" if why else "good",
-        value=numbers[0],
-        lower=lower,
-        upper=upper,
-        applicability=applicability,
-        alarm=alarm,
-        because="" if told is None else because(scenario, told),
-        why=why,
-        reason=reason,
-        model=model,
-        input=input_digest,
-    )
 
 
 def _alarm(scenario: Scenario, value: float) -> bool | None:

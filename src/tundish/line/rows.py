@@ -203,6 +203,9 @@ class Aligner:
                 quality, why, reason = "bad", "missing", f"{name} has no value"
             elif found.values is None:
                 quality, why, reason = "bad", "bad-status", f"{name}: {found.reason}"
+            elif found.values.size != width:
+                quality, why = "bad", "shape"
+                reason = f"{name} has {found.values.size} numbers, expected {width}"
             else:
                 values[place : place + width] = found.values
                 if found.quality == "uncertain" and quality == "good":

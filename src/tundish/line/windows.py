@@ -83,8 +83,13 @@ class WindowCutter:
         rest = deque(rows)
         while rest:
             run = self._segment(rest)
-            if self._plain(run):
-                found += self._slide(run)
+            first = -(self.segment_rows + 1 - self._size) % self._stride
+            due = range(first, len(run), self._stride)
+            if not due:
+                self._rows.extend(run)
+                self.segment_rows += len(run)
+            elif self._plain(run):
+                found += self._slide(run, due)
             else:
                 found += [one for row in run if (one := self._cut(row)) is not None]
         return found
@@ -104,13 +109,11 @@ class WindowCutter:
             return False
         return all(row.quality == "good" for row in (*self._rows, *run))
 
-    def _slide(self, run: Sequence[Row]) -> list[Window]:
-        """Return the windows of good rows as views of one array."""
+    def _slide(self, run: Sequence[Row], due: range) -> list[Window]:
+        """Return the windows that end in the rows that are due, as views of one array."""
         before = list(self._rows)[len(self._rows) - self._size + 1 :]
         values = np.concatenate([row.values for row in (*before, *run)])
         values = values.reshape(len(before) + len(run), -1)
-        first = -(self.segment_rows + 1 - self._size) % self._stride
-        due = range(first, len(run), self._stride)
         self._rows.extend(run)
         self.segment_rows += len(run)
         return [
