@@ -80,7 +80,6 @@ the most edges and features that one run reached. A *parser* is the code that re
 to it. The aim is 1,200 s for each parser: **{done} of {parsers} parsers have that; the sum over {all} targets is {cpu:,.0f} s.** *Held*: inputs that end a native parser, which the readers run in a child process with limits, so
 that its end is one clear error. *Mended*: inputs that ended otherwise than the law says; they stay in `tests/fuzz/regressions`.
 Some were found by reading for what a fuzzer should find; all are replayed in the same way.
-*Open*: one MATLAB file of some hundred bytes takes 18 s in its child (a machine under load; the law says 5 s) and is read.
 """
 
 

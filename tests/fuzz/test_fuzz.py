@@ -96,14 +96,11 @@ def test_what_is_kept_belongs_to_a_target_and_is_small() -> None:
     assert sum(path.stat().st_size for path in files) < MOST_BYTES
 
 
-SLOW = {"mat": 1}  # a MATLAB file of some hundred bytes that takes 18 s to be read
-
-
-def test_results_are_of_targets_and_no_other_fault_is_open() -> None:
+def test_results_are_of_targets_and_no_fault_is_open() -> None:
     found = json.loads(RESULTS.read_text("utf-8"))
     assert set(found) == set(TARGETS), "give 'make fuzz SECONDS=60 TARGET=...'"
     still = {name: one["open"] for name, one in found.items() if one["open"]}
-    assert still == SLOW, "mend it, or say it here and in docs/generate.py"
+    assert not still, "mend it"
 
 
 def _of_json(text: str) -> Callable[[], object]:

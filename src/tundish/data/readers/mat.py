@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tundish.data.errors import TableTooLargeError
 from tundish.data.readers import damage
 from tundish.data.readers.arrays import MAX_DEPTH, Node, tables_of
 from tundish.data.table import Table
 
 _HDF = b"\x89HDF\r\n\x1a\n"
 _MOST_RECORDS = 1_000_000
+_RECORDS = {"cell", "struct", "object"}
 
 
 class MatReader:
@@ -30,14 +33,32 @@ class MatReader:
 
     def read(self, path: Path, name: str) -> Sequence[Table]:
         """Read every array; structures become names with points."""
-        from scipy.io import loadmat  # noqa: PLC0415  (heavy: in the child only)
+        from scipy.io import loadmat, whosmat  # noqa: PLC0415  (heavy: in the child only)
 
         with damage.said(name, "MATLAB file"):
+            _limit_records(name, whosmat(path))
             loaded = loadmat(
                 path, chars_as_strings=True, verify_compressed_data_integrity=True
             )
             root = {k: _node(v, 0) for k, v in loaded.items() if not k.startswith("__")}
         return tables_of(name, {k: v for k, v in root.items() if v is not None})
+
+
+def _limit_records(name: str, listed: Iterable[tuple[str, Sequence[int], str]]) -> None:
+    """Refuse structures and cells that announce more records than are ever used.
+
+    Records without fields need no bytes, so that a small file can announce millions.
+
+    Raises:
+        TableTooLargeError: names the variable and the limit.
+    """
+    for variable, shape, kind in listed:
+        if kind in _RECORDS and math.prod(shape) > _MOST_RECORDS:
+            msg = (
+                f"{name} has {math.prod(shape)} records in {variable} ({kind}); at most "
+                f"{_MOST_RECORDS} are read."
+            )
+            raise TableTooLargeError(msg)
 
 
 def _is_hdf(head: bytes) -> bool:
