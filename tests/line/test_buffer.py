@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tundish.kernel.digest import of_bytes
 from tundish.kernel.errors import DiskFullError
@@ -23,7 +25,7 @@ from tundish.line.errors import (
     BufferUnreadableError,
 )
 from tundish.line.estimates import Estimate
-from tundish.line.samples import Gap
+from tundish.line.samples import Gap, Sample
 
 Kit = Any  # the class lives in conftest, which cannot be imported
 
@@ -70,6 +72,60 @@ def test_samples_come_back_in_source_time_order_as_they_were(
     assert kept[50].values is None
     assert kept[50].quality == "bad"
     assert "BadSensorFailure" in kept[50].reason
+
+
+_BITS = st.floats(width=64) | st.sampled_from([float("nan"), -0.0, float("-inf")])
+
+
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.sampled_from(["one", "many"]),
+            st.integers(0, 40),
+            st.none() | st.lists(_BITS, min_size=0, max_size=4),
+        ),
+        max_size=40,
+    ),
+    limit=st.integers(1, 5),
+    until=st.none() | st.integers(0, 40),
+)
+def test_values_come_back_to_the_bit_and_the_last_of_each_signal_are_the_last(
+    rows: list[tuple[str, int, list[float] | None]], limit: int, until: int | None
+) -> None:
+    samples = [
+        Sample(
+            signal=name, at_us=at_us, quality="bad" if values is None else "good",
+            values=None if values is None else np.array(values[:1] if name == "one" else values),
+        )
+        for name, at_us, values in rows
+        if name != "one" or values != []
+    ]  # fmt: skip
+    known: dict[tuple[int, str], Sample] = {}
+    for sample in samples:
+        known.setdefault((sample.at_us or 0, sample.signal), sample)
+    with LineBuffer(
+        Path(":memory:"), scenario="law", signals={"one": 1, "many": 4}
+    ) as buffer:
+        stored = [one for sample in samples for one in buffer.store([sample]).new]
+        kept = buffer.samples_after(-1, limit=99)
+        last = buffer.last_samples({"one": limit, "many": limit}, until_us=until)
+    assert stored == list(known.values())
+    in_order = [known[key] for key in sorted(known, key=lambda key: (key[0], key[1] != "one"))]  # fmt: skip
+    assert [_bits(sample) for sample in kept] == [_bits(sample) for sample in in_order]
+    for name, found in last.items():
+        mine = [s for s in in_order if s.signal == name and (until is None or (s.at_us or 0) <= until)]  # fmt: skip
+        assert [_bits(sample) for sample in found] == [_bits(s) for s in mine[-limit:]]
+
+
+def _bits(sample: Sample) -> tuple[object, ...]:
+    body = None if sample.values is None else sample.values.tobytes()
+    return sample.signal, sample.at_us, sample.quality, body
+
+
+def test_what_comes_later_with_an_older_time_is_counted(kit: Kit, path: Path) -> None:
+    with kit.buffer(path, kit.scenario()) as buffer:
+        assert buffer.store([kit.sample(0), kit.sample(2), kit.sample(1)]).behind == 1
+        assert buffer.store([kit.sample(1), kit.sample(0.5), kit.sample(3)]).behind == 1
 
 
 def test_an_estimate_is_written_exactly_once(kit: Kit, path: Path) -> None:

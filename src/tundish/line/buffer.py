@@ -7,25 +7,29 @@ whatever moment, the next start goes on at that mark.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
-
-import numpy as np
+from typing import Self
 
 from tundish.kernel.sqlitefile import transaction
 from tundish.line import bufferfile
 from tundish.line.bufferfile import Durability, said_clearly
-from tundish.line.bufferrows import QUALITIES, SampleRow, from_row, sample_row, to_row
+from tundish.line.bufferrows import SampleRow, from_row, sample_row, to_row, to_sample
 from tundish.line.estimates import Estimate
 from tundish.line.samples import Gap, Sample
 
 _BEFORE_ALL = -(2**62)
+_AFTER_ALL = 2**62
+_COLUMNS = "SELECT at_us, signal, quality, reason, body FROM samples WHERE "
+_BACKWARDS = f"{_COLUMNS} at_us <= ? ORDER BY at_us DESC, signal"
+_FORWARDS = f"{_COLUMNS} at_us > ? ORDER BY at_us, signal LIMIT ?"
 _INSERT_NEW = "INSERT INTO samples VALUES (?,?,?,?,?)"
 _INSERT_OLD = f"{_INSERT_NEW} ON CONFLICT DO NOTHING"
-_KEPT_SHARE = 0.9
+_KEPT_SAMPLES = 0.99  # little at a time: nobody waits for a long clearing
+_KEPT_ANSWERS = 0.9  # each clearing may be a gap of a sink: few of them
 _MIN_ROWS = 10
 
 
@@ -36,12 +40,14 @@ class Stored:
     Attributes:
         new: Those that were not there yet, in the order given.
         duplicates: How many were there already (same signal and source time).
+        behind: How many of the new ones are older than one known of their signal.
         dropped: Unsettled stretches given up because the buffer was full; each is
             recorded as a gap.
     """
 
     new: tuple[Sample, ...] = ()
     duplicates: int = 0
+    behind: int = 0
     dropped: tuple[Gap, ...] = ()
 
 
@@ -147,12 +153,15 @@ class LineBuffer:
             samples: With source times; those without one must not come here.
         """
         with said_clearly(self._path), transaction(self._db):
-            new = self._insert(samples)
+            new, behind = self._insert(samples)
             self._count.rows += len(new)
             dropped = self._make_room()
             self._write_delivered()
         return Stored(
-            new=tuple(new), duplicates=len(samples) - len(new), dropped=tuple(dropped)
+            new=tuple(new),
+            duplicates=len(samples) - len(new),
+            behind=behind,
+            dropped=tuple(dropped),
         )
 
     def settle(self, estimates: Sequence[Estimate], settled: Settled | None) -> int:
@@ -197,22 +206,42 @@ class LineBuffer:
 
     def samples_after(self, at_us: int, *, limit: int) -> list[Sample]:
         """Return samples of all signals after a source time, in order of time."""
-        return self._read("at_us > ? ORDER BY at_us, signal LIMIT ?", (at_us, limit))
+        with said_clearly(self._path):
+            rows = self._db.execute(_FORWARDS, (at_us, limit)).fetchall()
+        names = list(self._numbers)
+        return [to_sample(row, names) for row in rows]
 
-    def samples_until(self, signal: str, at_us: int, *, limit: int) -> list[Sample]:
-        """Return the last samples of a signal up to a source time, in order."""
-        where = "signal = ? AND at_us <= ? ORDER BY at_us DESC LIMIT ?"
-        found = self._read(where, (self._numbers[signal], at_us, limit))
-        return found[::-1]
+    def last_samples(
+        self, limits: Mapping[str, int], *, until_us: int | None = None
+    ) -> dict[str, list[Sample]]:
+        """Return the last samples of each signal up to a source time, in order.
+
+        One walk back in time serves all of them.
+
+        Args:
+            limits: At most how many of each signal; at least one.
+            until_us: Up to and with this source time; ``None`` for all.
+        """
+        left = {self._numbers[signal]: limit for signal, limit in limits.items()}
+        found: dict[str, list[Sample]] = {signal: [] for signal in limits}
+        names, until = (
+            list(self._numbers),
+            (_AFTER_ALL if until_us is None else until_us),
+        )
+        with said_clearly(self._path), closing(self._db.cursor()) as cursor:
+            rows = iter(cursor.execute(_BACKWARDS, (until,)))
+            while left and (row := next(rows, None)) is not None:
+                if (number := row[1]) not in left:
+                    continue
+                found[names[number]].append(to_sample(row, names))
+                left[number] -= 1
+                if not left[number]:
+                    del left[number]
+        return {signal: samples[::-1] for signal, samples in found.items()}
 
     def newest_us(self, signal: str) -> int | None:
         """Return the newest source time stored of a signal."""
-        with said_clearly(self._path):
-            row = self._db.execute(
-                "SELECT max(at_us) FROM samples WHERE signal = ?",
-                (self._numbers[signal],),
-            ).fetchone()
-        return cast("int | None", row[0])
+        return self._count.newest.get(self._numbers[signal])
 
     def record_gap(self, gap: Gap) -> bool:
         """Record a gap; returns whether it is new."""
@@ -272,16 +301,20 @@ class LineBuffer:
         self._count.delivered[sink] = at_us
         self._delivered_moved = True
 
-    def _insert(self, samples: Sequence[Sample]) -> list[Sample]:
-        """Insert what is new; a time above the newest known surely is."""
+    def _insert(self, samples: Sequence[Sample]) -> tuple[list[Sample], int]:
+        """Insert what is new, and count what of it is older than what was known.
+
+        A time above the newest known of its signal is surely new.
+        """
         newest = self._count.newest
+        behind = 0
         new: list[Sample] = []
         fresh: list[SampleRow] = []
         for sample in samples:
             number = self._numbers[sample.signal]
             row = sample_row(number, sample)
-            if row[1] > newest.get(number, _BEFORE_ALL):
-                newest[number] = row[1]
+            if row[0] > newest.get(number, _BEFORE_ALL):
+                newest[number] = row[0]
                 fresh.append(row)
                 new.append(sample)
                 continue
@@ -289,8 +322,9 @@ class LineBuffer:
             fresh.clear()
             if self._db.execute(_INSERT_OLD, row).rowcount == 1:
                 new.append(sample)
+                behind += 1
         self._db.executemany(_INSERT_NEW, fresh)
-        return new
+        return new, behind
 
     def _make_room(self) -> list[Gap]:
         if self._count.rows <= self._max_rows:
@@ -299,10 +333,10 @@ class LineBuffer:
         settled_us = row[0] if row else _BEFORE_ALL
         keep_us = self._count.keep_from_us
         before = settled_us if keep_us is None else min(settled_us, keep_us)
-        surplus = self._count.rows - int(self._max_rows * _KEPT_SHARE)
+        surplus = self._count.rows - int(self._max_rows * _KEPT_SAMPLES)
         self._count.rows -= self._db.execute(
-            "DELETE FROM samples WHERE rowid IN (SELECT rowid FROM samples "
-            "WHERE at_us < ? ORDER BY at_us LIMIT ?)",
+            "DELETE FROM samples WHERE (at_us, signal) IN (SELECT at_us, signal "
+            "FROM samples WHERE at_us < ? ORDER BY at_us, signal LIMIT ?)",
             (before, surplus),
         ).rowcount
         if self._count.rows <= self._max_rows:
@@ -314,12 +348,12 @@ class LineBuffer:
         oldest = (settled_us, surplus)
         rows = self._db.execute(
             "SELECT signal, min(at_us), max(at_us) FROM (SELECT signal, at_us FROM "
-            "samples WHERE at_us > ? ORDER BY at_us LIMIT ?) GROUP BY signal",
+            "samples WHERE at_us > ? ORDER BY at_us, signal LIMIT ?) GROUP BY signal",
             oldest,
         ).fetchall()
         self._count.rows -= self._db.execute(
-            "DELETE FROM samples WHERE rowid IN (SELECT rowid FROM samples "
-            "WHERE at_us > ? ORDER BY at_us LIMIT ?)",
+            "DELETE FROM samples WHERE (at_us, signal) IN (SELECT at_us, signal "
+            "FROM samples WHERE at_us > ? ORDER BY at_us, signal LIMIT ?)",
             oldest,
         ).rowcount
         reason = "dropped unscored: the buffer is full"
@@ -334,7 +368,7 @@ class LineBuffer:
     def _drop_estimates(self) -> None:
         if self._count.estimates <= self._max_estimates:
             return
-        surplus = self._count.estimates - int(self._max_estimates * _KEPT_SHARE)
+        surplus = self._count.estimates - int(self._max_estimates * _KEPT_ANSWERS)
         first, last = self._db.execute(
             "SELECT min(at_us), max(at_us) FROM "
             "(SELECT at_us FROM estimates ORDER BY at_us LIMIT ?)",
@@ -368,19 +402,3 @@ class LineBuffer:
                 list(self._count.delivered.items()),
             )
             self._delivered_moved = False
-
-    def _read(self, where: str, values: tuple[int, ...]) -> list[Sample]:
-        sql = f"SELECT signal, at_us, quality, reason, body FROM samples WHERE {where}"  # noqa: S608  (constant text)
-        with said_clearly(self._path):
-            rows = self._db.execute(sql, values).fetchall()
-        names = list(self._numbers)
-        return [
-            Sample(
-                signal=names[signal],
-                at_us=at_us,
-                quality=QUALITIES[quality],
-                reason=reason,
-                values=None if body is None else np.frombuffer(body, "<f8"),
-            )
-            for signal, at_us, quality, reason, body in rows
-        ]

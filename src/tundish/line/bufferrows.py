@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tundish.kernel.digest import Digest
 from tundish.line.estimates import Estimate, Why
@@ -12,7 +16,8 @@ QUALITIES: Final[tuple[Quality, ...]] = ("good", "uncertain", "bad")
 
 _NUMBERS: Final = {quality: number for number, quality in enumerate(QUALITIES)}
 
-SampleRow = tuple[int, int, int, str, bytes | None]
+# time, signal, quality, reason; one number as itself, several as bytes
+SampleRow = tuple[int, int, int, str, float | bytes | None]
 EstimateRow = tuple[
     int,
     int,
@@ -38,9 +43,32 @@ def sample_row(number: int, sample: Sample) -> SampleRow:
     if sample.at_us is None:
         msg = f"a sample of {sample.signal} without source time is never stored"
         raise ValueError(msg)
-    values, quality = sample.values, _NUMBERS[sample.quality]
-    body = None if values is None else values.astype("<f8", copy=False).tobytes()
-    return number, sample.at_us, quality, sample.reason, body
+    body = None if sample.values is None else _body(sample.values)
+    return sample.at_us, number, _NUMBERS[sample.quality], sample.reason, body
+
+
+def to_sample(row: SampleRow, names: Sequence[str]) -> Sample:
+    """Return the sample of a row; ``names`` are the signals in the order of numbers."""
+    at_us, number, quality, reason, body = row
+    if isinstance(body, float):
+        values: NDArray[np.float64] | None = np.array([body])
+    else:
+        values = None if body is None else np.frombuffer(body, "<f8")
+    return Sample(
+        signal=names[number],
+        at_us=at_us,
+        quality=QUALITIES[quality],
+        reason=reason,
+        values=values,
+    )
+
+
+def _body(values: NDArray[np.float64]) -> float | bytes:
+    if values.size == 1:
+        value = float(values.item())
+        if value == value:  # SQLite takes "not a number" for nothing
+            return value
+    return values.astype("<f8", copy=False).tobytes()
 
 
 def to_row(estimate: Estimate) -> EstimateRow:

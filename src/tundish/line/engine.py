@@ -156,8 +156,10 @@ class LineEngine:
         tasks: set[asyncio.Task[None]] = set()
         try:
             known = self._pipeline.restore()
-            for name, most_us in self._frozen.watched_us.items():
-                self._frozen.restore(self._pipeline.last_samples(name, most_us))
+            for samples in self._pipeline.last_samples(
+                self._frozen.watched_us
+            ).values():
+                self._frozen.restore(samples)
             await self._connect()
             self._started = self._clock.now()
             for source in self._parts.sources:

@@ -123,16 +123,15 @@ class Pipeline:
         """
         settled = self.buffer.settled()
         after_us = _BEFORE_ALL
+        known: dict[str, int] = {}
         if settled:
             after_us = self.settled_us = settled.at_us
             self._restore_budget(settled)
-            self._restore_window(settled)
-        known: dict[str, int] = {}
+            known = self._restore_window(settled)
         for signal in self._reach_us:
             if (newest := self.buffer.newest_us(signal)) is not None:
                 self.newest[signal] = newest
-                before = self.buffer.samples_until(signal, after_us, limit=1)
-                known[signal] = _time(before[0]) if before else newest
+                known.setdefault(signal, newest)
         limit = max(_PAGE, 2 * len(self._reach_us))
         more = True
         while more:
@@ -164,7 +163,7 @@ class Pipeline:
             self.counts.backfilled += len(stored.new)
         self.counts.dropped += len(stored.dropped)
         if live:
-            self.counts.out_of_order += _falls(stored.new, self.newest)
+            self.counts.out_of_order += stored.behind
         kept, holes = self._place(sorted(stored.new, key=_time))
         self.aligner.add(kept)
         for gap in stored.dropped:
@@ -214,27 +213,28 @@ class Pipeline:
         """Return the longest step, in microseconds, that is no gap of a signal."""
         return self._reach_us[signal]
 
-    def last_samples(self, signal: str, span_us: int) -> list[Sample]:
-        """Return the newest stored samples of a signal that reach back over a span."""
-        newest = self.newest.get(signal)
-        if newest is None:
-            return []
-        period_us = self.scenario.signal(signal).period_s * 1e6
-        limit = min(int(span_us / period_us) + 2, _MOST_BACK)
-        return self.buffer.samples_until(signal, newest, limit=limit)
+    def last_samples(self, spans_us: Mapping[str, int]) -> dict[str, list[Sample]]:
+        """Return the newest stored samples of signals that reach back over a span."""
+        limits: dict[str, int] = {}
+        for signal, span_us in spans_us.items():
+            period_us = self.scenario.signal(signal).period_s * 1e6
+            limits[signal] = min(int(span_us / period_us) + 2, _MOST_BACK)
+        return self.buffer.last_samples(limits)
 
-    def _restore_window(self, settled: Settled) -> None:
+    def _restore_window(self, settled: Settled) -> dict[str, int]:
+        """Line up what the window needs; returns each signal's last settled time."""
         rows = self.scenario.window_samples
-        for signal in self._reach_us:
-            limit = max(rows, 2) if signal == self.aligner.lead else 64 + rows
-            self.aligner.add(
-                self.buffer.samples_until(signal, settled.at_us, limit=limit)
-            )
+        limits = dict.fromkeys(self._reach_us, 64 + rows)
+        limits[self.aligner.lead] = max(rows, 2)
+        found = self.buffer.last_samples(limits, until_us=settled.at_us)
+        for samples in found.values():
+            self.aligner.add(samples)
         before = self.aligner.take(
             until_us=settled.at_us, waited_until_us=settled.at_us, limit=MAX_BATCH**2
         )
         self._cutter.restore(before[-rows:], settled.segment_rows)
         self._keep_needed()
+        return {name: _time(samples[-1]) for name, samples in found.items() if samples}
 
     def _place(self, samples: Sequence[Sample]) -> tuple[list[Sample], list[Gap]]:
         """Return what can still be scored, and the holes before new samples.
@@ -345,16 +345,3 @@ def _time(sample: Sample) -> int:
         msg = f"a sample of {sample.signal} without source time is never stored"
         raise ValueError(msg)
     return sample.at_us
-
-
-def _falls(samples: Sequence[Sample], newest_before: Mapping[str, int]) -> int:
-    newest = dict(newest_before)
-    falls = 0
-    for sample in samples:
-        at_us = _time(sample)
-        before = newest.get(sample.signal, at_us)
-        if at_us < before:
-            falls += 1
-        else:
-            newest[sample.signal] = at_us
-    return falls
