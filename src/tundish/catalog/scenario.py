@@ -303,7 +303,10 @@ class Scenario(Record):
 
     def signal(self, name: str) -> Signal:
         """Return the signal of that name; ``KeyError`` if there is none."""
-        return {signal.name: signal for signal in self.signals}[name]
+        for signal in self.signals:  # a dictionary of them each time costs tenfold
+            if signal.name == name:
+                return signal
+        raise KeyError(name)
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:

@@ -215,10 +215,11 @@ class Pipeline:
 
     def last_samples(self, spans_us: Mapping[str, int]) -> dict[str, list[Sample]]:
         """Return the newest stored samples of signals that reach back over a span."""
-        limits: dict[str, int] = {}
-        for signal, span_us in spans_us.items():
-            period_us = self.scenario.signal(signal).period_s * 1e6
-            limits[signal] = min(int(span_us / period_us) + 2, _MOST_BACK)
+        periods_us = {one.name: one.period_s * 1e6 for one in self.scenario.signals}
+        limits = {
+            signal: min(int(span_us / periods_us[signal]) + 2, _MOST_BACK)
+            for signal, span_us in spans_us.items()
+        }
         return self.buffer.last_samples(limits)
 
     def _restore_window(self, settled: Settled) -> dict[str, int]:
