@@ -128,6 +128,21 @@ def test_what_comes_later_with_an_older_time_is_counted(kit: Kit, path: Path) ->
         assert buffer.store([kit.sample(1), kit.sample(0.5), kit.sample(3)]).behind == 1
 
 
+def test_a_long_log_comes_into_the_file_when_the_buffer_rests(
+    kit: Kit, path: Path
+) -> None:
+    with kit.buffer(path, kit.scenario()) as buffer:
+        empty = path.stat().st_size
+        buffer.store([kit.sample(row) for row in range(1000)])
+        buffer.rest()
+        assert path.stat().st_size == empty, "a short log waits"
+        for begin in range(1000, 90_000, 1000):
+            buffer.store([kit.sample(row) for row in range(begin, begin + 1000)])
+        assert path.stat().st_size == empty, "no commit of the line brings it in"
+        buffer.rest()
+        assert path.stat().st_size > empty + 80_000 * 16
+
+
 def test_an_estimate_is_written_exactly_once(kit: Kit, path: Path) -> None:
     with kit.buffer(path, kit.scenario()) as buffer:
         mark = Settled(at_us=2, segment_rows=2)

@@ -21,6 +21,8 @@ from tundish.line.bufferrows import SampleRow, from_row, sample_row, to_row, to_
 from tundish.line.estimates import Estimate
 from tundish.line.samples import Gap, Sample
 
+_REST_ROWS = 100_000  # about four megabytes of log
+_COMMIT_ROWS = 300  # what a commit writes besides its rows, counted in rows
 _BEFORE_ALL = -(2**62)
 _AFTER_ALL = 2**62
 _COLUMNS = "SELECT at_us, signal, quality, reason, body FROM samples WHERE "
@@ -124,6 +126,7 @@ class LineBuffer:
             rows=rows, estimates=answers, newest=dict(newest), delivered=dict(sent)
         )
         self._delivered_moved = False
+        self._logged_rows = 0
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -157,6 +160,7 @@ class LineBuffer:
             self._count.rows += len(new)
             dropped = self._make_room()
             self._write_delivered()
+        self._logged_rows += len(samples) + _COMMIT_ROWS
         return Stored(
             new=tuple(new),
             duplicates=len(samples) - len(new),
@@ -192,7 +196,19 @@ class LineBuffer:
             self._count.estimates += written
             self._drop_estimates()
             self._write_delivered()
+        self._logged_rows += len(estimates) + _COMMIT_ROWS
         return written
+
+    def rest(self) -> None:
+        """Bring the log into the file, if it is long: a moment when nobody waits.
+
+        The file's own bound (``bufferfile``) does it at any moment, but ten times later.
+        """
+        if self._logged_rows < _REST_ROWS:
+            return
+        with said_clearly(self._path):
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        self._logged_rows = 0
 
     def keep_from(self, at_us: int) -> None:
         """Note that windows still need the settled samples from a time on."""

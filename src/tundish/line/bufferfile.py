@@ -27,6 +27,7 @@ from tundish.line.errors import (
 APPLICATION_ID = 0x544E4C42
 SCHEMA_VERSION = 3
 BUSY_TIMEOUT_S = 2.0
+_LOG_PAGES = 10_000  # 40 MB: the buffer rests long before
 Durability = Literal["power", "process"]
 
 _TABLES = (
@@ -112,6 +113,7 @@ def _prepare(
         msg = f"The SQLite file at {path} was not made by Tundish as a line's buffer."
         raise BufferUnreadableError(msg)
     connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
     sync = "FULL" if durability == "power" else "NORMAL"
     connection.execute(f"PRAGMA synchronous = {sync}")
     if not tables:

@@ -380,6 +380,7 @@ class LineEngine:
         if taken.new and answered:
             took_s = self._wall.monotonic_s() - arrival.received_s
             self._latencies.extend(took_s for e in answered if e.at_us in fresh)
+        self._parts.buffer.rest()  # the answers are out: now nobody waits
 
     def _without_future(self, samples: Sequence[Sample]) -> Sequence[Sample]:
         now_us = to_us(self._clock.now())
