@@ -55,6 +55,9 @@ def opened(source: Path, limits: ArchiveLimits) -> Iterator[zipfile.ZipFile]:
                 f"{source.name} has {count} entries; at most {limits.members} are read."
             )
             raise ArchiveUnsafeError(msg)
+        if not all(info.filename for info in archive.infolist()):
+            msg = f"{source.name} has an entry without a name."
+            raise ArchiveUnsafeError(msg)
         yield archive
 
 

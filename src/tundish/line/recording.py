@@ -133,13 +133,17 @@ def read_recording(path: Path) -> Recording:
     return Recording(tracks=tracks)
 
 
+def _rise(at_us: NDArray[np.int64]) -> bool:
+    return bool(np.all(at_us[1:] > at_us[:-1]))  # a difference might not fit 64 bits
+
+
 def _check(tracks: Mapping[str, Track], expected: int) -> None:
     if not tracks or len(tracks) != expected:
         msg = f"A recording has {len(tracks)} usable signals, expected {expected}."
         raise RecordingInvalidError(msg)
     for name, track in tracks.items():
         fits = track.values.ndim == 2 and len(track.values) == len(track.at_us)
-        if not fits or not len(track.at_us) or np.any(np.diff(track.at_us) <= 0):
+        if not fits or not len(track.at_us) or not _rise(track.at_us):
             msg = (
                 f"The recording of {name} has {len(track.at_us)} times and values of shape "
                 f"{list(track.values.shape)}; rising times with one row each were expected."

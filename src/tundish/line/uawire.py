@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from asyncua import ua
 from asyncua.client.client import Client
@@ -33,6 +34,7 @@ SESSION_MS = 60_000  # a killed line must not hold one of a server's few session
 _NO_WATCHDOG_S = (
     86_400.0  # asyncua's gives a busy server a second; ``UaLink`` asks itself
 )
+_T = TypeVar("_T")
 _HEADER = struct.Struct("<3scI")
 
 
@@ -51,7 +53,25 @@ def _array_that_is_there(kind: ua.VariantType, data: Buffer) -> list[Any] | None
     return _unpack_array(kind, data)
 
 
+def _forwards(step: Callable[[Buffer, int], _T]) -> Callable[[Buffer, int], _T]:
+    """Refuse a step of fewer than no bytes.
+
+    asyncua takes a text of, say, minus five bytes as a step back, and then reads the
+    same bytes again, without end.
+    """
+
+    def checked(data: Buffer, size: int) -> _T:
+        if size < 0:
+            msg = f"a length of {size} bytes is announced"
+            raise UaError(msg)
+        return step(data, size)
+
+    return checked
+
+
 ua_binary.unpack_uatype_array = cast("Any", _array_that_is_there)
+for _step in ("read", "skip"):
+    setattr(Buffer, _step, _forwards(getattr(Buffer, _step)))
 
 
 @dataclass
