@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from tundish.flows.control import control_of
+from tundish.flows.desk import desk_of
 from tundish.flows.open_package import OpenModel, open_package
 from tundish.flows.permit import GrantPermit
 from tundish.flows.withdrawn import withdrawn_in
@@ -44,6 +45,7 @@ KEPT = {
     "request-lost": "line-request-lost",
     "breaker": "line-breaker",
     "clock-jump": "line-clock-jump",
+    "slow-server": "line-slow-server",
     "grant": "line-grant",
     "grant-over": "line-grant-over",
     "stopped": "line-stopped",
@@ -135,6 +137,7 @@ def run_line(
                 ),
                 budget=_budget(line, model),
                 control=control_of(workspace, path, line, model.package),
+                services=desk_of(workspace, line),
             ),
             options=EngineOptions(
                 mode=line.mode,
