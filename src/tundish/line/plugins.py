@@ -14,6 +14,7 @@ from typing import cast
 
 from tundish.catalog.scenario import Scenario
 from tundish.line.buffer import LineBuffer
+from tundish.line.contract import Contract
 from tundish.line.errors import LinePluginMissingError
 from tundish.line.linefile import LineFile, SinkSpec, SourceSpec, check_signals
 from tundish.line.sinks.protocol import RequestSink, RequestSinkKind, Sink, SinkKind
@@ -40,7 +41,7 @@ _BUILT_IN = (
 )
 
 
-def open_source(spec: SourceSpec, scenario: Scenario) -> Source:
+def open_source(spec: SourceSpec, scenario: Contract) -> Source:
     """Make a source; connects to nothing yet.
 
     Raises:

@@ -1,0 +1,138 @@
+"""Bring spooled samples to an archive, part by part, in order and exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal, Protocol
+
+from tundish.kernel.canonical import Json
+from tundish.kernel.clock import to_text
+from tundish.line.kept import Batch, Columns, to_columns
+from tundish.line.samples import from_us
+from tundish.line.sinks.protocol import SampleSink
+from tundish.line.spool import PartRange, Spool
+
+_EVERY_S = 0.25
+
+
+class Told(Protocol):
+    """Who hears what becomes of the archive."""
+
+    def __call__(
+        self,
+        kind: Literal["sink-lost", "sink-restored", "dropped"],
+        text: str,
+        detail: dict[str, Json],
+        /,
+    ) -> None:
+        """Hear it."""
+        ...
+
+
+class Archiver:
+    """Makes parts of what is in the spool.
+
+    While parts cannot be written, samples wait in the spool up to its bound.
+
+    Args:
+        sink: Connected already.
+        spool: Of the line's buffer.
+        widths: Channels of each signal, in the buffer's order.
+        tell: Called when the archive is lost, is back, or something was dropped.
+        pauses_s: First and longest pause before it is tried again.
+    """
+
+    def __init__(
+        self,
+        sink: SampleSink,
+        spool: Spool,
+        widths: dict[str, int],
+        tell: Told,
+        pauses_s: tuple[float, float],
+    ) -> None:
+        self.sink = sink
+        self.spool = spool
+        self.archived = 0
+        self.lost = ""
+        self._widths = widths
+        self._tell = tell
+        self._pauses_s = pauses_s
+
+    async def run(self) -> None:
+        """Write parts as they become full, for ever.
+
+        Raises:
+            TundishError: only what must end the line, such as a full disk under the
+                buffer.
+        """
+        pause_s, longest_s = self._pauses_s
+        while True:
+            try:
+                if self.lost:
+                    await self.sink.connect()
+                while await self.write_next():
+                    pass
+            except ConnectionError as error:
+                self._say_lost(str(error))
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, longest_s)
+                self._say_given_up()
+                continue
+            pause_s = self._pauses_s[0]
+            self._say_given_up()
+            await asyncio.sleep(_EVERY_S)
+
+    async def write_next(self, *, now: bool = False) -> bool:
+        """Write the next part, if there is one.
+
+        Args:
+            now: Also if it is not full.
+
+        Raises:
+            ConnectionError: if it cannot be written; its range stays.
+        """
+        part = self.spool.cut(self.sink.rules, now=now)
+        if part is None:
+            return False
+        columns = await self._read(part)
+        dropped = await self.sink.write_part(columns)
+        self.spool.done(part)
+        self.archived += len(columns.number)
+        for text in dropped:
+            self._tell("dropped", text, {"sink": self.sink.name})
+        if self.lost:
+            self.lost = ""
+            self._tell("sink-restored", f"{self.sink.name} is back", {})
+        return True
+
+    async def write_rest(self) -> None:
+        """Write what is left, at the end of a line; what cannot be waits in the spool."""
+        try:
+            while await self.write_next(now=True):
+                pass
+        except ConnectionError as error:
+            self._say_lost(str(error))
+        self._say_given_up()
+
+    async def _read(self, part: PartRange) -> Columns:
+        """Read a part in pages, between which the line goes on."""
+        batches: list[Batch] = []
+        after = part.first
+        while page := self.spool.page(part, after):
+            batches += page
+            after = page[-1].first + page[-1].rows
+            await asyncio.sleep(0)
+        names, widths = tuple(self._widths), tuple(self._widths.values())
+        return await asyncio.to_thread(to_columns, batches, names, widths)
+
+    def _say_lost(self, why: str) -> None:
+        if not self.lost:
+            self._tell("sink-lost", why, {"sink": self.sink.name})
+        self.lost = why
+
+    def _say_given_up(self) -> None:
+        given_up, self.spool.given_up = self.spool.given_up, []
+        for gap in given_up:
+            first, last = (to_text(from_us(us)) for us in (gap.from_us, gap.to_us))
+            detail: dict[str, Json] = {"signal": gap.signal, "from": first, "to": last}
+            self._tell("dropped", f"{gap.signal}: {gap.reason}", detail)
