@@ -25,7 +25,7 @@ from tundish.line.events import Event, Listener, unheard
 from tundish.line.gate import check_gate
 from tundish.line.linefile import LineFile, read_line_file
 from tundish.line.parts import EngineOptions, LineParts
-from tundish.line.plugins import open_buffer, open_sinks, open_sources
+from tundish.line.plugins import open_archive, open_buffer, open_sinks, open_sources
 from tundish.line.report import LineReport
 from tundish.line.status import LineStatus, read_status, status_path
 
@@ -37,6 +37,8 @@ KEPT = {
     "no-result": "line-no-result",
     "link-lost": "line-link-lost",
     "link-restored": "line-link-restored",
+    "sink-lost": "line-sink-lost",
+    "sink-restored": "line-sink-restored",
     "sink-refused": "line-sink-refused",
     "alarm": "line-alarm",
     "alarm-over": "line-alarm-over",
@@ -125,6 +127,11 @@ def run_line(
                 model=model.package.digest,
                 sources=open_sources(line, model.scenario),
                 sinks=open_sinks(line, model.scenario),
+                archive=open_archive(
+                    line,
+                    model.scenario,
+                    {"line": line.name, "package": str(model.package.digest)},
+                ),
                 buffer=buffer,
                 permit=GrantPermit(
                     workspace,

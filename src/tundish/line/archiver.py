@@ -7,6 +7,8 @@ from typing import Literal, Protocol
 
 from tundish.kernel.canonical import Json
 from tundish.kernel.clock import to_text
+from tundish.line.contract import Contract
+from tundish.line.errors import SourceUnreachableError
 from tundish.line.kept import Batch, Columns, to_columns
 from tundish.line.samples import from_us
 from tundish.line.sinks.protocol import SampleSink
@@ -35,9 +37,9 @@ class Archiver:
     While parts cannot be written, samples wait in the spool up to its bound.
 
     Args:
-        sink: Connected already.
+        sink: Takes the parts.
         spool: Of the line's buffer.
-        widths: Channels of each signal, in the buffer's order.
+        contract: Whose signals they are.
         tell: Called when the archive is lost, is back, or something was dropped.
         pauses_s: First and longest pause before it is tried again.
     """
@@ -46,17 +48,32 @@ class Archiver:
         self,
         sink: SampleSink,
         spool: Spool,
-        widths: dict[str, int],
+        contract: Contract,
         tell: Told,
         pauses_s: tuple[float, float],
     ) -> None:
         self.sink = sink
         self.spool = spool
-        self.archived = 0
+        self.delivered = 0
+        self.refused = 0  # an archive takes everything, or nothing
         self.lost = ""
-        self._widths = widths
+        self._job: asyncio.Task[None] | None = None
+        self._names = tuple(signal.name for signal in contract.signals)
+        self._widths = tuple(signal.channels for signal in contract.signals)
         self._tell = tell
         self._pauses_s = pauses_s
+
+    async def connect(self) -> None:
+        """Make sure that the archive can be written, at the start of a line.
+
+        Raises:
+            SourceUnreachableError: if it cannot.
+        """
+        try:
+            await self.sink.connect()
+        except ConnectionError as error:
+            msg = f"The archive {self.sink.name} cannot be written: {error}."
+            raise SourceUnreachableError(msg) from error
 
     async def run(self) -> None:
         """Write parts as they become full, for ever.
@@ -94,25 +111,36 @@ class Archiver:
         part = self.spool.cut(self.sink.rules, now=now)
         if part is None:
             return False
-        columns = await self._read(part)
-        dropped = await self.sink.write_part(columns)
-        self.spool.done(part)
-        self.archived += len(columns.number)
-        for text in dropped:
-            self._tell("dropped", text, {"sink": self.sink.name})
-        if self.lost:
-            self.lost = ""
-            self._tell("sink-restored", f"{self.sink.name} is back", {})
+        self._job = asyncio.create_task(self._write(part))
+        await asyncio.shield(self._job)  # a thread that writes cannot be called back
         return True
 
-    async def write_rest(self) -> None:
-        """Write what is left, at the end of a line; what cannot be waits in the spool."""
+    def waiting(self) -> int:
+        """Return how many samples are in no part yet."""
+        return self.spool.waiting
+
+    async def close(self) -> None:
+        """Write what is left, at the end; what cannot be written waits in the spool."""
         try:
+            if self._job is not None:
+                await self._job
             while await self.write_next(now=True):
                 pass
         except ConnectionError as error:
             self._say_lost(str(error))
         self._say_given_up()
+        await self.sink.close()
+
+    async def _write(self, part: PartRange) -> None:
+        columns = await self._read(part)
+        dropped = await self.sink.write_part(columns)
+        self.spool.done(part)
+        self.delivered += len(columns.number)
+        for text in dropped:
+            self._tell("dropped", text, {"sink": self.sink.name})
+        if self.lost:
+            self.lost = ""
+            self._tell("sink-restored", f"{self.sink.name} is back", {})
 
     async def _read(self, part: PartRange) -> Columns:
         """Read a part in pages, between which the line goes on."""
@@ -122,8 +150,7 @@ class Archiver:
             batches += page
             after = page[-1].first + page[-1].rows
             await asyncio.sleep(0)
-        names, widths = tuple(self._widths), tuple(self._widths.values())
-        return await asyncio.to_thread(to_columns, batches, names, widths)
+        return await asyncio.to_thread(to_columns, batches, self._names, self._widths)
 
     def _say_lost(self, why: str) -> None:
         if not self.lost:

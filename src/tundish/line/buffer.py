@@ -163,7 +163,7 @@ class LineBuffer:
         """
         with said_clearly(self._path), transaction(self._db):
             self._spool = Spool(
-                self._db, self._numbers, name=archive, now_us=now_us,
+                self._db, self._path, self._numbers, name=archive, now_us=now_us,
                 most_bytes=int(most_mb * 1e6),
             )  # fmt: skip
         return self._spool

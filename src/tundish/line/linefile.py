@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
@@ -85,19 +86,36 @@ class SinkSpec(Record):
         name: Stays the same for the life of a buffer; by it the buffer knows what
             this sink has taken.
         nodes: Any of ``estimate``, ``lower``, ``upper``, ``alarm``, ``reason``,
-            ``model``, ``state``, ``state_reason``, ``mode``.
+            ``model``, ``state``, ``state_reason``, ``mode``. An archive has none: it
+            takes every sample.
     """
 
     kind: Label
     name: Label = "sink"
     endpoint: Endpoint
     security: Security = None
-    nodes: Annotated[dict[Name, Text], Field(min_length=1)]
+    nodes: dict[Name, Text] = Field(default_factory=dict)
     options: dict[Name, OptionValue] = Field(default_factory=dict)
 
     def read_options(self, form: type[Form]) -> Form:
         """Return the options as what this kind knows; see ``SourceSpec``."""
         return _read_options(self.options, form, f"The sink {self.name}")
+
+    def folder(self) -> Path:
+        """Return the folder that the endpoint names.
+
+        Raises:
+            LineFileInvalidError: if it names none.
+        """
+        found = urlsplit(self.endpoint)
+        path = unquote(found.path)
+        if found.scheme != "file" or found.netloc or not path.startswith("/"):
+            msg = (
+                f"The sink {self.name} has the endpoint {self.endpoint!r}; expected a "
+                "folder: file:NAME beside the line file, or file:///PATH."
+            )
+            raise LineFileInvalidError(msg)
+        return Path(path)
 
 
 class BufferSpec(Record):

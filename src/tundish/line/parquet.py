@@ -7,7 +7,7 @@ historian). pandas, Polars, DuckDB and Spark read it as it is.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -96,7 +96,7 @@ def _words(table: pa.Table) -> list[str]:
     ]
 
 
-def _dictionary(places: NDArray[np.int32], words: Any) -> pa.Array:
+def _dictionary(places: NDArray[np.int32], words: Sequence[str]) -> pa.Array:
     return pa.DictionaryArray.from_arrays(places, pa.array(list(words), pa.string()))
 
 
@@ -121,7 +121,7 @@ def _lists(found: Mapping[int, NDArray[np.float64]], n: int) -> pa.Array:
     for row, values in found.items():
         lengths[row] = len(values)
     ends = np.concatenate([np.zeros(1, np.int32), np.cumsum(lengths, dtype=np.int32)])
-    flat = np.concatenate([found[row] for row in sorted(found)]) if found else []
+    flat = np.concatenate([np.zeros(0), *(found[row] for row in sorted(found))])
     absent = pa.array(lengths == 0)
     return pa.ListArray.from_arrays(
         pa.array(ends), pa.array(flat, pa.float64()), mask=absent

@@ -11,10 +11,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 
+from tundish.kernel.sqlitefile import transaction
+from tundish.line.bufferfile import said_clearly
 from tundish.line.kept import HEAD, Batch, to_batch
 from tundish.line.samples import Gap, Sample
 
@@ -63,6 +66,7 @@ class Spool:
 
     Args:
         db: The buffer's connection; the buffer begins and ends the commits of ``add``.
+        path: The buffer's file, for complaints.
         numbers: Place of each signal.
         name: Of the archive; names it in gaps.
         now_us: Returns the present moment.
@@ -77,6 +81,7 @@ class Spool:
     def __init__(
         self,
         db: sqlite3.Connection,
+        path: Path,
         numbers: dict[str, int],
         *,
         name: str,
@@ -84,6 +89,7 @@ class Spool:
         most_bytes: int,
     ) -> None:
         self._db = db
+        self._path = path
         self._numbers = numbers
         self._name = name
         self._now_us = now_us
@@ -110,6 +116,12 @@ class Spool:
     def taken(self) -> int:
         """How many samples were ever spooled."""
         return int(self._next)
+
+    @property
+    def waiting(self) -> int:
+        """How many samples are in no finished part, about."""
+        first = self._db.execute("SELECT min(first) FROM spool").fetchone()[0]
+        return 0 if first is None else self.taken - int(first)
 
     def add(self, samples: Sequence[Sample]) -> list[Gap]:
         """Put samples that are new to the buffer in; part of the buffer's commit.
@@ -162,35 +174,32 @@ class Spool:
         old = not 0 <= age_us < rules.age_s * 1e6  # below 0: our clock was set back
         if not (now or old or self._full(rules)):
             return None
-        first, end = self._extent(rules)
-        self._db.execute(
-            "UPDATE spooled SET part_first = ?, part_end = ?", (first, end)
-        )
+        with said_clearly(self._path):
+            first, end = self._extent(rules)
+            self._db.execute(
+                "UPDATE spooled SET part_first = ?, part_end = ?", (first, end)
+            )
         self._open = PartRange(first=first, end=end)
         return self._open
 
     def page(self, part: PartRange, after: int) -> list[Batch]:
         """Return some batches of a part whose numbers are ``after`` or later."""
-        rows = self._db.execute(
-            "SELECT * FROM spool WHERE first >= ? AND first < ? ORDER BY first LIMIT ?",
-            (after, part.end, _PAGE),
-        )
+        with said_clearly(self._path):
+            rows = self._db.execute(
+                "SELECT * FROM spool WHERE first >= ? AND first < ? "
+                "ORDER BY first LIMIT ?",
+                (after, part.end, _PAGE),
+            ).fetchall()
         return [Batch(*row) for row in rows]
 
     def done(self, part: PartRange) -> None:
         """Take a part that is in the archive out of the spool."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+        with said_clearly(self._path), transaction(self._db):
             gone = self._delete("first < ?", (part.end,))
             self._db.execute(
                 "UPDATE spooled SET part_first = NULL, part_end = NULL, next = ?",
                 (self._next,),
             )
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
         self._bytes -= gone
         self._open = None
         self._oldest_us = self._find_oldest()
@@ -200,10 +209,7 @@ class Spool:
         return at_us is not None and sample.at_us is not None and sample.at_us <= at_us
 
     def _full(self, rules: PartRules) -> bool:
-        if self._bytes >= rules.most_bytes:
-            return True
-        first = self._db.execute("SELECT min(first) FROM spool").fetchone()[0]
-        return first is not None and self._next - int(first) >= rules.rows
+        return self._bytes >= rules.most_bytes or self.waiting >= rules.rows
 
     def _extent(self, rules: PartRules) -> tuple[int, int]:
         """Return first and end of the oldest batches that fill one part."""

@@ -11,16 +11,17 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Self
-from urllib.parse import unquote, urlsplit
 
 from pydantic import Field
 
 from tundish.kernel import canonical
 from tundish.kernel.clock import SystemClock, to_text
 from tundish.kernel.records import Record
+from tundish.line import parquet
 from tundish.line.contract import Contract
 from tundish.line.errors import LineFileInvalidError
 from tundish.line.kept import Columns
@@ -61,27 +62,35 @@ class ArchiveSink:
         spec: The line file's part; it has no nodes, since it takes every signal.
         contract: Whose signals they are.
         options: See ``ArchiveOptions``.
+        about: What every part says of itself.
 
     Raises:
         LineFileInvalidError: if endpoint or nodes are wrong.
     """
 
     def __init__(
-        self, spec: SinkSpec, contract: Contract, options: ArchiveOptions | None = None
+        self,
+        spec: SinkSpec,
+        contract: Contract,
+        options: ArchiveOptions | None = None,
+        about: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         if spec.nodes:
             msg = f"The archive {spec.name} names nodes; it takes every signal and has none."
             raise LineFileInvalidError(msg)
         self._name = spec.name
         self._options = options or ArchiveOptions()
-        self._folder = folder_of(spec)
+        self._folder = spec.folder()
         self._about: dict[str, Any] = {
+            **about,
             "contract": str(contract.key),
             "units": {one.name: one.unit for one in contract.signals},
         }
 
     @classmethod
-    def from_spec(cls, spec: SinkSpec, contract: Contract) -> Self:
+    def from_spec(
+        cls, spec: SinkSpec, contract: Contract, about: Mapping[str, str]
+    ) -> Self:
         """Make it from a line file's part; touches no file yet.
 
         Raises:
@@ -89,9 +98,7 @@ class ArchiveSink:
             LineFileInvalidError: as for the class.
         """
         known_parts(spec.security, (), f"The sink {spec.name}")
-        from tundish.line import parquet  # noqa: F401  (says at once that it is missing)
-
-        return cls(spec, contract, spec.read_options(ArchiveOptions))
+        return cls(spec, contract, spec.read_options(ArchiveOptions), about)
 
     @property
     def name(self) -> str:
@@ -112,10 +119,6 @@ class ArchiveSink:
         """Megabytes of samples that may wait."""
         return self._options.spool_mb
 
-    def describe(self, **about: str) -> None:
-        """Take what every part says of itself beside its units: line, model."""
-        self._about |= about
-
     async def connect(self) -> None:
         """Make the folder and clear half parts away; see ``SampleSink.connect``."""
         await self._in_thread(self._clear)
@@ -129,13 +132,14 @@ class ArchiveSink:
 
     def _clear(self) -> Sequence[str]:
         self._folder.mkdir(parents=True, exist_ok=True)
-        for path in self._folder.glob(f"*{_UNFINISHED}"):
-            path.unlink()
+        for path in self._folder.iterdir():
+            if _of(self._name, path.name.removesuffix(_UNFINISHED)) and (
+                path.name.endswith(_UNFINISHED)
+            ):
+                path.unlink()
         return ()
 
     def _write(self, columns: Columns) -> Sequence[str]:
-        from tundish.line import parquet
-
         first, end = int(columns.number[0]), int(columns.number[-1]) + 1
         path = self._folder / f"{self._name}-{first:015d}-{end:015d}.parquet"
         beside = path.with_name(path.name + _UNFINISHED)
@@ -152,7 +156,9 @@ class ArchiveSink:
         """Delete the oldest parts beyond the bound, the newest never."""
         if self._options.keep_mb is None:
             return ()
-        parts = [(path, path.stat().st_size) for path in parts_of(self._folder)]
+        parts = [
+            (path, path.stat().st_size) for path in parts_of(self._folder, self._name)
+        ]
         surplus = sum(size for _, size in parts) - self._options.keep_mb * _MB
         said = []
         for path, size in parts[:-1]:
@@ -182,27 +188,14 @@ class ArchiveSink:
             raise ConnectionError(msg) from error
 
 
-def folder_of(spec: SinkSpec) -> Path:
-    """Return the folder of an archive.
-
-    Raises:
-        LineFileInvalidError: if its endpoint is none.
-    """
-    found = urlsplit(spec.endpoint)
-    path = unquote(found.path)
-    if found.scheme != "file" or found.netloc or not path.startswith("/"):
-        msg = (
-            f"The sink {spec.name} has the endpoint {spec.endpoint!r}; expected a folder: "
-            "file:NAME beside the line file, or file:///PATH."
-        )
-        raise LineFileInvalidError(msg)
-    return Path(path)
-
-
-def parts_of(folder: Path) -> list[Path]:
+def parts_of(folder: Path, name: str) -> list[Path]:
     """Return the parts of an archive, oldest first."""
-    found = [p for p in folder.glob("*.parquet") if _PART.fullmatch(p.name)]
-    return sorted(found, key=lambda path: path.name[-40:])
+    return sorted(path for path in folder.iterdir() if _of(name, path.name))
+
+
+def _of(name: str, file: str) -> bool:
+    found = _PART.fullmatch(file)
+    return found is not None and found[1] == name
 
 
 def sync_folder(folder: Path) -> None:

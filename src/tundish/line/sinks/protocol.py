@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from tundish.catalog.scenario import Scenario
@@ -134,8 +134,16 @@ class SampleSink(Protocol):
 class SampleSinkKind(Protocol):
     """What an entry point of the group ``tundish.archives`` names: a class."""
 
-    def from_spec(self, spec: SinkSpec, contract: Contract) -> SampleSink:
-        """Make one from a line file's part; raises as ``SinkKind.from_spec``."""
+    def from_spec(
+        self, spec: SinkSpec, contract: Contract, about: Mapping[str, str]
+    ) -> SampleSink:
+        """Make one from a line file's part; raises as ``SinkKind.from_spec``.
+
+        Args:
+            spec: The part.
+            contract: Whose signals they are.
+            about: What every part says of itself, such as the line's name.
+        """
         ...
 
 
