@@ -117,7 +117,7 @@ def run_line(
         if not endpoint.startswith("file:"):  # a folder of this machine
             workspace.may_connect(endpoint, "A server of the line")
     grant = path.parent / line.grant if line.grant else None
-    model = open_package(workspace, path.parent / line.package, grant)
+    model = open_package(workspace, line.package_in(path.parent), grant)
     check_gate(line.gate, model.scenario)
     with open_buffer(line, model.scenario, path.parent) as buffer:
         engine = LineEngine(

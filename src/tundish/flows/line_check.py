@@ -66,7 +66,7 @@ def check_line(workspace: Workspace, path: Path) -> LineCheck:
     endpoints += [one.endpoint for one in _sinks(line)]
     for endpoint in endpoints:
         workspace.may_connect(endpoint, "A server of the line")
-    package = read(workspace, path.parent / line.package)
+    package = read(workspace, line.package_in(path.parent))
     origin = "the package's scenario"
     scenario = parse_document(package.scenario_yaml.encode(), Scenario, origin)
     check_signals(line, scenario)

@@ -198,11 +198,30 @@ class ControlSpec(Record):
         return self
 
 
+class RecordedSignal(Record):
+    """What is known of a signal that is recorded.
+
+    Attributes:
+        unit: Unsaid: unknown.
+        period_s: Seconds between two values; a longer step is a gap. Unsaid: it comes
+            when it changes (and is asked for every second where it must be asked for).
+        channels: Numbers of one value.
+        description: What it is, in words.
+    """
+
+    unit: Text | None = None
+    period_s: Annotated[float, Field(gt=0)] | None = None
+    channels: Annotated[int, Field(ge=1, le=100_000)] = 1
+    description: Text | None = None
+
+
 class LineFile(Record):
     """A line: sources, package, sinks, mode, buffer.
 
     Attributes:
-        package: Folder or file of the sealed package; relative to the line file.
+        package: Folder or file of the sealed package; relative to the line file. A line
+            that only records needs none.
+        signals: What is known of signals that are recorded.
         grant: File of the grant, if the package is encrypted; a renewal is put in
             its place while the line runs.
         safe_points: Times of day (``HH:MM``, UTC) at which the line may be stopped
@@ -219,7 +238,8 @@ class LineFile(Record):
     version: Literal[1]
     name: Label
     sources: Annotated[tuple[SourceSpec, ...], Field(min_length=1)]
-    package: Text
+    package: Text | None = None
+    signals: dict[Name, RecordedSignal] = Field(default_factory=dict)
     grant: Text | None = None
     sinks: tuple[SinkSpec, ...] = ()
     mode: Mode = "shadow"
@@ -230,12 +250,29 @@ class LineFile(Record):
     control: ControlSpec | None = None
     gate: GateSpec | None = None
 
+    def package_in(self, folder: Path) -> Path:
+        """Return where the package is.
+
+        Args:
+            folder: Where relative paths start: the line file's.
+
+        Raises:
+            LineFileInvalidError: if the line has none.
+        """
+        if self.package is None:
+            msg = f"The line {self.name} names no package; one was expected, since only 'tundish line record' does without."
+            raise LineFileInvalidError(msg)
+        return folder / self.package
+
     @model_validator(mode="after")
     def _unique(self) -> Self:
         signals = [signal for source in self.sources for signal in source.nodes]
         twice = sorted({name for name in signals if signals.count(name) > 1})
         if twice:
             msg = f"sources: the signal {twice[0]!r} has two nodes"
+            raise ValueError(msg)
+        if strange := sorted(set(self.signals) - set(signals)):
+            msg = f"signals: {strange[0]!r} has no node in any source"
             raise ValueError(msg)
         names = [sink.name for sink in self.sinks]
         if len(set(names)) != len(names):
