@@ -72,12 +72,15 @@ class ListedSignal:
     Attributes:
         unit: Empty if unknown.
         period_s: How often it is asked for, where it is asked for.
+        periodic: Whether a longer step than that is a gap.
     """
 
     name: str
     unit: str = ""
     channels: int = 1
     period_s: float = 1.0
+    periodic: bool = False
+    description: str = ""
     numeric: bool = False
 
 
