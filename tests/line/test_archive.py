@@ -21,11 +21,12 @@ from hypothesis import strategies as st
 
 from tundish.kernel import canonical
 from tundish.line import plugins
+from tundish.line.archiver import Archiver
 from tundish.line.buffer import LineBuffer, Settled
 from tundish.line.contract import ListedSignal, SignalList
 from tundish.line.engine import LineEngine
 from tundish.line.errors import LineFileInvalidError, SourceUnreachableError
-from tundish.line.kept import to_columns
+from tundish.line.kept import HEAD, to_columns
 from tundish.line.linefile import SinkSpec
 from tundish.line.parts import EngineOptions, LineParts
 from tundish.line.samples import Sample
@@ -133,8 +134,6 @@ def _newest_of(spool: Any, rows: int) -> list[int]:
     found = spool._db.execute(
         "SELECT head FROM spool ORDER BY first DESC LIMIT 1"
     ).fetchone()
-    from tundish.line.kept import HEAD
-
     at_us: list[int] = np.frombuffer(found[0], HEAD)["at_us"].tolist() if rows else []
     assert len(at_us) == rows or not rows
     return at_us
@@ -405,8 +404,6 @@ def test_kill_9_at_random_moments_leaves_no_sample_lost_and_none_twice(
 
 
 async def _finish(folder: Path) -> None:
-    from tundish.line.archiver import Archiver
-
     one = SignalList(key="five", signals=(ListedSignal(name="number"),))
     with LineBuffer(folder / "b.db", scenario="f", signals={"number": 1}) as buffer:
         spool = buffer.keep_for("kept", lambda: 0, 100.0)

@@ -173,7 +173,7 @@ def long_form(table: Table, named: Named) -> LongForm | None:
     if tag is None or value is None or named.unit == tag or named.target == value:
         return None
     others = [n for n in rest if n not in {tag, value} and not _says_quality(n)]
-    if any(_is_signal(frame[n]) for n in others):
+    if any(_is_signal(frame[n]) and not _copies(frame, n, value) for n in others):
         return None
     proof = bool(_TAG_NAME.match(tag)) + bool(_VALUE_NAME.match(value))
     text = _text_beside(frame, others, value)
@@ -219,6 +219,16 @@ def _tag_and_value(
 def _says_quality(name: str) -> bool:
     """Tell whether a further column speaks of quality, such as codes beside words."""
     return bool(QUALITY_NAME.match(name) or STATUS_NAME.match(name))
+
+
+def _copies(frame: pl.DataFrame, name: str, value: str) -> bool:
+    """Tell whether a further column says no more than the values, such as truth values."""
+    if frame[value].dtype != pl.Float64:
+        return False
+    filled = frame[name].is_not_null()
+    return bool(
+        (frame[name] == frame[value]).filter(filled).fill_null(value=False).all()
+    )
 
 
 def _text_beside(frame: pl.DataFrame, names: Sequence[str], value: str) -> str | None:
