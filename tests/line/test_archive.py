@@ -26,6 +26,7 @@ from tundish.line.buffer import LineBuffer, Settled
 from tundish.line.contract import ListedSignal, SignalList
 from tundish.line.engine import LineEngine
 from tundish.line.errors import LineFileInvalidError, SourceUnreachableError
+from tundish.line.events import Event
 from tundish.line.kept import HEAD, to_columns
 from tundish.line.linefile import SinkSpec
 from tundish.line.parts import EngineOptions, LineParts
@@ -197,7 +198,7 @@ def test_a_sample_of_any_kind_comes_back_as_it_was(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert {row["received"].timestamp() for row in rows} == {6}
     assert [row["unit"] for row in rows][::5] == ["degC", "bar"]
-    about = canonical.loads(table.schema.metadata[b"tundish"])
+    about: Any = canonical.loads(table.schema.metadata[b"tundish"])
     assert about["line"] == "l1"
     assert about["units"]["bad"] == "bar"
 
@@ -231,7 +232,7 @@ def test_a_full_disk_is_told_and_nothing_is_lost_when_there_is_room_again(
     kit: Kit, tmp_path: Path
 ) -> None:
     folder = tmp_path / "kept"
-    told = []
+    told: list[Event] = []
 
     async def job() -> None:
         source = kit.ScriptedSource()
@@ -304,7 +305,8 @@ def test_the_oldest_parts_go_first_and_each_is_written_down(tmp_path: Path) -> N
     said = asyncio.run(job())
     left = sorted(path.name for path in folder.glob("kept-*.parquet"))
     lines = (folder / "dropped.jsonl").read_text().splitlines()
-    gone = [canonical.loads(line.encode())["part"] for line in lines]
+    said_of: list[Any] = [canonical.loads(line.encode()) for line in lines]
+    gone = [one["part"] for one in said_of]
     assert gone + left == [f"kept-{n:015d}-{n + 1:015d}.parquet" for n in range(12)]
     assert len(said) == len(gone) > 0
     size = sum((folder / name).stat().st_size for name in left)

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 from tundish.kernel.canonical import Json
 from tundish.kernel.clock import to_text
 from tundish.line.contract import Contract
-from tundish.line.errors import SourceUnreachableError
+from tundish.line.errors import BufferUnreadableError, SourceUnreachableError
 from tundish.line.kept import Batch, Columns, to_columns
 from tundish.line.samples import from_us
 from tundish.line.sinks.protocol import SampleSink
@@ -150,7 +150,14 @@ class Archiver:
             batches += page
             after = page[-1].first + page[-1].rows
             await asyncio.sleep(0)
-        return await asyncio.to_thread(to_columns, batches, self._names, self._widths)
+        job = asyncio.to_thread(to_columns, batches, self._names, self._widths)
+        try:
+            return await job
+        except (ValueError, TypeError) as error:
+            msg = (
+                f"Samples {part.first} to {part.end} of the spool are damaged: {error}."
+            )
+            raise BufferUnreadableError(msg) from error
 
     def _say_lost(self, why: str) -> None:
         if not self.lost:

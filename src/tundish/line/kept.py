@@ -163,18 +163,17 @@ def to_columns(
     """
     head = np.frombuffer(b"".join(batch.head for batch in batches), HEAD)
     counts = [batch.rows for batch in batches]
-    if sum(counts) != len(head):
-        msg = f"{len(head)} records, {sum(counts)} expected"
+    strange = (
+        (head["signal"] >= len(names))
+        | (head["quality"] > _MOST_LEVEL)
+        | (head["kind"] > TEXT)
+    )
+    if sum(counts) != len(head) or not counts or strange.any():
+        msg = f"{len(head)} records of which {strange.sum()} are none, {sum(counts)} expected"
         raise ValueError(msg)
     starts = np.cumsum([0, *counts[:-1]], dtype=np.int64)
     firsts = np.array([batch.first for batch in batches], np.int64)
-    reasons, texts = {}, {}
-    for batch, start in zip(batches, starts.tolist(), strict=True):
-        for row, reason, text in json.loads(batch.notes) if batch.notes else ():
-            if reason:
-                reasons[start + row] = reason
-            if text is not None:
-                texts[start + row] = text
+    reasons, texts = _notes(batches, starts.tolist())
     return Columns(
         names=tuple(names),
         number=np.arange(len(head)) + np.repeat(firsts - starts, counts),
@@ -189,6 +188,23 @@ def to_columns(
         texts=texts,
         spectra=_spectra(batches, head, widths),
     )
+
+
+def _notes(
+    batches: Sequence[Batch], starts: Sequence[int]
+) -> tuple[dict[int, str], dict[int, str]]:
+    reasons: dict[int, str] = {}
+    texts: dict[int, str] = {}
+    for batch, start in zip(batches, starts, strict=True):
+        for row, reason, text in json.loads(batch.notes) if batch.notes else ():
+            if not 0 <= row < batch.rows:
+                msg = f"a note of row {row}, and there are {batch.rows}"
+                raise ValueError(msg)
+            if reason:
+                reasons[start + row] = str(reason)
+            if text is not None:
+                texts[start + row] = str(text)
+    return reasons, texts
 
 
 def _spectra(
