@@ -7,6 +7,7 @@ that NumPy reads at once; reasons, texts and spectra stand apart. Pure.
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -32,6 +33,7 @@ HEAD: Final = np.dtype(
         ("value", "<f8"),
     ]
 )
+_pack: Final = struct.Struct("<IqIBBd").pack  # one record of HEAD
 _LEVELS: Final = {quality: level for level, quality in enumerate(QUALITIES)}
 _MOST_LEVEL = 2
 
@@ -121,12 +123,14 @@ def to_batch(
         if reason or text is not None:
             notes.append((row, _clean(reason), None if text is None else _clean(text)))
         status = status_of(sample.code, level)
-        rows.append((numbers[sample.signal], sample.at_us, status, level, kind, value))
+        rows.append(
+            _pack(numbers[sample.signal], sample.at_us, status, level, kind, value)
+        )
     return Batch(
         first=first,
         rows=len(rows),
         received_us=received_us,
-        head=np.array(rows, HEAD).tobytes(),
+        head=b"".join(rows),
         notes=canonical.dumps([list(note) for note in notes]) if notes else None,
         wide=b"".join(wide) or None,
     )
