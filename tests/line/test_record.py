@@ -36,9 +36,14 @@ from tundish.flows.record import RecordOptions, record_line, seconds_of
 from tundish.flows.workspace import Workspace, create
 from tundish.kernel import canonical
 from tundish.line import plugins
+from tundish.line.buffer import LineBuffer
+from tundish.line.contract import ListedSignal, SignalList
+from tundish.line.errors import HistoryUnavailableError
+from tundish.line.events import Event
 from tundish.line.kept import to_batch, to_columns
 from tundish.line.linefile import SinkSpec
 from tundish.line.recorded import join
+from tundish.line.recorder import Recorder, RecorderParts
 from tundish.line.rows import Aligner
 from tundish.line.samples import Sample
 from tundish.line.sinks.archive import ArchiveSink
@@ -378,3 +383,58 @@ def _write_set(
 
     asyncio.run(job())
     join(sorted((folder / ".parts").glob("*.parquet")), folder / "samples.parquet")
+
+
+@pytest.mark.parametrize("has_history", [True, False])
+def test_a_lost_link_is_filled_from_history_or_is_a_gap(
+    tmp_path: Path, kit: Kit, *, has_history: bool
+) -> None:
+    source = kit.ScriptedSource()
+    contract = SignalList(key="one", signals=(ListedSignal(name="level"),))
+    spec = SinkSpec(kind="archive", name="samples", endpoint=f"file://{tmp_path}/kept")
+    source.history["level"] = [kit.sample(row) for row in range(20)]
+    if not has_history:
+        source.history_error = HistoryUnavailableError("the server keeps none")
+    told: list[Event] = []
+
+    async def job() -> None:
+        widths = plugins.widths_of(contract)
+        with LineBuffer(tmp_path / "b.db", scenario="one", signals=widths) as buffer:
+            parts = RecorderParts(
+                contract=contract,
+                sources=(source,),
+                buffer=buffer,
+                archive=ArchiveSink(spec, contract),
+            )
+            recorder = Recorder(parts, backfill_max_s=1e9, on_event=told.append)
+            stop = asyncio.Event()
+            run = asyncio.create_task(recorder.run(stop))
+            for row in range(5):
+                source.give(kit.sample(row))
+            source.link(up=False)
+            source.link(up=True)
+            source.give(kit.sample(15))
+            wanted = 16 if has_history else 6
+            await kit.eventually(lambda: recorder.taken >= wanted)
+            if not has_history:
+                await kit.eventually(lambda: bool(recorder.gaps()))
+            source.give(kit.sample(15), kit.sample(19))
+            await kit.eventually(
+                lambda: kit.sample(19).at_us == buffer.newest_us("level")
+            )
+            stop.set()
+            await run
+            gaps = recorder.gaps()
+        if has_history:
+            assert gaps == []
+        else:
+            first, last = kit.sample(4).at_us, kit.sample(15).at_us
+            assert [(gap.from_us, gap.to_us) for gap in gaps] == [(first, last)]
+
+    asyncio.run(job())
+    frame = pd.concat(
+        map(pd.read_parquet, sorted((tmp_path / "kept").glob("*.parquet")))
+    )
+    rows = [*range(20)] if has_history else [*range(5), 15, 19]
+    assert sorted(frame["value"]) == rows
+    assert "link-lost" in {event.kind for event in told}

@@ -57,6 +57,7 @@ class Archiver:
         self.delivered = 0
         self.refused = 0  # an archive takes everything, or nothing
         self.lost = ""
+        self._unsure = spool.unsure
         self._job: asyncio.Task[None] | None = None
         self._names = tuple(signal.name for signal in contract.signals)
         self._widths = tuple(signal.channels for signal in contract.signals)
@@ -129,6 +130,9 @@ class Archiver:
         except ConnectionError as error:
             self._say_lost(str(error))
         self._say_given_up()
+        if left := self.spool.unsure - self._unsure:
+            text = f"{left} samples were left out: they may be in the archive already"
+            self._tell("dropped", text, {"sink": self.sink.name, "samples": left})
         await self.sink.close()
 
     async def _write(self, part: PartRange) -> None:
