@@ -152,6 +152,7 @@ class Recorder:
             lived_s = self._clock.monotonic_s() - begun_s
             if self._seconds is not None and lived_s >= self._seconds:
                 return
+            self._parts.buffer.rest()
             detail: dict[str, Json] = {"samples": self.taken, "seconds": lived_s}
             self._tell("progress", f"{self.taken} samples", detail)
             await asyncio.wait(tasks, timeout=_LOOK_S)
