@@ -7,7 +7,16 @@ import sys
 
 import pytest
 
-HEAVY = {"asyncua", "onnxruntime", "polars", "sklearn", "onnx", "torch", "pandas"}
+HEAVY = {
+    "asyncua",
+    "onnxruntime",
+    "polars",
+    "sklearn",
+    "onnx",
+    "torch",
+    "pandas",
+    "pyarrow",
+}
 
 
 @pytest.mark.integration

@@ -92,6 +92,11 @@ class Signal(Record):
         """Number of columns of a window that the signal fills."""
         return self.axis.points if self.axis else 1
 
+    @property
+    def numeric(self) -> bool:
+        """Whether anything but numbers is bad: always, since a model computes."""
+        return True
+
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if not self.range[0] < self.range[1]:

@@ -21,6 +21,8 @@ group = typer.Typer(
 )
 
 
+_MOST_TAGS = 30
+
 System: TypeAlias = Literal["systemd", "windows"]
 Said: TypeAlias = Literal["right", "wrong", "unclear"]
 
@@ -78,6 +80,53 @@ def run_command(
         show.line(report.one_line(), "bold")
     if report.ended == "grant":
         raise typer.Exit(NOT_GOOD_ENOUGH)
+
+
+@group.command()
+def record(
+    line: Annotated[Path, typer.Argument(help="The line file (YAML).")],
+    out: Annotated[Path, typer.Option(help="A new folder for the data set.")],
+    length: Annotated[
+        str | None, typer.Option("--for", help="How long: 90s, 30min, 8h or 2d.")
+    ] = None,
+    rows: Annotated[
+        int | None, typer.Option(min=1, help="End after so many samples.")
+    ] = None,
+    workspace: In = Path(),
+    json: AsJson = False,
+) -> None:
+    """Record the line's signals as a data set with a card; needs no package.
+
+    Every sample is kept with source time, time of receipt, quality and status code; texts
+    and truth values as such. Ends after --for or --rows, or with Ctrl-C, and keeps what was
+    taken. A recording that was killed goes on if the same folder is named again. Then:
+    'tundish grade FOLDER'.
+    """
+    from tundish.flows.record import RecordOptions, record_line, seconds_of
+
+    seconds = None if length is None else seconds_of(length)
+    with show.working("Recording") as doing:
+        options = RecordOptions(
+            rows=rows,
+            seconds=seconds,
+            on_event=lambda event: doing(event.text),
+        )
+        report = record_line(open_workspace(workspace), line, out, options)
+    if json:
+        show.as_json(report)
+        return
+    head = ["signal", "unit", "samples", "good", "uncertain", "bad"]
+    cells = [
+        [t.signal, t.unit, str(t.samples), str(t.good), str(t.uncertain), str(t.bad)]
+        for t in report.tags[:_MOST_TAGS]
+    ]
+    show.table("Recorded", head, cells)
+    for gap in report.gaps[:_MOST_TAGS]:
+        show.line(f"Gap: {gap}", show.WARN)
+    said = f"{report.samples} samples from {report.first} to {report.last}"
+    show.line(
+        f"{said} in {report.folder}; see 'tundish grade {report.folder}'.", show.GOOD
+    )
 
 
 @group.command()

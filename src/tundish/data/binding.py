@@ -22,7 +22,9 @@ from tundish.catalog.scenario import Scenario, Signal
 from tundish.catalog.site import SiteProfile, Tag, TargetSource
 from tundish.data import blocks, truths
 from tundish.data.errors import ColumnMissingError, TimeUnreadableError
+from tundish.data.lineup import lined_up
 from tundish.data.readers import read_table
+from tundish.data.roles import Named
 from tundish.data.table import Table
 from tundish.data.times import ELAPSED_S, NO_TIME, SECOND, Times, parse_times
 from tundish.data.units import conversion
@@ -219,6 +221,8 @@ def _bind_table(
 ) -> BoundTable:
     site, scenario = terms
     table = files.table(said.file, transposed=said.transposed)
+    named = Named(time=said.time_column, time_zone=site.time_zone)
+    table = lined_up(table, site.tags, scenario, named)
     columns, channels = _channels(table, site.tags, scenario, files)
     us, times = _row_times(table, said, site.time_zone)
     group = _group(table, said.unit_column or site.batch_column)

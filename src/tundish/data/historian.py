@@ -64,13 +64,18 @@ _SLOTS = 1024  # values of one tag at one moment that are told apart
 
 @dataclass(frozen=True, kw_only=True)
 class LongForm:
-    """Which column of a long table is what; ``None`` where it has no such column."""
+    """Which column of a long table is what; ``None`` where it has no such column.
+
+    Attributes:
+        text: Holds the values of tags that have texts, beside a column of numbers.
+    """
 
     time: str
     tag: str
     value: str
     quality: str | None = None
     unit: str | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,11 +172,14 @@ def long_form(table: Table, named: Named) -> LongForm | None:
     tag, value = _tag_and_value(frame, rest)
     if tag is None or value is None or named.unit == tag or named.target == value:
         return None
-    others = [n for n in rest if n not in {tag, value}]
-    if any(_is_signal(frame[n]) for n in others):
+    others = [n for n in rest if n not in {tag, value} and not _says_quality(n)]
+    if any(_is_signal(frame[n]) and not _copies(frame, n, value) for n in others):
         return None
     proof = bool(_TAG_NAME.match(tag)) + bool(_VALUE_NAME.match(value))
-    found = LongForm(time=time, tag=tag, value=value, quality=quality, unit=unit)
+    text = _text_beside(frame, others, value)
+    found = LongForm(
+        time=time, tag=tag, value=value, quality=quality, unit=unit, text=text
+    )
     if proof == 2 or (not others and _scales_differ(frame, found)):
         return found
     return None
@@ -206,6 +214,27 @@ def _tag_and_value(
     tag = tags[0] if tags else None
     value = next((n for n in values if n != tag), None)
     return tag, value
+
+
+def _says_quality(name: str) -> bool:
+    """Tell whether a further column speaks of quality, such as codes beside words."""
+    return bool(QUALITY_NAME.match(name) or STATUS_NAME.match(name))
+
+
+def _copies(frame: pl.DataFrame, name: str, value: str) -> bool:
+    """Tell whether a further column says no more than the values, such as truth values."""
+    if frame[value].dtype != pl.Float64:
+        return False
+    filled = frame[name].is_not_null()
+    return bool(
+        (frame[name] == frame[value]).filter(filled).fill_null(value=False).all()
+    )
+
+
+def _text_beside(frame: pl.DataFrame, names: Sequence[str], value: str) -> str | None:
+    """Return the column named ``text`` of a table whose values are numbers."""
+    found = next((n for n in names if n.lower() == "text" and _is_text(frame[n])), None)
+    return found if frame[value].dtype == pl.Float64 else None
 
 
 def _is_text(series: pl.Series) -> bool:
@@ -330,6 +359,8 @@ def _tracks(
         if len(rows):
             keys = _keys(us[rows])
             held = values[first:last].gather(rows)
+            if form.text is not None and held.null_count() == len(held):
+                held = frame[form.text][first:last].gather(rows)
             mark = None if marks is None else marks[first:last].gather(rows)
             own = _part_of(quality, first + rows)
             tracks.append(_track(tag, keys, (held, mark, own), comma=comma))

@@ -60,7 +60,7 @@ def approve(
         RefusedError: if the package is not what it says.
     """
     line = read_line_file(path)
-    package = read(workspace, path.parent / line.package)
+    package = read(workspace, line.package_in(path.parent))
     control, scenario = _control(line), _scenario(package)
     needed = oversight(scenario, len(control.interlocks)).approvals
     Governor(control, scenario)

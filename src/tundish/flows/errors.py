@@ -371,3 +371,27 @@ class CertificateOrderError(UsageError):
 
     code = "certificate-order"
     default_advice = "Name the box as the server knows it; leave the rest out."
+
+
+class NothingRecordedError(UsageError):
+    """A recording ended and there is nothing in it.
+
+    What happened: no source gave a sample with a time before the end.
+
+    What to do: look at the sources with ``tundish line check``, or record for longer.
+    """
+
+    code = "nothing-recorded"
+    default_advice = "Look at the sources first, or record for longer."
+
+
+class RecordLengthError(UsageError):
+    """How long to record was said in a form that is no length of time.
+
+    What happened: a number with s, min, h or d was expected.
+
+    What to do: write ``--for 90s``, ``--for 30min`` or ``--for 8h``.
+    """
+
+    code = "record-length"
+    default_advice = "Write it as 90s, 30min or 8h."

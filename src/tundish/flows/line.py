@@ -26,7 +26,7 @@ from tundish.line.events import Event, Listener, unheard
 from tundish.line.gate import check_gate
 from tundish.line.linefile import LineFile, read_line_file
 from tundish.line.parts import EngineOptions, LineParts
-from tundish.line.plugins import open_buffer, open_sinks, open_sources
+from tundish.line.plugins import open_archive, open_buffer, open_sinks, open_sources
 from tundish.line.report import LineReport
 from tundish.line.status import LineStatus, read_status, status_path
 
@@ -38,6 +38,8 @@ KEPT = {
     "no-result": "line-no-result",
     "link-lost": "line-link-lost",
     "link-restored": "line-link-restored",
+    "sink-lost": "line-sink-lost",
+    "sink-restored": "line-sink-restored",
     "sink-refused": "line-sink-refused",
     "alarm": "line-alarm",
     "alarm-over": "line-alarm-over",
@@ -117,7 +119,7 @@ def run_line(
         if not endpoint.startswith("file:"):  # a folder of this machine
             workspace.may_connect(endpoint, "A server of the line")
     grant = path.parent / line.grant if line.grant else None
-    model = open_package(workspace, path.parent / line.package, grant)
+    model = open_package(workspace, line.package_in(path.parent), grant)
     check_gate(line.gate, model.scenario)
     with open_buffer(line, model.scenario, path.parent) as buffer:
         engine = LineEngine(
@@ -127,6 +129,11 @@ def run_line(
                 model=model.package.digest,
                 sources=open_sources(line, model.scenario),
                 sinks=open_sinks(line, model.scenario),
+                archive=open_archive(
+                    line,
+                    model.scenario,
+                    {"line": line.name, "package": str(model.package.digest)},
+                ),
                 buffer=buffer,
                 permit=GrantPermit(
                     workspace,

@@ -26,7 +26,13 @@ from tundish.line.linefile import (
     check_signals,
     read_line_file,
 )
-from tundish.line.plugins import open_requests, open_sink, open_source
+from tundish.line.plugins import (
+    is_archive,
+    open_archive,
+    open_requests,
+    open_sink,
+    open_source,
+)
 from tundish.model.package import Package
 
 
@@ -61,7 +67,7 @@ def check_line(workspace: Workspace, path: Path) -> LineCheck:
     endpoints += [one.endpoint for one in _sinks(line)]
     for endpoint in endpoints:
         workspace.may_connect(endpoint, "A server of the line")
-    package = read(workspace, path.parent / line.package)
+    package = read(workspace, line.package_in(path.parent))
     origin = "the package's scenario"
     scenario = parse_document(package.scenario_yaml.encode(), Scenario, origin)
     check_signals(line, scenario)
@@ -116,7 +122,10 @@ async def _all_peers(line: LineFile, scenario: Scenario) -> list[CheckRow]:
     rows: list[CheckRow] = []
     for source in line.sources:
         rows += await _source_rows(source, scenario)
+    rows += _archive_rows(line, scenario)
     for sink in line.sinks:
+        if is_archive(sink):
+            continue
         rows += await _sink_rows(sink, partial(open_sink, sink, scenario), scenario)
     if line.control is not None:
         sink = line.control.sink
@@ -146,6 +155,23 @@ async def _source_rows(spec: SourceSpec, scenario: Scenario) -> list[CheckRow]:
         if seen.name in spec.nodes
     ]
     return rows
+
+
+def _archive_rows(line: LineFile, scenario: Scenario) -> list[CheckRow]:
+    """Judge the archive: its options, and whether its folder can be written."""
+    try:
+        archive = open_archive(line, scenario, {})
+    except TundishError as error:
+        return [_wrong("archive", "options", error.message)]
+    if archive is None:
+        return []
+    part = f"archive {archive.name}"
+    place = next(Path(spec.folder()) for spec in line.sinks if is_archive(spec))
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        return [_wrong(part, "folder", f"Nothing can be written in {place}.")]
+    return [CheckRow(part=part, verdict="good", said="every sample is kept")]
 
 
 async def _sink_rows(

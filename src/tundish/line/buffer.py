@@ -7,7 +7,7 @@ whatever moment, the next start goes on at that mark.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from tundish.line.bufferfile import Durability, said_clearly
 from tundish.line.bufferrows import SampleRow, from_row, sample_row, to_row, to_sample
 from tundish.line.estimates import Estimate
 from tundish.line.samples import Gap, Sample
+from tundish.line.spool import Spool
 
 _REST_ROWS = 100_000  # about four megabytes of log
 _COMMIT_ROWS = 300  # what a commit writes besides its rows, counted in rows
@@ -127,6 +128,7 @@ class LineBuffer:
         )
         self._delivered_moved = False
         self._logged_rows = 0
+        self._spool: Spool | None = None
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -149,6 +151,23 @@ class LineBuffer:
                     self._write_delivered()
             self._db.close()
 
+    def keep_for(
+        self, archive: str, now_us: Callable[[], int], most_mb: float
+    ) -> Spool:
+        """Spool every new sample for an archive from now on, in the same commit.
+
+        Args:
+            archive: Its name.
+            now_us: Returns the present moment; it becomes the time of receipt.
+            most_mb: Bound on what waits.
+        """
+        with said_clearly(self._path), transaction(self._db):
+            self._spool = Spool(
+                self._db, self._path, self._numbers, name=archive, now_us=now_us,
+                most_bytes=int(most_mb * 1e6),
+            )  # fmt: skip
+        return self._spool
+
     def store(self, samples: Sequence[Sample]) -> Stored:
         """Put samples on disk in one commit; only then may they be acknowledged.
 
@@ -158,6 +177,9 @@ class LineBuffer:
         with said_clearly(self._path), transaction(self._db):
             new, behind = self._insert(samples)
             self._count.rows += len(new)
+            if self._spool is not None and new:
+                for gap in self._spool.add(new):
+                    self._write_gap(gap)
             dropped = self._make_room()
             self._write_delivered()
         self._logged_rows += len(samples) + _COMMIT_ROWS
@@ -350,14 +372,27 @@ class LineBuffer:
         keep_us = self._count.keep_from_us
         before = settled_us if keep_us is None else min(settled_us, keep_us)
         surplus = self._count.rows - int(self._max_rows * _KEPT_SAMPLES)
-        self._count.rows -= self._db.execute(
-            "DELETE FROM samples WHERE (at_us, signal) IN (SELECT at_us, signal "
-            "FROM samples WHERE at_us < ? ORDER BY at_us, signal LIMIT ?)",
-            (before, surplus),
-        ).rowcount
+        self._delete("at_us < ?", (before, surplus))
         if self._count.rows <= self._max_rows:
             return []
         return self._drop_unsettled(settled_us, self._count.rows - self._max_rows)
+
+    def _delete(self, which: str, values: tuple[int, int]) -> None:
+        """Delete the oldest rows of some; the archive learns what is forgotten."""
+        rows = (
+            f"(SELECT at_us, signal FROM samples WHERE {which} "  # noqa: S608  (constant text)
+            "ORDER BY at_us, signal LIMIT ?)"
+        )
+        if self._spool is not None:
+            newest = self._db.execute(
+                f"SELECT signal, max(at_us) FROM {rows} GROUP BY signal",  # noqa: S608
+                values,
+            ).fetchall()
+            self._spool.forget(newest)
+        self._count.rows -= self._db.execute(
+            f"DELETE FROM samples WHERE (at_us, signal) IN {rows}",  # noqa: S608
+            values,
+        ).rowcount
 
     def _drop_unsettled(self, settled_us: int, surplus: int) -> list[Gap]:
         names = list(self._numbers)
@@ -367,11 +402,7 @@ class LineBuffer:
             "samples WHERE at_us > ? ORDER BY at_us, signal LIMIT ?) GROUP BY signal",
             oldest,
         ).fetchall()
-        self._count.rows -= self._db.execute(
-            "DELETE FROM samples WHERE (at_us, signal) IN (SELECT at_us, signal "
-            "FROM samples WHERE at_us > ? ORDER BY at_us, signal LIMIT ?)",
-            oldest,
-        ).rowcount
+        self._delete("at_us > ?", oldest)
         reason = "dropped unscored: the buffer is full"
         gaps = [
             Gap(signal=names[number], from_us=first, to_us=last, reason=reason)

@@ -58,6 +58,10 @@ class Delivery:
         self._state_sent = False
         self.wake()
 
+    def waiting(self) -> int:
+        """Return how many answers it has not taken yet; no more than 10,000 are counted."""
+        return self._buffer.waiting(self.sink.name)
+
     async def drained(self, limit_s: float) -> None:
         """Wait until everything is sent, at most some seconds of the wall clock."""
         with contextlib.suppress(TimeoutError):

@@ -18,6 +18,7 @@ from tundish.kernel.clock import Clock, SystemClock, to_text
 from tundish.kernel.errors import TundishError
 from tundish.line import report as reports
 from tundish.line.alarms import Alarm, AlarmLog
+from tundish.line.archiver import Archiver
 from tundish.line.clocks import Clocks
 from tundish.line.delivery import Delivery
 from tundish.line.errors import SourceUnreachableError
@@ -33,6 +34,7 @@ from tundish.line.pipeline import Pipeline, Taken
 from tundish.line.report import Ended, LineReport, StateChange
 from tundish.line.requester import Requester
 from tundish.line.samples import Arrival, Gap, LinkChange, Sample, from_us, to_us
+from tundish.line.sinks.protocol import SampleSink
 from tundish.line.sources.protocol import Source
 from tundish.line.state import Moment, TagState, line_state
 from tundish.line.status import (
@@ -122,9 +124,8 @@ class LineEngine:
         self._clocks = Clocks(self._tell)
         self._filler = Filler(self._pipeline, self, self._oldest_us)
         self._deliveries: list[Delivery] = []
-        self._requester: Requester | None = None
-        if parts.control is not None:
-            self._requester = Requester(parts.control, self._wall, self._tell)
+        self._archiver = self._to_archiver(parts.archive)
+        self._requester = self._to_requester()
         self._state: TagState | None = None
         self._states: deque[StateChange] = deque(maxlen=_STATES)
         self._latencies: deque[float] = deque(maxlen=_LATENCIES)
@@ -194,8 +195,8 @@ class LineEngine:
             ended=self._ended,
             **reports.totals(counts),
             abstained=dict(counts.abstained),
-            delivered={d.sink.name: d.delivered for d in self._deliveries},
-            refused={d.sink.name: d.refused for d in self._deliveries},
+            delivered={d.sink.name: d.delivered for d in self._takers()},
+            refused={d.sink.name: d.refused for d in self._takers()},
             settled_until=None if settled_us is None else from_us(settled_us),
             gaps=tuple(buffer.gaps()),
             states=tuple(self._states),
@@ -211,7 +212,7 @@ class LineEngine:
 
     def status(self) -> LineStatus:
         """Return what the line does right now."""
-        now, buffer = self._clock.now(), self._parts.buffer
+        now = self._clock.now()
         moment = Moment(at_us=to_us(now), monotonic_s=self._clock.monotonic_s())
         state = self._state or TagState(signal="*", state="stale", reason="starting")
         settled_us = self._pipeline.settled_us
@@ -242,10 +243,10 @@ class LineEngine:
                     name=one.sink.name,
                     delivered=one.delivered,
                     refused=one.refused,
-                    waiting=buffer.waiting(one.sink.name),
+                    waiting=one.waiting(),
                     lost=one.lost,
                 )
-                for one in self._deliveries
+                for one in self._takers()
             ),
             totals=reports.totals(self._pipeline.counts),
             governed=asdict(self._requester.counts) if self._requester else {},
@@ -281,6 +282,22 @@ class LineEngine:
         self._error = error
         self._done.set()
 
+    def _takers(self) -> list[Delivery | Archiver]:
+        return [*self._deliveries, *([self._archiver] if self._archiver else [])]
+
+    def _to_requester(self) -> Requester | None:
+        control = self._parts.control
+        return None if control is None else Requester(control, self._wall, self._tell)
+
+    def _to_archiver(self, archive: SampleSink | None) -> Archiver | None:
+        if archive is None:
+            return None
+        spool = self._parts.buffer.keep_for(
+            archive.name, lambda: to_us(self._clock.now()), archive.spool_mb
+        )
+        pauses_s = self._options.sink_pauses_s
+        return Archiver(archive, spool, self._parts.scenario, self._tell, pauses_s)
+
     async def _connect(self) -> None:
         for service in self._parts.services:
             await service.open()
@@ -295,12 +312,16 @@ class LineEngine:
             self._deliveries.append(
                 Delivery(sink, self._parts.buffer, self._tell, self._options)
             )
+        if self._archiver is not None:
+            await self._archiver.connect()
         if self._requester is not None:
             await self._requester.connect()
 
     def _start(self) -> set[asyncio.Task[None]]:
         work = [self._receive(source) for source in self._parts.sources]
         work += [delivery.run() for delivery in self._deliveries]
+        if self._archiver is not None:
+            work.append(self._archiver.run())
         if self._requester is not None:
             work.append(self._requester.run())
         return {asyncio.create_task(job) for job in (*work, self._watch())}
@@ -335,6 +356,8 @@ class LineEngine:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._filler.close()
+        if self._archiver is not None:
+            await self._archiver.close()
         if self._requester is not None:
             await self._requester.close()
         for service in self._parts.services:

@@ -54,6 +54,8 @@ class Field:
         time_unit: Of a number, or ``iso`` for a text after ISO 8601.
         quality_form: ``word`` (good, uncertain, bad, true, false), ``ua`` (a status
             code of OPC UA) or ``da`` (a quality of OPC DA, 192 is good).
+        numeric: Whether anything but numbers is bad; else texts and truth values are
+            kept as such.
     """
 
     signal: str
@@ -65,6 +67,7 @@ class Field:
     quality_form: QualityForm = "word"
     scale: float = 1.0
     offset: float = 0.0
+    numeric: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +143,12 @@ class JsonTopic:
             if group[0].quality is not None:
                 quality, reason = _quality(group[0], document, quality, reason)
             said_us = None if late else at_us
-            values = columns.read(document) if columns and quality != "bad" else None
+            plain = quality == "good" or group[0].quality_form != "ua"
+            values = (
+                columns.read(document)
+                if columns and plain and quality != "bad"
+                else None
+            )
             if values is None:
                 for one in group:
                     yield _sample(one, document, said_us, quality, reason)
@@ -369,9 +377,11 @@ def _sample(
     field: Field, document: object, at_us: int | None, quality: Quality, reason: str
 ) -> Sample:
     if quality == "bad":
-        return _bad(field, at_us, reason)
-    values, problem = _numbers(field, find(document, field.value))
-    if values is None:
+        return _bad(field, at_us, reason)._replace(code=_code(field, document))
+    found = find(document, field.value)
+    said = None if field.numeric or not isinstance(found, bool | str) else found
+    values, problem = (None, "") if said is not None else _numbers(field, found)
+    if problem:
         return _bad(field, at_us, problem)
     return Sample(
         signal=field.signal,
@@ -379,7 +389,17 @@ def _sample(
         quality=quality,
         values=values,
         reason=reason,
+        code=_code(field, document),
+        said=said,
     )
+
+
+def _code(field: Field, document: object) -> int:
+    """Return the OPC UA StatusCode that a payload names; 0 if it names none."""
+    if field.quality is None or field.quality_form != "ua":
+        return 0
+    found = find(document, field.quality)
+    return found if type(found) is int and 0 <= found < 2**32 else 0
 
 
 def _numbers(field: Field, found: object) -> tuple[Floats | None, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
@@ -86,19 +87,36 @@ class SinkSpec(Record):
         name: Stays the same for the life of a buffer; by it the buffer knows what
             this sink has taken.
         nodes: Any of ``estimate``, ``lower``, ``upper``, ``alarm``, ``reason``,
-            ``model``, ``state``, ``state_reason``, ``mode``.
+            ``model``, ``state``, ``state_reason``, ``mode``. An archive has none: it
+            takes every sample.
     """
 
     kind: Label
     name: Label = "sink"
     endpoint: Endpoint
     security: Security = None
-    nodes: Annotated[dict[Name, Text], Field(min_length=1)]
+    nodes: dict[Name, Text] = Field(default_factory=dict)
     options: dict[Name, OptionValue] = Field(default_factory=dict)
 
     def read_options(self, form: type[Form]) -> Form:
         """Return the options as what this kind knows; see ``SourceSpec``."""
         return _read_options(self.options, form, f"The sink {self.name}")
+
+    def folder(self) -> Path:
+        """Return the folder that the endpoint names.
+
+        Raises:
+            LineFileInvalidError: if it names none.
+        """
+        found = urlsplit(self.endpoint)
+        path = unquote(found.path)
+        if found.scheme != "file" or found.netloc or not path.startswith("/"):
+            msg = (
+                f"The sink {self.name} has the endpoint {self.endpoint!r}; expected a "
+                "folder: file:NAME beside the line file, or file:///PATH."
+            )
+            raise LineFileInvalidError(msg)
+        return Path(path)
 
 
 class BufferSpec(Record):
@@ -197,11 +215,30 @@ class DeskSpec(Record):
     ]
 
 
+class RecordedSignal(Record):
+    """What is known of a signal that is recorded.
+
+    Attributes:
+        unit: Unsaid: unknown.
+        period_s: Seconds between two values; a longer step is a gap. Unsaid: it comes
+            when it changes (and is asked for every second where it must be asked for).
+        channels: Numbers of one value.
+        description: What it is, in words.
+    """
+
+    unit: Text | None = None
+    period_s: Annotated[float, Field(gt=0)] | None = None
+    channels: Annotated[int, Field(ge=1, le=100_000)] = 1
+    description: Text | None = None
+
+
 class LineFile(Record):
     """A line: sources, package, sinks, mode, buffer.
 
     Attributes:
-        package: Folder or file of the sealed package; relative to the line file.
+        package: Folder or file of the sealed package; relative to the line file. A line
+            that only records needs none.
+        signals: What is known of signals that are recorded.
         grant: File of the grant, if the package is encrypted; a renewal is put in
             its place while the line runs.
         safe_points: Times of day (``HH:MM``, UTC) at which the line may be stopped
@@ -219,7 +256,8 @@ class LineFile(Record):
     version: Literal[1]
     name: Label
     sources: Annotated[tuple[SourceSpec, ...], Field(min_length=1)]
-    package: Text
+    package: Text | None = None
+    signals: dict[Name, RecordedSignal] = Field(default_factory=dict)
     grant: Text | None = None
     sinks: tuple[SinkSpec, ...] = ()
     mode: Mode = "shadow"
@@ -231,12 +269,29 @@ class LineFile(Record):
     gate: GateSpec | None = None
     desk: DeskSpec | None = None
 
+    def package_in(self, folder: Path) -> Path:
+        """Return where the package is.
+
+        Args:
+            folder: Where relative paths start: the line file's.
+
+        Raises:
+            LineFileInvalidError: if the line has none.
+        """
+        if self.package is None:
+            msg = f"The line {self.name} names no package; one was expected, since only 'tundish line record' does without."
+            raise LineFileInvalidError(msg)
+        return folder / self.package
+
     @model_validator(mode="after")
     def _unique(self) -> Self:
         signals = [signal for source in self.sources for signal in source.nodes]
         twice = sorted({name for name in signals if signals.count(name) > 1})
         if twice:
             msg = f"sources: the signal {twice[0]!r} has two nodes"
+            raise ValueError(msg)
+        if strange := sorted(set(self.signals) - set(signals)):
+            msg = f"signals: {strange[0]!r} has no node in any source"
             raise ValueError(msg)
         names = [sink.name for sink in self.sinks]
         if len(set(names)) != len(names):

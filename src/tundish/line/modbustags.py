@@ -10,8 +10,8 @@ from typing import Annotated, Final, Literal, cast
 import numpy as np
 from pydantic import Field
 
-from tundish.catalog.scenario import Scenario
 from tundish.kernel.records import Record
+from tundish.line.contract import Contract
 from tundish.line.errors import LineFileInvalidError
 from tundish.line.linefile import SourceSpec
 from tundish.line.modbuswire import (
@@ -119,7 +119,7 @@ def read_place(node: str, owner: str) -> tuple[Table, int]:
 
 
 def to_tags(
-    spec: SourceSpec, scenario: Scenario, unit: int, poll_s: float | None
+    spec: SourceSpec, scenario: Contract, unit: int, poll_s: float | None
 ) -> tuple[ModbusTag, ...]:
     """Return the tags of a source.
 

@@ -15,7 +15,7 @@ from tundish.line.gate import GateSpec
 from tundish.line.guard import Mode
 from tundish.line.pipeline import Scorer
 from tundish.line.requester import Control
-from tundish.line.sinks.protocol import Sink
+from tundish.line.sinks.protocol import SampleSink, Sink
 from tundish.line.sources.protocol import Source
 from tundish.line.term import Permit
 
@@ -42,6 +42,7 @@ class LineParts:
         model: Digest of the package, written into every answer.
         sources: Together they give every signal of the contract once.
         sinks: Where answers go; may be none.
+        archive: Where samples go; None: nowhere but the buffer.
         buffer: Open; the engine uses it alone and does not close it.
         permit: Says until when the line may answer; None: without end.
         budget: Counts and limits what is asked of the model.
@@ -54,6 +55,7 @@ class LineParts:
     model: Digest
     sources: tuple[Source, ...]
     sinks: tuple[Sink, ...] = ()
+    archive: SampleSink | None = None
     buffer: LineBuffer
     permit: Permit | None = None
     budget: Budget | None = None

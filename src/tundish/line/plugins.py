@@ -7,21 +7,30 @@ installed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import cast
 
 from tundish.catalog.scenario import Scenario
 from tundish.line.buffer import LineBuffer
-from tundish.line.errors import LinePluginMissingError
+from tundish.line.contract import Contract
+from tundish.line.errors import LineFileInvalidError, LinePluginMissingError
 from tundish.line.linefile import LineFile, SinkSpec, SourceSpec, check_signals
-from tundish.line.sinks.protocol import RequestSink, RequestSinkKind, Sink, SinkKind
+from tundish.line.sinks.protocol import (
+    RequestSink,
+    RequestSinkKind,
+    SampleSink,
+    SampleSinkKind,
+    Sink,
+    SinkKind,
+)
 from tundish.line.sources.protocol import Source, SourceKind
 
 SOURCES = "tundish.sources"
 SINKS = "tundish.sinks"
 REQUESTS = "tundish.requests"
+ARCHIVES = "tundish.archives"
 
 _BUILT_IN = (
     EntryPoint("opcua", "tundish.line.sources.opcua:OpcUaSource", SOURCES),
@@ -35,6 +44,7 @@ _BUILT_IN = (
     EntryPoint("webhook", "tundish.line.sinks.webhook:WebhookSink", SINKS),
     EntryPoint("opcua", "tundish.line.sinks.opcua:OpcUaSink", SINKS),
     EntryPoint("opcua", "tundish.line.sinks.opcua:OpcUaRequests", REQUESTS),
+    EntryPoint("archive", "tundish.line.sinks.archive:ArchiveSink", ARCHIVES),
     EntryPoint("mqtt", "tundish.line.sources.mqtt:MqttSource", SOURCES),
     EntryPoint("mqtt", "tundish.line.sinks.mqtt:MqttSink", SINKS),
     EntryPoint("sparkplug", "tundish.line.sources.sparkplug:SparkplugSource", SOURCES),
@@ -42,7 +52,7 @@ _BUILT_IN = (
 )
 
 
-def open_source(spec: SourceSpec, scenario: Scenario) -> Source:
+def open_source(spec: SourceSpec, scenario: Contract) -> Source:
     """Make a source; connects to nothing yet.
 
     Raises:
@@ -54,6 +64,9 @@ def open_source(spec: SourceSpec, scenario: Scenario) -> Source:
 
 def open_sink(spec: SinkSpec, scenario: Scenario) -> Sink:
     """Make a sink; connects to nothing yet. Raises as ``open_source``."""
+    if not spec.nodes:
+        msg = f"The sink {spec.name} names no nodes, so nothing would be written."
+        raise LineFileInvalidError(msg)
     return cast("SinkKind", _load(SINKS, spec.kind)).from_spec(spec, scenario)
 
 
@@ -74,8 +87,40 @@ def open_sources(line: LineFile, scenario: Scenario) -> tuple[Source, ...]:
 
 
 def open_sinks(line: LineFile, scenario: Scenario) -> tuple[Sink, ...]:
-    """Make all sinks of a line. Raises as ``open_source``."""
-    return tuple(open_sink(spec, scenario) for spec in line.sinks)
+    """Make all sinks of a line that take answers. Raises as ``open_source``."""
+    return tuple(
+        open_sink(spec, scenario) for spec in line.sinks if not is_archive(spec)
+    )
+
+
+def is_archive(spec: SinkSpec) -> bool:
+    """Tell whether a sink takes samples instead of answers."""
+    return spec.kind in kinds(ARCHIVES) and spec.kind not in kinds(SINKS)
+
+
+def open_archive(
+    line: LineFile, contract: Contract, about: Mapping[str, str]
+) -> SampleSink | None:
+    """Make the archive of a line, if it has one; touches nothing yet.
+
+    Args:
+        line: The line file.
+        contract: Whose signals they are.
+        about: What every part of the archive says of itself.
+
+    Raises:
+        LineFileInvalidError: if it has two.
+        LinePluginMissingError, DocumentInvalidError.
+    """
+    found = [spec for spec in line.sinks if is_archive(spec)]
+    if len(found) > 1:
+        names = " and ".join(spec.name for spec in found[:2])
+        msg = f"The line {line.name} has the archives {names}, expected at most one."
+        raise LineFileInvalidError(msg)
+    if not found:
+        return None
+    kind = cast("SampleSinkKind", _load(ARCHIVES, found[0].kind))
+    return kind.from_spec(found[0], contract, about)
 
 
 def open_buffer(line: LineFile, scenario: Scenario, folder: Path) -> LineBuffer:
@@ -93,10 +138,15 @@ def open_buffer(line: LineFile, scenario: Scenario, folder: Path) -> LineBuffer:
     return LineBuffer(
         folder / line.buffer.path,
         scenario=scenario.key,
-        signals={signal.name: signal.channels for signal in scenario.signals},
+        signals=widths_of(scenario),
         max_rows=line.buffer.max_rows(scenario),
         durability=line.buffer.durability,
     )
+
+
+def widths_of(contract: Contract) -> dict[str, int]:
+    """Return the channels of each signal, in order."""
+    return {signal.name: signal.channels for signal in contract.signals}
 
 
 def kinds(group: str) -> list[str]:

@@ -29,8 +29,11 @@ class Sample(NamedTuple):
         at_us: Source time in microseconds since 1970 UTC; ``None`` if the source
             gave none, and then it changes the tag's state but is never kept.
         quality: After the OPC UA severity.
-        values: Shape [channels], in the contract's unit; ``None`` if bad.
+        values: Shape [channels], in the contract's unit; ``None`` if bad, and if it
+            is no number.
         reason: Why it is not good, for people.
+        code: The OPC UA StatusCode that the source gave; 0 if it gave none.
+        said: A truth value or a text, of a signal that may be one; see ``contract``.
     """
 
     signal: str
@@ -38,6 +41,8 @@ class Sample(NamedTuple):
     quality: Quality
     values: Floats | None
     reason: str = ""
+    code: int = 0
+    said: bool | str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

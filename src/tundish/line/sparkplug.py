@@ -157,6 +157,13 @@ def boolean(metric: Metric) -> bool | None:
     return bool(metric.raw)
 
 
+def plain(metric: Metric) -> bool | str | None:
+    """Return a truth value or a text as such, or None if it is neither."""
+    if metric.slot == _TEXT and not metric.null and isinstance(metric.raw, bytes):
+        return metric.raw.decode("utf-8", "replace")
+    return boolean(metric)
+
+
 def integer(metric: Metric) -> int | None:
     """Return an integer that is not negative, or None if it is none."""
     if metric.slot not in {_INT, _LONG} or metric.null:

@@ -22,6 +22,7 @@ from tundish.line.sparkplug import (
     integer,
     kind_name,
     numbers,
+    plain,
 )
 
 MessageKind = Literal["NBIRTH", "NDATA", "NDEATH", "DBIRTH", "DDATA", "DDEATH"]
@@ -39,12 +40,18 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """A signal that a metric gives."""
+    """A signal that a metric gives.
+
+    Attributes:
+        numeric: Whether anything but numbers is bad; else texts and truth values are
+            kept as such.
+    """
 
     signal: str
     channels: int
     scale: float = 1.0
     offset: float = 0.0
+    numeric: bool = True
 
 
 @dataclass(kw_only=True)
@@ -208,16 +215,24 @@ def _sample(wanted: Wanted, one: Metric, kind: int, at_us: int, late: str) -> Sa
     quality, reason = _quality(one.quality)
     if quality == "bad":
         return _bad(wanted, at_us, reason)
-    values, problem = numbers(one, kind, wanted.channels)
-    if values is None:
+    said = None if wanted.numeric else plain(one)
+    values, problem = (
+        (None, "") if said is not None else numbers(one, kind, wanted.channels)
+    )
+    if problem:
         return _bad(wanted, at_us, problem)
     if late:
         quality, reason = "uncertain", late
-    if wanted.scale != 1.0 or wanted.offset != 0.0:
+    if values is not None and (wanted.scale != 1.0 or wanted.offset != 0.0):
         with np.errstate(over="ignore"):  # becomes infinite, which the contract refuses
             values = values * wanted.scale + wanted.offset
     return Sample(
-        signal=wanted.signal, at_us=at_us, quality=quality, values=values, reason=reason
+        signal=wanted.signal,
+        at_us=at_us,
+        quality=quality,
+        values=values,
+        reason=reason,
+        said=said,
     )
 
 

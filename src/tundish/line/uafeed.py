@@ -84,4 +84,5 @@ def gone(tag: Tag, status: ua.StatusCode) -> Sample:
         quality="bad",
         values=None,
         reason=f"the node {tag.spec.node} cannot be read: {status.name}",
+        code=int(status.value),
     )

@@ -33,13 +33,19 @@ _QUALITIES: tuple[Quality, ...] = ("good", "uncertain", "bad")
 
 @dataclass(frozen=True, kw_only=True)
 class Tag:
-    """A signal's node, its width and its unit conversion."""
+    """A signal's node, its width and its unit conversion.
+
+    Attributes:
+        numeric: Whether anything but numbers is bad; else texts and truth values are
+            kept as such.
+    """
 
     signal: str
     channels: int
     node: ua.NodeId
     spec: NodeSpec
     period_s: float = 1.0
+    numeric: bool = True
 
 
 def to_sample(tag: Tag, value: ua.DataValue) -> Sample:
@@ -54,7 +60,8 @@ def to_sample(tag: Tag, value: ua.DataValue) -> Sample:
     if level:
         reason = _status_text(value.StatusCode)
     numbers: Floats | None = None
-    if level < 2:
+    said = None if tag.numeric or level == 2 else _said(value.Value)
+    if level < 2 and said is None:
         numbers, problem = _numbers(tag, value.Value)
         if problem:
             level, reason = 2, problem
@@ -68,6 +75,8 @@ def to_sample(tag: Tag, value: ua.DataValue) -> Sample:
         quality=_QUALITIES[level],
         values=numbers,
         reason=reason,
+        code=0 if value.StatusCode is None else int(value.StatusCode.value),
+        said=said,
     )
 
 
@@ -79,6 +88,14 @@ def _source_time(value: ua.DataValue) -> tuple[int | None, str]:
         if moment is not None and (at_us := to_us(moment)) > _NO_TIME:
             return at_us, reason
     return None, "neither a source time nor a server time"
+
+
+def _said(variant: ua.Variant | None) -> bool | str | None:
+    """Return a truth value or a text as such; None for all else."""
+    found = None if variant is None else variant.Value
+    if isinstance(found, ua.LocalizedText):
+        found = found.Text
+    return found if isinstance(found, bool | str) else None
 
 
 def _numbers(tag: Tag, variant: ua.Variant | None) -> tuple[Floats | None, str]:

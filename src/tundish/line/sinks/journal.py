@@ -16,7 +16,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import unquote, urlsplit
 
 from pydantic import Field
 
@@ -31,7 +30,6 @@ from tundish.line.answers import (
     check_names,
     state_values,
 )
-from tundish.line.errors import LineFileInvalidError
 from tundish.line.estimates import Estimate
 from tundish.line.guard import Mode
 from tundish.line.linefile import SinkSpec
@@ -77,7 +75,7 @@ class JournalSink:
         self._options = options or JournalOptions()
         self._ending = "csv" if spec.kind == "csv" else "jsonl"
         self._columns = (*OWN, *spec.nodes.values())
-        self._folder = _to_folder(spec)
+        self._folder = spec.folder()
         self._path = self._folder / f"{spec.name}.{self._ending}"
         self._id = re.compile(re.escape(f"{spec.name}:").encode() + rb"(-?\d+)[,\"]")
         self._file: io.FileIO | None = None
@@ -239,15 +237,3 @@ def _csv(cells: list[str]) -> bytes:
     held = io.StringIO()
     csv.writer(held, lineterminator="\n").writerow(cells)
     return held.getvalue().encode()
-
-
-def _to_folder(spec: SinkSpec) -> Path:
-    found = urlsplit(spec.endpoint)
-    path = unquote(found.path)
-    if found.scheme != "file" or found.netloc or not path.startswith("/"):
-        msg = (
-            f"The sink {spec.name} has the endpoint {spec.endpoint!r}; expected a folder: "
-            "file:NAME beside the line file, or file:///PATH."
-        )
-        raise LineFileInvalidError(msg)
-    return Path(path)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from tundish.catalog.scenario import Scenario
+from tundish.line.contract import Contract
 from tundish.line.estimates import Estimate
 from tundish.line.governor import Request
 from tundish.line.guard import Mode
+from tundish.line.kept import Columns
 from tundish.line.linefile import SinkSpec
+from tundish.line.spool import PartRules
 from tundish.line.state import TagState
 
 
@@ -78,6 +81,69 @@ class RequestSink(Protocol):
 
     async def close(self) -> None:
         """Let the server go; safe to call twice."""
+        ...
+
+
+class SampleSink(Protocol):
+    """A place that takes samples, part by part: an archive.
+
+    What belongs to a part is on disk before it is begun. After a kill the same part is
+    given again, with the same samples under the same numbers; written twice it must be
+    there once.
+    """
+
+    @property
+    def name(self) -> str:
+        """Names it in events and gaps; must stay the same."""
+        ...
+
+    @property
+    def rules(self) -> PartRules:
+        """When a part is full."""
+        ...
+
+    @property
+    def spool_mb(self) -> float:
+        """Megabytes of samples that may wait while parts cannot be written."""
+        ...
+
+    async def connect(self) -> None:
+        """Make sure that parts can be written; clear away what a kill left.
+
+        Raises:
+            ConnectionError: if they cannot.
+        """
+        ...
+
+    async def write_part(self, columns: Columns) -> Sequence[str]:
+        """Write one part, durably and whole or not at all.
+
+        Returns:
+            What had to be dropped for it, in words for people.
+
+        Raises:
+            ConnectionError: if it cannot be written now; it is given again.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let everything go; safe to call twice."""
+        ...
+
+
+class SampleSinkKind(Protocol):
+    """What an entry point of the group ``tundish.archives`` names: a class."""
+
+    def from_spec(
+        self, spec: SinkSpec, contract: Contract, about: Mapping[str, str]
+    ) -> SampleSink:
+        """Make one from a line file's part; raises as ``SinkKind.from_spec``.
+
+        Args:
+            spec: The part.
+            contract: Whose signals they are.
+            about: What every part says of itself, such as the line's name.
+        """
         ...
 
 

@@ -18,12 +18,12 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 from pydantic import Field
 
-from tundish.catalog.scenario import Scenario
 from tundish.catalog.tasks import Picture, Text
 from tundish.data.images.looking import Shrinker, Shrunk
 from tundish.kernel.clock import Clock, SystemClock
 from tundish.kernel.errors import PathMissingError
 from tundish.kernel.records import Record
+from tundish.line.contract import Contract
 from tundish.line.errors import (
     HistoryUnavailableError,
     LineFileInvalidError,
@@ -97,7 +97,7 @@ class FilesSource:
     def __init__(
         self,
         spec: SourceSpec,
-        scenario: Scenario,
+        scenario: Contract,
         options: FilesSourceOptions | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -114,7 +114,7 @@ class FilesSource:
         self._closed = asyncio.Event()
 
     @classmethod
-    def from_spec(cls, spec: SourceSpec, scenario: Scenario) -> Self:
+    def from_spec(cls, spec: SourceSpec, scenario: Contract) -> Self:
         """Make it from a line file's part; touches no file yet.
 
         Raises:
@@ -399,7 +399,7 @@ def _to_folder(endpoint: str) -> Path:
 
 
 def _to_reader(
-    spec: SourceSpec, scenario: Scenario, options: FilesSourceOptions, folder: Path
+    spec: SourceSpec, scenario: Contract, options: FilesSourceOptions, folder: Path
 ) -> _Reader:
     kind = options.format or ("pictures" if scenario.picture else "csv")
     if (kind == "pictures") != (scenario.picture is not None):

@@ -20,11 +20,11 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from tundish.catalog.scenario import Scenario
 from tundish.catalog.tasks import Text
 from tundish.kernel.clock import Clock, SystemClock
 from tundish.kernel.records import Record
 from tundish.line import tls
+from tundish.line.contract import Contract
 from tundish.line.errors import (
     HistoryUnavailableError,
     LineFileInvalidError,
@@ -85,7 +85,7 @@ class ModbusSource:
     def __init__(
         self,
         spec: SourceSpec,
-        scenario: Scenario,
+        scenario: Contract,
         options: ModbusSourceOptions | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -109,7 +109,7 @@ class ModbusSource:
         self._closed = False
 
     @classmethod
-    def from_spec(cls, spec: SourceSpec, scenario: Scenario) -> Self:
+    def from_spec(cls, spec: SourceSpec, scenario: Contract) -> Self:
         """Make it from a line file's part; connects to nothing yet.
 
         Raises:

@@ -15,10 +15,10 @@ from typing import Annotated, Self
 from pydantic import Field as Limits
 
 from tundish.catalog.documents import parse_document
-from tundish.catalog.scenario import Scenario
 from tundish.kernel import canonical
 from tundish.kernel.clock import Clock, SystemClock
 from tundish.kernel.records import Record
+from tundish.line.contract import Contract, SignalForm
 from tundish.line.errors import HistoryUnavailableError, LineFileInvalidError
 from tundish.line.inspection import Inspection, TagSeen
 from tundish.line.jsonpayload import (
@@ -81,7 +81,7 @@ class MqttSource:
     def __init__(
         self,
         spec: SourceSpec,
-        scenario: Scenario,
+        scenario: Contract,
         options: MqttSourceOptions | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -95,8 +95,8 @@ class MqttSource:
         for signal in spec.nodes:
             node = spec.node(signal)
             topic = check_topic(node.node, f"the signal {signal}")
-            channels = scenario.signal(signal).channels
-            fields.setdefault(topic, []).append(_field(signal, channels, node, options))
+            form = scenario.signal(signal)
+            fields.setdefault(topic, []).append(_field(form, node, options))
             filters.setdefault(node.node, f"the signal {signal}")
         self._topics = {name: JsonTopic(tuple(some)) for name, some in fields.items()}
         timed = {one.time is not None for some in fields.values() for one in some}
@@ -113,7 +113,7 @@ class MqttSource:
         self._feed = Feed(account, plan, self._clock, options.batch_ms / 1000)
 
     @classmethod
-    def from_spec(cls, spec: SourceSpec, scenario: Scenario) -> Self:
+    def from_spec(cls, spec: SourceSpec, scenario: Contract) -> Self:
         """Make it from a line file's part; connects to nothing yet.
 
         Raises:
@@ -229,21 +229,20 @@ class MqttSource:
         return tuple(found)
 
 
-def _field(
-    signal: str, channels: int, node: NodeSpec, options: MqttSourceOptions
-) -> Field:
+def _field(form: SignalForm, node: NodeSpec, options: MqttSourceOptions) -> Field:
     """Join a node's options with those of its source.
 
     Raises:
         DocumentInvalidError, LineFileInvalidError.
     """
-    owner = f"The node of {signal}"
+    owner = f"The node of {form.name}"
     said = options.model_dump(include=set(JsonPlaces.model_fields)) | node.options
     data = canonical.dumps(said)
     places = parse_document(data, JsonPlaces, f"{owner} (options)")
     return Field(
-        signal=signal,
-        channels=channels,
+        signal=form.name,
+        channels=form.channels,
+        numeric=form.numeric,
         value=path_of(places.value, owner),
         time=None if places.time is None else path_of(places.time, owner),
         time_unit=places.time_unit,

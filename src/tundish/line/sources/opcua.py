@@ -18,8 +18,8 @@ from asyncua import ua
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.uaerrors import UaError
 
-from tundish.catalog.scenario import Scenario
 from tundish.kernel.clock import Clock, SystemClock
+from tundish.line.contract import Contract
 from tundish.line.errors import NodeMissingError, SourceUnreachableError
 from tundish.line.inspection import Inspection
 from tundish.line.linefile import SourceSpec
@@ -56,7 +56,7 @@ class OpcUaSource:
     def __init__(
         self,
         spec: SourceSpec,
-        scenario: Scenario,
+        scenario: Contract,
         options: OpcUaSourceOptions | None = None,
         clock: Clock | None = None,
         security: ChannelSecurity | None = None,
@@ -67,6 +67,7 @@ class OpcUaSource:
             name: Tag(
                 signal=name,
                 channels=scenario.signal(name).channels,
+                numeric=scenario.signal(name).numeric,
                 node=node_id(spec.node(name).node, f"the signal {name}"),
                 spec=spec.node(name),
                 period_s=scenario.signal(name).period_s,
@@ -86,7 +87,7 @@ class OpcUaSource:
         self._keeper: asyncio.Task[None] | None = None
 
     @classmethod
-    def from_spec(cls, spec: SourceSpec, scenario: Scenario) -> Self:
+    def from_spec(cls, spec: SourceSpec, scenario: Contract) -> Self:
         """Make it from a line file's part; connects to nothing yet.
 
         Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from tundish.catalog.scenario import Scenario
+from tundish.line.contract import Contract
 from tundish.line.linefile import SourceSpec
 from tundish.line.samples import Arrival, Sample
 
@@ -69,7 +69,7 @@ class Source(Protocol):
 class SourceKind(Protocol):
     """What an entry point of the group ``tundish.sources`` names: a class."""
 
-    def from_spec(self, spec: SourceSpec, scenario: Scenario) -> Source:
+    def from_spec(self, spec: SourceSpec, scenario: Contract) -> Source:
         """Make a source from a line file's part; connects to nothing yet.
 
         Raises:

@@ -16,11 +16,11 @@ from typing import Annotated, Final, Self
 
 from pydantic import Field, StringConstraints
 
-from tundish.catalog.scenario import Scenario
 from tundish.kernel import canonical
 from tundish.kernel.clock import Clock, SystemClock
 from tundish.kernel.errors import DocumentMalformedError
 from tundish.line import sparkplug
+from tundish.line.contract import Contract
 from tundish.line.errors import HistoryUnavailableError, LineFileInvalidError
 from tundish.line.inspection import Inspection, TagSeen
 from tundish.line.linefile import SourceSpec, no_node_options
@@ -68,7 +68,7 @@ class SparkplugSource:
     def __init__(
         self,
         spec: SourceSpec,
-        scenario: Scenario,
+        scenario: Contract,
         options: SparkplugSourceOptions | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -95,7 +95,7 @@ class SparkplugSource:
         self._feed = Feed(self._account, plan, self._clock, options.batch_ms / 1000)
 
     @classmethod
-    def from_spec(cls, spec: SourceSpec, scenario: Scenario) -> Self:
+    def from_spec(cls, spec: SourceSpec, scenario: Contract) -> Self:
         """Make it from a line file's part; connects to nothing yet.
 
         Raises:
@@ -302,7 +302,7 @@ def split_node(text: str, owner: str) -> tuple[str, Place]:
     return "/".join(parts[:2]), Place(parts[2] if len(parts) > 2 else "", name)
 
 
-def _edges(spec: SourceSpec, scenario: Scenario) -> dict[str, EdgeNode]:
+def _edges(spec: SourceSpec, scenario: Contract) -> dict[str, EdgeNode]:
     wanted: dict[str, dict[Place, Wanted]] = {}
     for signal in spec.nodes:
         node = spec.node(signal)
@@ -314,6 +314,7 @@ def _edges(spec: SourceSpec, scenario: Scenario) -> dict[str, EdgeNode]:
         of_edge[place] = Wanted(
             signal=signal,
             channels=scenario.signal(signal).channels,
+            numeric=scenario.signal(signal).numeric,
             scale=node.scale,
             offset=node.offset,
         )
