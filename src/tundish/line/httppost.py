@@ -11,8 +11,9 @@ import contextlib
 import ipaddress
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from tundish.line.errors import LineFileInvalidError
@@ -23,6 +24,9 @@ _MOST_BODY_BYTES = 65_536
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})(?: [^\r\n]*)?", re.ASCII)
 _LENGTH = re.compile(rb"content-length[ \t]*:[ \t]*(\d{1,9})[ \t]*", re.IGNORECASE)
 _PORTS = {"http": 80, "https": 443}
+
+T = TypeVar("T")
+Streams: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class HttpLostError(ConnectionError):
@@ -141,13 +145,13 @@ def check_address(text: str) -> None:
         raise HttpLostError(msg)
 
 
-class HttpPost:
-    """A connection that posts.
+class HttpLink:
+    """One connection over which something is asked, again and again.
 
     Args:
         place: Where to.
         context: Of TLS; needed if the place wants it.
-        timeout_s: Limit for connecting and for each message.
+        timeout_s: Limit for connecting and for each exchange.
     """
 
     def __init__(
@@ -156,7 +160,7 @@ class HttpPost:
         self.place = place
         self._context = context if place.tls else None
         self._timeout_s = timeout_s
-        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._streams: Streams | None = None
 
     async def open(self) -> None:
         """Connect.
@@ -192,20 +196,6 @@ class HttpPost:
             msg = f"{place.host}:{place.port} took no connection ({cause(error)})"
             raise HttpLostError(msg) from error
 
-    async def post(self, headers: Mapping[str, str], body: bytes) -> int:
-        """Post once and return the status of the answer.
-
-        Raises:
-            HttpLostError: if there is no answer; the message may have been taken.
-        """
-        used = self._streams is not None
-        try:
-            return await self._posted(headers, body)
-        except HttpEndedError:
-            if not used:
-                raise
-        return await self._posted(headers, body)  # an idle connection ends some time
-
     def drop(self) -> None:
         """Let the connection go; waits for nothing."""
         streams, self._streams = self._streams, None
@@ -213,56 +203,75 @@ class HttpPost:
             with contextlib.suppress(Exception):
                 streams[1].transport.abort()
 
-    async def _posted(self, headers: Mapping[str, str], body: bytes) -> int:
+    async def _asked(self, talk: Callable[[Streams], Awaitable[T]]) -> T:
+        """Exchange one question and its answer, over a new connection if need be."""
+        used = self._streams is not None
+        try:
+            return await self._once(talk)
+        except HttpEndedError:
+            if not used:
+                raise
+        return await self._once(talk)  # an idle connection ends some time
+
+    async def _once(self, talk: Callable[[Streams], Awaitable[T]]) -> T:
         if self._streams is None:
             await self.open()
         streams = self._streams
         if streams is None:
             raise AssertionError
-        host = self.place.host
+        host, told = self.place.host, False
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._exchange(*streams, headers, body)
+                found = await talk(streams)
+            told = True
         except TimeoutError as error:
-            self.drop()
             msg = f"{host} did not answer within {self._timeout_s:g} s"
             raise HttpLostError(msg) from error
         except HttpLostError as error:
-            self.drop()
             msg = f"{host} gave {error}"
             raise HttpLostError(msg) from error
         except (OSError, EOFError, asyncio.LimitOverrunError) as error:
-            self.drop()
             msg = f"{host} ended the connection without an answer"
             raise HttpEndedError(msg) from error
+        finally:
+            if not told:  # also if the asker gave up: an answer would be the next one's
+                self.drop()
+        return found
 
-    async def _exchange(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        headers: Mapping[str, str],
-        body: bytes,
-    ) -> int:
-        said = {
-            "Host": self._host(),
-            "Content-Type": "application/json",
-            "Content-Length": str(len(body)),
-            "User-Agent": "tundish",
-            **headers,
-        }
+    def _start(self, method: str, headers: Mapping[str, str]) -> bytes:
+        said = {"Host": self._host(), "User-Agent": "tundish", **headers}
         head = "".join(f"{name}: {value}\r\n" for name, value in said.items())
-        start = f"POST {self.place.target} HTTP/1.1\r\n"
-        writer.write(f"{start}{head}\r\n".encode("latin-1") + body)
-        await writer.drain()
-        found = read_head(await reader.readuntil(b"\r\n\r\n"))
-        if found.rest is None:
-            self.drop()
-        else:
-            await reader.readexactly(found.rest)
-        return found.status
+        start = f"{method} {self.place.target} HTTP/1.1\r\n"
+        return f"{start}{head}\r\n".encode("latin-1")
 
     def _host(self) -> str:
         place = self.place
         host = f"[{place.host}]" if ":" in place.host else place.host
         usual = _PORTS["https" if place.tls else "http"]
         return host if place.port == usual else f"{host}:{place.port}"
+
+
+class HttpPost(HttpLink):
+    """A connection that posts; see ``HttpLink``."""
+
+    async def post(self, headers: Mapping[str, str], body: bytes) -> int:
+        """Post once and return the status of the answer.
+
+        Raises:
+            HttpLostError: if there is no answer; the message may have been taken.
+        """
+        kind = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+        sent = self._start("POST", {**kind, **headers}) + body
+
+        async def talk(streams: Streams) -> int:
+            reader, writer = streams
+            writer.write(sent)
+            await writer.drain()
+            found = read_head(await reader.readuntil(b"\r\n\r\n"))
+            if found.rest is None:
+                self.drop()
+            else:
+                await reader.readexactly(found.rest)
+            return found.status
+
+        return await self._asked(talk)

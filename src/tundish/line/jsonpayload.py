@@ -130,6 +130,10 @@ class JsonTopic:
             for one in self._fields:
                 yield _bad(one, None, f"the payload cannot be read: {error}")
             return
+        yield from self.read_document(document, delivery)
+
+    def read_document(self, document: object, delivery: Delivery) -> Iterator[Sample]:
+        """Give one sample for each signal of a payload that ``parse`` has read."""
         for group, columns in self._groups:
             at_us, late, reason = _time(group[0], document, delivery)
             quality: Quality = "uncertain" if reason else "good"
