@@ -40,7 +40,7 @@ _NUMBERS: Final = {int, float}
 _WORDS: Final[dict[str, Quality]] = {
     "good": "good", "ok": "good", "uncertain": "uncertain", "bad": "bad",
 }  # fmt: skip
-_MISSING: Final = object()
+MISSING: Final = object()
 _TWICE: Final = "an object has the same key twice"
 
 
@@ -171,7 +171,7 @@ class _Columns:
 
     def read(self, document: object) -> Floats | None:
         """Return the values; None if one is no plain number, then each says why."""
-        parent = _find(document, self._parent)
+        parent = find(document, self._parent)
         if type(parent) is not dict:
             return None
         try:
@@ -273,15 +273,16 @@ def _texts(document: object) -> int:
     return count
 
 
-def _find(document: object, path: Path) -> object:
+def find(document: object, path: Path) -> object:
+    """Return what stands at a path of a document; ``MISSING`` if nothing does."""
     for step in path:
         if type(document) is dict:
-            document = document.get(step, _MISSING)
+            document = document.get(step, MISSING)
         elif type(document) is list and step.isdecimal() and len(step) < 10:
             place = int(step)
-            document = document[place] if place < len(document) else _MISSING
+            document = document[place] if place < len(document) else MISSING
         else:
-            return _MISSING
+            return MISSING
     return document
 
 
@@ -289,7 +290,7 @@ def _time(field: Field, document: object, delivery: Delivery) -> tuple[int, bool
     """Return the time, whether it is no time of the source at all, and a reason."""
     reason = "no source time; the time of receipt is used"
     if field.time is not None:
-        found = _find(document, field.time)
+        found = find(document, field.time)
         at_us = _READERS[field.time_unit](found)
         if at_us is not None and OLDEST_US <= at_us < NEWEST_US:
             unzoned = field.time_unit == "iso" and not _zoned(str(found))
@@ -342,7 +343,7 @@ def _quality(
     field: Field, document: object, quality: Quality, reason: str
 ) -> tuple[Quality, str]:
     """Return the worse of what is known and what the source says."""
-    found = _find(document, field.quality or ())
+    found = find(document, field.quality or ())
     said = _said(found, field.quality_form)
     if said is None:
         return "uncertain", f"{_what(found)} stands where the quality should"
@@ -369,7 +370,7 @@ def _sample(
 ) -> Sample:
     if quality == "bad":
         return _bad(field, at_us, reason)
-    values, problem = _numbers(field, _find(document, field.value))
+    values, problem = _numbers(field, find(document, field.value))
     if values is None:
         return _bad(field, at_us, problem)
     return Sample(
@@ -412,7 +413,7 @@ def _bad(field: Field, at_us: int | None, reason: str) -> Sample:
 
 
 def _what(found: object) -> str:
-    if found is _MISSING:
+    if found is MISSING:
         return "nothing"
     if found is None:
         return "null"

@@ -27,6 +27,8 @@ _BUILT_IN = (
     EntryPoint("opcua", "tundish.line.sources.opcua:OpcUaSource", SOURCES),
     EntryPoint("files", "tundish.line.sources.files:FilesSource", SOURCES),
     EntryPoint("modbus", "tundish.line.sources.modbus:ModbusSource", SOURCES),
+    EntryPoint("http", "tundish.line.sources.http:HttpSource", SOURCES),
+    EntryPoint("http-receive", "tundish.line.sources.httpreceive:HttpReceive", SOURCES),
     EntryPoint("csv", "tundish.line.sinks.journal:JournalSink", SINKS),
     EntryPoint("jsonl", "tundish.line.sinks.journal:JournalSink", SINKS),
     EntryPoint("metrics", "tundish.line.sinks.metrics:MetricsSink", SINKS),

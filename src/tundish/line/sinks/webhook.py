@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-import re
 from asyncio import sleep
 from collections.abc import Sequence
 from typing import Annotated, Final, Self
@@ -21,18 +20,16 @@ from tundish.kernel import canonical
 from tundish.kernel.canonical import Json
 from tundish.kernel.clock import Clock, SystemClock
 from tundish.kernel.records import Record
-from tundish.line import tls
 from tundish.line.answers import OF_STATE, answer_values, check_names, state_values
 from tundish.line.errors import LineFileInvalidError, SinkRefusedError
 from tundish.line.estimates import Estimate
 from tundish.line.guard import Mode
-from tundish.line.httppost import HttpLostError, HttpPost, read_address
+from tundish.line.httpaccount import open_account
+from tundish.line.httppost import HttpLostError, HttpPost
 from tundish.line.linefile import SinkSpec
-from tundish.line.security import known_parts
 from tundish.line.state import TagState
 
 _VAIN: Final = frozenset({400, 413, 422})
-_TOKEN = re.compile(r"[!-~]{1,4096}", re.ASCII)
 _SECRET = "whsec_"  # noqa: S105  (how secrets begin)
 _LEAST_SECRET_BYTES = 24
 _LONGEST_PAUSE_S = 30.0
@@ -67,27 +64,16 @@ class WebhookSink:
         options = options or WebhookSinkOptions()
         owner = f"The sink {spec.name}"
         check_names(spec)
-        security = known_parts(spec.security, (*tls.PARTS, "token", "secret"), owner)
-        place = read_address(spec.endpoint, owner)
-        if not place.tls and security.said & set(tls.PARTS):
-            msg = f"{owner} names certificates, and its endpoint says http."
-            raise LineFileInvalidError(msg)
-        if security.token and not place.tls and not place.near:
-            msg = (
-                f"{owner} would send its token to {place.host} in the clear; use https."
-            )
-            raise LineFileInvalidError(msg)
-        self._token = security.token.read() if security.token else None
-        if self._token is not None and not _TOKEN.fullmatch(self._token.reveal()):
-            msg = f"{owner} has a token with letters that no header may carry."
-            raise LineFileInvalidError(msg)
+        self._account = account = open_account(
+            spec.endpoint, spec.security, owner, ("secret",)
+        )
+        security = account.security
         self._secret = (
             _key(security.secret.read().reveal(), owner) if security.secret else None
         )
-        context = tls.client_context(security, owner) if place.tls else None
         self._spec = spec
         self._clock = clock or SystemClock()
-        self._http = HttpPost(place, context, options.timeout_s)
+        self._http = HttpPost(account.place, account.context, options.timeout_s)
         self._failures = 0
 
     @classmethod
@@ -150,9 +136,7 @@ class WebhookSink:
         raise HttpLostError(said)
 
     def _headers(self, number: str, body: bytes) -> dict[str, str]:
-        headers = {"webhook-id": number}
-        if self._token is not None:
-            headers["Authorization"] = f"Bearer {self._token.reveal()}"
+        headers = {"webhook-id": number, **self._account.headers}
         if self._secret is not None:
             at_s = str(int(self._clock.now().timestamp()))
             text = f"{number}.{at_s}.".encode() + body
