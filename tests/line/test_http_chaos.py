@@ -1,0 +1,316 @@
+"""What plants do to a line over HTTP, asked or posted to, and what must hold.
+
+The gateway is the standard library's server, the device posts with the standard library's
+client, both in real time (``http_plant``). After every case ``WatchedLine.settle`` asks the
+same, and an observer has read ``line status`` all along.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.line.http_plant import KEPT, TOKEN, Device, Gateway, free_port
+from tests.line.lossy import HERE, THERE, LossyLink
+from tests.line.mqttline import aside
+from tests.line.proxy import Cable
+from tests.line.watched import WatchedLine
+
+from tundish.line.linefile import SourceSpec
+from tundish.line.security import SecretRef, SecuritySpec
+
+Kit = Any
+STAMPS: dict[str, Any] = {"time": "/t", "time_unit": "us", "quality": "/q"}
+QUICK: dict[str, Any] = {
+    "period_s": 0.2,
+    "timeout_s": 1.0,
+    "retry_first_s": 0.05,
+    "retry_max_s": 0.3,
+}
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    with Gateway() as one:
+        yield one
+
+
+def asked(port: int, host: str = "127.0.0.1") -> SourceSpec:
+    return SourceSpec(
+        kind="http",
+        endpoint=f"http://{host}:{port}/rows",
+        nodes={"level": "/v"},
+        options=STAMPS | QUICK | {"rows": "/rows"},
+    )
+
+
+def posted(port: int, folder: Path) -> SourceSpec:
+    secret = folder / "token"
+    secret.write_text(TOKEN)
+    return SourceSpec(
+        kind="http-receive",
+        endpoint=f"http://127.0.0.1:{port}/rows",
+        security=SecuritySpec(token=SecretRef(file=str(secret))),
+        nodes={"level": "/v"},
+        options=STAMPS,
+    )
+
+
+def test_a_server_that_restarts_is_read_on(
+    kit: Kit, gateway: Gateway, tmp_path: Path
+) -> None:
+    """What its next answer still holds is no gap."""
+    line = WatchedLine(kit, tmp_path, gateway, asked(gateway.port))
+
+    async def script() -> None:
+        with line.fault("stale"):
+            await aside(gateway.stop)
+            await asyncio.sleep(3)
+        await aside(gateway.start)
+
+    report = line.run(script)
+    assert line.said("link-lost")
+    assert report.gaps == ()
+
+
+def test_a_cable_out_for_longer_than_an_answer_reaches_back_is_a_gap(
+    kit: Kit, gateway: Gateway, tmp_path: Path
+) -> None:
+    with Cable(gateway.port) as cable:
+        line = WatchedLine(kit, tmp_path, gateway, asked(cable.port))
+
+        async def script() -> None:
+            with line.fault("stale"):
+                await aside(cable.cut)
+                await asyncio.sleep(KEPT * 0.1 + 2)
+            await aside(cable.mend)
+
+        report = line.run(script)
+    assert len(report.gaps) == 1
+
+
+@pytest.mark.parametrize("ways", [("up", "down"), ("down",)], ids=["both", "down"])
+def test_a_half_open_link_turns_red_and_is_left(
+    kit: Kit, gateway: Gateway, tmp_path: Path, ways: Any
+) -> None:
+    with Cable(gateway.port) as cable:
+        line = WatchedLine(kit, tmp_path, gateway, asked(cable.port))
+
+        async def script() -> None:
+            with line.fault("stale"):
+                cable.hang(*ways)
+                await asyncio.sleep(3)
+                assert line.said("link-lost")
+            await aside(cable.mend)
+
+        report = line.run(script)
+    assert report.gaps == ()
+
+
+def test_connections_dropped_again_and_again_lose_nothing(
+    kit: Kit, gateway: Gateway, tmp_path: Path
+) -> None:
+    with Cable(gateway.port) as cable:
+        line = WatchedLine(kit, tmp_path, gateway, asked(cable.port))
+
+        async def script() -> None:
+            with line.fault():
+                for _ in range(8):
+                    await aside(cable.cut)
+                    await aside(cable.mend)
+                    await asyncio.sleep(0.4)
+
+        report = line.run(script)
+    assert report.gaps == ()
+
+
+@pytest.fixture
+def lossy() -> Iterator[LossyLink]:
+    try:
+        made = LossyLink()
+    except OSError as error:
+        pytest.skip(f"this machine makes no TUN device: {error.strerror}")
+    with made as one:
+        yield one
+
+
+@pytest.mark.allow_hosts(["127.0.0.1", HERE, THERE])
+def test_five_percent_of_packets_lost_and_delay_lose_nothing(
+    kit: Kit, lossy: LossyLink, tmp_path: Path
+) -> None:
+    with Gateway(host=HERE) as gateway:
+        line = WatchedLine(kit, tmp_path, gateway, asked(gateway.port, THERE))
+
+        async def script() -> None:
+            with line.fault():
+                lossy.loss, lossy.delay_s = 0.05, 0.02
+                await asyncio.sleep(6)
+                lossy.loss = lossy.delay_s = 0.0
+
+        report = line.run(script)
+    assert lossy.lost >= 2
+    assert report.gaps == ()
+
+
+@pytest.mark.parametrize("fault", ["bad", "type", "missing"])
+def test_a_value_that_is_none_never_becomes_a_number(
+    kit: Kit, gateway: Gateway, tmp_path: Path, fault: Any
+) -> None:
+    line = WatchedLine(kit, tmp_path, gateway, asked(gateway.port))
+
+    async def script() -> None:
+        with line.fault("bad", within_s=0.4):
+            gateway.fault = fault
+            await asyncio.sleep(2)
+        gateway.fault = ""
+
+    report = line.run(script)
+    assert report.abstained.get("bad-status", 0) >= 4
+    assert len(line.said("link-restored")) == 1
+
+
+@pytest.mark.parametrize("fault", ["503", "302", "torn"])
+def test_an_answer_without_rows_is_bad_at_once_and_then_stale(
+    kit: Kit, gateway: Gateway, tmp_path: Path, fault: Any
+) -> None:
+    line = WatchedLine(kit, tmp_path, gateway, asked(gateway.port))
+
+    async def script() -> None:
+        with line.fault("bad", "stale", within_s=0.4):
+            gateway.fault = fault
+            await asyncio.sleep(3)
+        gateway.fault = ""
+
+    report = line.run(script)
+    assert {"bad", "stale"} <= set(line.states())
+    assert report.gaps == ()
+
+
+@pytest.mark.parametrize("fault", ["drip", "huge"])
+def test_an_answer_that_does_not_end_or_is_too_large_stalls_nothing(
+    kit: Kit, gateway: Gateway, tmp_path: Path, fault: Any
+) -> None:
+    line = WatchedLine(kit, tmp_path, gateway, asked(gateway.port))
+
+    async def script() -> None:
+        with line.fault("stale"):
+            gateway.fault = fault
+            await asyncio.sleep(3)
+        gateway.fault = ""
+
+    report = line.run(script)
+    assert line.said("link-lost")
+    assert report.gaps == ()
+
+
+def test_an_answer_that_does_not_move_its_times_turns_stale(
+    kit: Kit, gateway: Gateway, tmp_path: Path
+) -> None:
+    line = WatchedLine(kit, tmp_path, gateway, asked(gateway.port))
+
+    async def script() -> None:
+        with line.fault("stale"):
+            gateway.fault = "silent"
+            await asyncio.sleep(3)
+        gateway.fault = ""
+
+    line.run(script)
+    assert gateway.unmoved >= 5, "it was asked with the mark of its last answer"
+    assert not line.said("link-lost")
+
+
+# posted to
+
+
+def test_a_cable_out_loses_nothing_that_the_device_keeps(
+    kit: Kit, tmp_path: Path
+) -> None:
+    port = free_port()
+    with Cable(port) as cable, Device(cable.port) as device:
+        line = WatchedLine(kit, tmp_path, device, posted(port, tmp_path))
+
+        async def script() -> None:
+            with line.fault("stale"):
+                await aside(cable.cut)
+                await asyncio.sleep(5)
+            await aside(cable.mend)
+
+        report = line.run(script)
+    assert report.gaps == ()
+
+
+@pytest.mark.parametrize("ways", [("up", "down"), ("down",)], ids=["both", "down"])
+def test_answers_that_do_not_come_back_double_nothing(
+    kit: Kit, tmp_path: Path, ways: Any
+) -> None:
+    port = free_port()
+    with Cable(port) as cable, Device(cable.port) as device:
+        line = WatchedLine(kit, tmp_path, device, posted(port, tmp_path))
+
+        async def script() -> None:
+            with line.fault("stale"):
+                cable.hang(*ways)
+                await asyncio.sleep(3)
+            await aside(cable.mend)
+
+        report = line.run(script)
+    assert report.gaps == ()
+    assert len(set(device.acknowledged)) == len(device.acknowledged)
+
+
+def test_connections_dropped_again_and_again_lose_nothing_that_was_posted(
+    kit: Kit, tmp_path: Path
+) -> None:
+    port = free_port()
+    with Cable(port) as cable, Device(cable.port) as device:
+        line = WatchedLine(kit, tmp_path, device, posted(port, tmp_path))
+
+        async def script() -> None:
+            with line.fault():
+                for _ in range(8):
+                    await aside(cable.cut)
+                    await aside(cable.mend)
+                    await asyncio.sleep(0.4)
+
+        report = line.run(script)
+    assert report.gaps == ()
+
+
+@pytest.mark.parametrize("fault", ["bad", "type", "missing"])
+def test_a_posted_value_that_is_none_never_becomes_a_number(
+    kit: Kit, tmp_path: Path, fault: Any
+) -> None:
+    port = free_port()
+    with Device(port) as device:
+        line = WatchedLine(kit, tmp_path, device, posted(port, tmp_path))
+
+        async def script() -> None:
+            with line.fault("bad", within_s=0.2):
+                device.fault = fault
+                await asyncio.sleep(2)
+            device.fault = ""
+
+        report = line.run(script)
+    assert report.abstained.get("bad-status", 0) >= 4
+
+
+def test_a_device_that_is_silent_turns_stale_and_heals_by_itself(
+    kit: Kit, tmp_path: Path
+) -> None:
+    port = free_port()
+    with Device(port) as device:
+        line = WatchedLine(kit, tmp_path, device, posted(port, tmp_path))
+
+        async def script() -> None:
+            with line.fault("stale"):
+                device.fault = "silent"
+                await asyncio.sleep(3)
+            device.fault = ""
+
+        report = line.run(script)
+    assert len(report.gaps) == 1
