@@ -143,7 +143,15 @@ class HttpSource:
             LinkRefusedError: if the server refuses us, or is not whom it should be.
             NodeMissingError: if a signal has no place in any row.
         """
-        answer, clock = await self._reached(self._http)
+        try:
+            answer, clock = await self._reached(self._http)
+            self._refuse_missing(answer)
+        except BaseException:
+            self._http.drop()
+            raise
+        self._first = answer, clock
+
+    def _refuse_missing(self, answer: Answer) -> None:
         try:
             missing = self._rows.missing(answer.body)
         except ValueError as error:
@@ -153,7 +161,6 @@ class HttpSource:
             node = self._spec.node(missing[0]).node
             msg = f"The answer of {self.name} has nothing at {node!r} for the signal {missing[0]}."
             raise NodeMissingError(msg)
-        self._first = answer, clock
 
     async def samples(self) -> AsyncIterator[Arrival]:
         """Give what each answer brings, for ever; see ``Source.samples``."""
@@ -234,7 +241,6 @@ class HttpSource:
         try:
             return await self._question(link)
         except _VainError as vain:
-            link.drop()
             inner = vain.__cause__.__cause__ if vain.__cause__ else None
             if isinstance(inner, ssl.SSLError):
                 raise tls.refused(self.name, inner) from vain
