@@ -21,7 +21,7 @@ from typing import Any, Literal, Self
 WRAP = 900
 PERIOD_US = 100_000
 KEPT = 40
-TOKEN = "a-token-of-this-test-only-0123456789"
+TOKEN = "a-token-of-this-test-only-0123456789"  # noqa: S105
 Fault = Literal[
     "", "bad", "type", "missing", "silent", "503", "302", "drip", "huge", "torn"
 ]

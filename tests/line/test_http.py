@@ -36,7 +36,7 @@ from tundish.line.security import SecretRef, SecuritySpec
 
 Kit = Any
 STAMPS: dict[str, Any] = {"time": "/t", "time_unit": "us", "quality": "/q"}
-TOKEN = "a.token-of/this=test"
+TOKEN = "a.token-of/this=test"  # noqa: S105
 
 
 class Server:
@@ -235,7 +235,7 @@ def test_over_tls_only_the_pinned_authority_counts(kit: Kit, tmp_path: Path) -> 
         assert samples(gives(source(kit, endpoint, security=mine), 3))
         assert server.asked[0]["Authorization"] == f"Bearer {TOKEN}"
         other = SecuritySpec(trust=str(kept.other_ca), token=token)
-        with pytest.raises(LinkRefusedError, match="authority that security.trust"):
+        with pytest.raises(LinkRefusedError, match="authority that security"):
             gives(source(kit, endpoint, security=other), 1)
         assert len(server.asked) == 1, "a token went to a stranger"
 
@@ -350,10 +350,8 @@ def test_a_body_that_is_too_large_or_in_no_pieces_is_refused(raw: bytes) -> None
 
 @given(st.binary(max_size=200))
 def test_a_head_of_any_bytes_is_read_or_refused(data: bytes) -> None:
-    try:
+    with contextlib.suppress(HttpLostError):
         read_answer_head(data + b"\r\n\r\n")
-    except HttpLostError:
-        pass
 
 
 @pytest.mark.integration
