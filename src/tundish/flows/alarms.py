@@ -10,16 +10,17 @@ from pydantic import JsonValue
 from tundish.catalog.documents import read_document
 from tundish.catalog.site import Event, SiteProfile
 from tundish.flows.errors import AlarmMissingError
-from tundish.flows.ledger import list_ledger
 from tundish.flows.outputs import write_out
 from tundish.flows.workspace import Workspace
 from tundish.kernel import canonical, digest
 from tundish.kernel.clock import from_text, to_text
 from tundish.kernel.records import Record
+from tundish.ledger.record import Entry
 from tundish.line.linefile import read_line_file
 
 Said = Literal["right", "wrong", "unclear"]
 NEWEST = "newest"
+_AT_ONCE = 500
 
 
 class KnownAlarm(Record):
@@ -45,32 +46,101 @@ class LabelsReport(Record):
     unanswered: int
 
 
-def list_alarms(workspace: Workspace, path: Path) -> tuple[KnownAlarm, ...]:
-    """Return the alarms of a line that the ledger knows, oldest first.
+class AlarmBook:
+    """The alarms of one line; every look reads only what is new in the ledger.
 
-    Raises:
-        DocumentInvalidError: if the line file is wrong.
+    Args:
+        workspace: Whose ledger.
+        line: The line's name.
+        most: Alarms that are remembered; the oldest go first.
     """
-    name = read_line_file(path).name
-    found: dict[str, KnownAlarm] = {}
-    for _, entry in list_ledger(workspace):
+
+    def __init__(
+        self, workspace: Workspace, line: str, most: int | None = None
+    ) -> None:
+        self._workspace, self._line, self._most = workspace, line, most
+        self._next = 0
+        self._found: dict[str, KnownAlarm] = {}
+
+    def look(self, most: int = _AT_ONCE) -> bool:
+        """Take note of some entries that are new; return whether there are more."""
+        with self._workspace.ledger() as ledger:
+            for count, (place, entry) in enumerate(ledger.entries(self._next)):
+                if count == most:
+                    return True
+                self._take(entry)
+                self._next = place + 1
+        return False
+
+    def alarms(self) -> tuple[KnownAlarm, ...]:
+        """Return what is known by now, oldest first."""
+        while self.look():
+            pass
+        return tuple(self._found[start] for start in sorted(self._found))
+
+    def answer(
+        self, said: Said, when: str = NEWEST, note: str = "", by: str = ""
+    ) -> KnownAlarm:
+        """Write down what a person says to an alarm; see ``answer_alarm``.
+
+        Args:
+            said: Whether the alarm was right.
+            when: A moment within it.
+            note: In the person's own words.
+            by: Whose word it is; unsaid: this workspace's. The same word of the same
+                person is written once.
+
+        Raises:
+            AlarmMissingError: if the line had no alarm then.
+        """
+        alarms = self.alarms()
+        chosen = _at(alarms, when)
+        if chosen is None:
+            have = (
+                f"the newest began at {alarms[-1].start}" if alarms else "it had none"
+            )
+            msg = f"The line has no alarm at {when!r}; {have}."
+            raise AlarmMissingError(msg)
+        note = note[:300]
+        change = {"said": said, "note": note, "by": by or self._workspace.actor}
+        answered = chosen.model_copy(update=change)
+        if answered != chosen:
+            detail: dict[str, JsonValue] = {
+                "line": self._line, "from": chosen.start, "answer": said, "note": note,
+            }  # fmt: skip
+            if by:
+                detail["by"] = by
+            self._workspace.record("line-alarm-answered", detail=detail)
+        return answered
+
+    def _take(self, entry: Entry) -> None:
         detail = entry.detail
-        if detail.get("line") != name or not entry.act.startswith("line-alarm"):
-            continue
+        if detail.get("line") != self._line or not entry.act.startswith("line-alarm"):
+            return
         start = str(detail.get("from", ""))
-        known = found.get(start) or KnownAlarm(
+        known = self._found.get(start) or KnownAlarm(
             start=start, to="", answers=0, because="", said="", note="", by=""
         )
         if entry.act == "line-alarm-answered":
             change = {
                 "said": detail["answer"],
                 "note": detail["note"],
-                "by": entry.actor,
+                "by": detail.get("by", entry.actor),
             }
         else:
             change = {n: detail[n] for n in ("to", "answers", "because") if n in detail}
-        found[start] = KnownAlarm.model_validate(known.model_dump() | change)
-    return tuple(found[start] for start in sorted(found))
+        self._found[start] = KnownAlarm.model_validate(known.model_dump() | change)
+        if self._most is not None and len(self._found) > self._most:
+            del self._found[min(self._found)]
+
+
+def list_alarms(workspace: Workspace, path: Path) -> tuple[KnownAlarm, ...]:
+    """Return the alarms of a line that the ledger knows, oldest first.
+
+    Raises:
+        DocumentInvalidError: if the line file is wrong.
+    """
+    return AlarmBook(workspace, read_line_file(path).name).alarms()
 
 
 def answer_alarm(
@@ -88,19 +158,7 @@ def answer_alarm(
     Raises:
         AlarmMissingError: if the line had no alarm then.
     """
-    alarms = list_alarms(workspace, path)
-    chosen = _at(alarms, when)
-    if chosen is None:
-        have = f"the newest began at {alarms[-1].start}" if alarms else "it had none"
-        msg = f"The line has no alarm at {when!r}; {have}."
-        raise AlarmMissingError(msg)
-    detail: dict[str, JsonValue] = {
-        "line": read_line_file(path).name, "from": chosen.start, "answer": said,
-        "note": note[:300],
-    }  # fmt: skip
-    workspace.record("line-alarm-answered", detail=detail)
-    change = {"said": said, "note": note[:300], "by": workspace.actor}
-    return chosen.model_copy(update=change)
+    return AlarmBook(workspace, read_line_file(path).name).answer(said, when, note)
 
 
 def labels(workspace: Workspace, path: Path, site: Path, to: Path) -> LabelsReport:

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from tundish.flows.control import control_of
+from tundish.flows.desk import desk_of
 from tundish.flows.open_package import OpenModel, open_package
 from tundish.flows.permit import GrantPermit
 from tundish.flows.withdrawn import withdrawn_in
@@ -135,6 +136,7 @@ def run_line(
                 ),
                 budget=_budget(line, model),
                 control=control_of(workspace, path, line, model.package),
+                services=desk_of(workspace, line),
             ),
             options=EngineOptions(
                 mode=line.mode,

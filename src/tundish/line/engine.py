@@ -277,6 +277,8 @@ class LineEngine:
         self._done.set()
 
     async def _connect(self) -> None:
+        for service in self._parts.services:
+            await service.open()
         for source in self._parts.sources:
             await source.connect()
         for sink in self._parts.sinks:
@@ -330,6 +332,8 @@ class LineEngine:
         await self._filler.close()
         if self._requester is not None:
             await self._requester.close()
+        for service in self._parts.services:
+            await service.close()
         for source in self._parts.sources:
             await source.close()
         for sink in self._parts.sinks:

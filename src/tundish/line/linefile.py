@@ -17,7 +17,7 @@ from tundish.line.bufferfile import Durability
 from tundish.line.errors import LineFileInvalidError
 from tundish.line.gate import GateSpec
 from tundish.line.guard import Mode
-from tundish.line.security import Security
+from tundish.line.security import SecretRef, Security
 
 OptionValue = bool | int | float | str
 Endpoint = Annotated[str, StringConstraints(min_length=1, max_length=500)]
@@ -26,6 +26,7 @@ TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$
 Spec = TypeVar("Spec", "SourceSpec", "SinkSpec")
 Form = TypeVar("Form", bound=BaseModel)
 
+MOST_OPERATORS = 100
 _BYTES_PER_ROW = 80
 _BYTES_PER_VALUE = 8
 
@@ -180,6 +181,22 @@ class ControlSpec(Record):
         return self
 
 
+class DeskSpec(Record):
+    """Where operators say what an alarm was; see ``desk``.
+
+    Attributes:
+        endpoint: ``http://127.0.0.1:PORT/PATH``, or ``https`` at an address of this
+            machine with ``certificate`` and ``key`` under ``security``.
+        operators: Of each operator or panel the token, in a file or the environment.
+    """
+
+    endpoint: Endpoint
+    security: Security = None
+    operators: Annotated[
+        dict[Label, SecretRef], Field(min_length=1, max_length=MOST_OPERATORS)
+    ]
+
+
 class LineFile(Record):
     """A line: sources, package, sinks, mode, buffer.
 
@@ -195,6 +212,7 @@ class LineFile(Record):
         control: What may be asked of the plant; in the other modes it is computed and
             counted, and nothing of it is written.
         gate: When a part without a result is rejected (inspect).
+        desk: Where alarms are answered over HTTP; without it only by command.
     """
 
     format: Literal["tundish.line"]
@@ -211,6 +229,7 @@ class LineFile(Record):
     budget: BudgetSpec = BudgetSpec()
     control: ControlSpec | None = None
     gate: GateSpec | None = None
+    desk: DeskSpec | None = None
 
     @model_validator(mode="after")
     def _unique(self) -> Self:
@@ -248,6 +267,7 @@ def read_line_file(path: Path) -> LineFile:
             "sources": tuple(_found_beside(spec, path.parent) for spec in line.sources),
             "sinks": tuple(_found_beside(spec, path.parent) for spec in line.sinks),
             "control": _control_beside(line.control, path.parent),
+            "desk": _desk_beside(line.desk, path.parent),
         }
     )
 
@@ -265,6 +285,14 @@ def _control_beside(control: ControlSpec | None, folder: Path) -> ControlSpec | 
     if control is None:
         return None
     return control.model_copy(update={"sink": _found_beside(control.sink, folder)})
+
+
+def _desk_beside(desk: DeskSpec | None, folder: Path) -> DeskSpec | None:
+    if desk is None:
+        return None
+    security = desk.security.within(folder) if desk.security else None
+    operators = {name: one.within(folder) for name, one in desk.operators.items()}
+    return desk.model_copy(update={"security": security, "operators": operators})
 
 
 def no_node_options(spec: SourceSpec) -> None:

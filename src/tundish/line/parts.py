@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from tundish.catalog.scenario import Scenario
 from tundish.kernel.digest import Digest
@@ -17,6 +18,18 @@ from tundish.line.requester import Control
 from tundish.line.sinks.protocol import Sink
 from tundish.line.sources.protocol import Source
 from tundish.line.term import Permit
+
+
+class Service(Protocol):
+    """Something that runs beside a line for as long as it runs."""
+
+    async def open(self) -> None:
+        """Begin; an error keeps the line from starting."""
+        ...
+
+    async def close(self) -> None:
+        """End; safe to call twice."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +46,7 @@ class LineParts:
         permit: Says until when the line may answer; None: without end.
         budget: Counts and limits what is asked of the model.
         control: What is asked of the plant; None: nothing is even computed.
+        services: What runs beside it, such as a desk for alarms.
     """
 
     scenario: Scenario
@@ -44,6 +58,7 @@ class LineParts:
     permit: Permit | None = None
     budget: Budget | None = None
     control: Control | None = None
+    services: tuple[Service, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
