@@ -20,9 +20,12 @@ PROTOCOLS: Final = (
     "Sparkplug B",
     "Modbus TCP",
     "files",
+    "HTTP, asked",
+    "HTTP, posted",
 )
 
 _UA, _MQTT, _BUS = "test_ua_chaos.py", "test_mqtt_chaos.py", "test_modbus_chaos.py"
+_HTTP, _POST = "test_http_chaos.py", "test_http_receive.py"
 _NO_LINK = "a folder has no link of its own; one that goes away is the row above"
 _OF_THE_DISK = "the disk's own matter"
 
@@ -37,36 +40,48 @@ CASES: Final[dict[str, tuple[str, ...]]] = {
         *_mqtt("test_a_broker_that_restarts_is_read_on"),
         f"{_BUS}::test_a_device_that_is_killed_and_starts_again_is_read_on_with_a_gap",
         "test_files.py::test_a_folder_that_goes_away_is_a_lost_link_and_is_found_again",
+        f"{_HTTP}::test_a_server_that_restarts_is_read_on",
+        "the server is the line: the last row of this table",
     ),
     "cable out for ten minutes": (
         f"{_UA}::test_a_cable_out_for_long_loses_nothing_that_history_has",
         *_mqtt("test_a_cable_out_for_long_loses_nothing_that_the_broker_keeps"),
         f"{_BUS}::test_a_cable_out_for_long_is_a_gap_and_nothing_is_invented",
         _NO_LINK,
+        f"{_HTTP}::test_a_cable_out_for_longer_than_an_answer_reaches_back_is_a_gap",
+        f"{_HTTP}::test_a_cable_out_loses_nothing_that_the_device_keeps",
     ),
     "5 % loss, 20 ms of delay": (
         f"{_UA}::test_five_percent_loss_and_delay_lose_nothing",
         *_mqtt("test_five_percent_of_packets_lost_and_delay_lose_nothing"),
         f"{_BUS}::test_five_percent_of_packets_lost_and_delay_invent_nothing",
         _NO_LINK,
+        f"{_HTTP}::test_five_percent_of_packets_lost_and_delay_lose_nothing",
+        "the same TCP; a door opens on loopback only without a certificate",
     ),
     "half-open link": (
         f"{_UA}::test_a_half_open_link_turns_red_and_is_left",
         *_mqtt("test_a_half_open_link_turns_red_and_is_left"),
         f"{_BUS}::test_a_half_open_link_turns_red_and_is_left",
         _NO_LINK,
+        f"{_HTTP}::test_a_half_open_link_turns_red_and_is_left",
+        f"{_HTTP}::test_answers_that_do_not_come_back_double_nothing",
     ),
     "connections dropped eight times": (
         f"{_UA}::test_connections_dropped_again_and_again_lose_nothing",
         *_mqtt("test_connections_dropped_again_and_again_lose_nothing"),
         f"{_BUS}::test_connections_dropped_again_and_again_give_gaps_and_no_wrong_number",
         _NO_LINK,
+        f"{_HTTP}::test_connections_dropped_again_and_again_lose_nothing",
+        f"{_HTTP}::test_connections_dropped_again_and_again_lose_nothing_that_was_posted",
     ),
     "our clock jumps": (
         "test_clocks.py::test_the_clock_that_jumped_is_the_one_that_is_told",
         *_mqtt("test_our_clock_that_jumps_is_shown_and_loses_nothing"),
         f"{_BUS}::test_our_clock_set_forward_and_back_is_a_gap_and_never_an_older_answer",
         "test_files.py::test_files_come_in_the_order_asked_for_and_times_rise",
+        f"{_HTTP}::test_our_clock_that_jumps_is_shown_and_loses_nothing",
+        f"{_HTTP}::test_our_clock_that_jumps_is_shown_and_loses_nothing",
     ),
     "the source's clock jumps": (
         f"{_UA}::test_a_clock_that_jumps_is_told_and_the_state_is_true",
@@ -75,6 +90,8 @@ CASES: Final[dict[str, tuple[str, ...]]] = {
         "test_sparkplug_edge.py::test_without_a_believable_time_the_receipt_counts_and_the_value_is_uncertain",
         "Modbus has no time of its own",
         "not yet tried",
+        f"{_HTTP}::test_a_source_whose_clock_is_set_back_is_stale_and_doubles_nothing",
+        f"{_HTTP}::test_a_source_whose_clock_is_set_back_is_stale_and_doubles_nothing",
     ),
     "bad status": (
         f"{_UA}::test_a_value_that_is_none_never_becomes_a_number",
@@ -83,18 +100,24 @@ CASES: Final[dict[str, tuple[str, ...]]] = {
         "test_sparkplug_edge.py::test_the_quality_property_counts",
         f"{_BUS}::test_a_register_that_is_refused_is_bad_by_itself_and_heals",
         "test_files.py::test_what_cannot_be_used_is_a_bad_sample_and_is_put_aside",
+        f"{_HTTP}::test_an_answer_without_rows_is_bad_at_once_and_then_stale",
+        f"{_HTTP}::test_a_posted_value_that_is_none_never_becomes_a_number",
     ),
     "tag missing": (
         f"{_UA}::test_a_node_that_vanishes_is_bad_by_itself_and_heals_by_itself",
         *_mqtt("test_a_tag_that_is_not_sent_any_more_turns_stale_and_heals_by_itself"),
         f"{_BUS}::test_a_register_that_is_refused_is_bad_by_itself_and_heals",
         "test_files.py::test_a_cell_that_is_no_number_is_a_bad_sample_and_the_row_goes_on",
+        f"{_HTTP}::test_a_value_that_is_none_never_becomes_a_number",
+        f"{_HTTP}::test_a_posted_value_that_is_none_never_becomes_a_number",
     ),
     "type changes": (
         f"{_UA}::test_a_value_that_is_none_never_becomes_a_number",
         *_mqtt("test_a_value_that_is_none_never_becomes_a_number"),
         "registers have no type: any 16 bits are a number",
         "test_files.py::test_texts_are_never_turned_into_numbers",
+        f"{_HTTP}::test_a_value_that_is_none_never_becomes_a_number",
+        f"{_HTTP}::test_a_posted_value_that_is_none_never_becomes_a_number",
     ),
     "5,000 tags": (
         f"{_UA}::test_thousands_of_tags_come_through_a_server_that_takes_few_at_once",
@@ -103,6 +126,8 @@ CASES: Final[dict[str, tuple[str, ...]]] = {
         f"{_MQTT}::test_five_thousand_tags_come",
         f"{_BUS}::test_five_thousand_tags_come",
         "not yet tried",
+        f"{_HTTP}::test_five_thousand_tags_come",
+        f"{_HTTP}::test_five_thousand_tags_come",
     ),
     "encrypted session": (
         f"{_UA}::test_a_secured_link_that_is_cut_is_secured_again",
@@ -111,6 +136,8 @@ CASES: Final[dict[str, tuple[str, ...]]] = {
         "the link of MQTT 5",
         "test_modbus.py::test_over_tls_both_sides_show_who_they_are",
         _OF_THE_DISK,
+        "test_http.py::test_over_tls_only_the_pinned_authority_counts",
+        f"{_POST}::test_over_tls_both_sides_show_who_they_are",
     ),
     "disk full": (
         f"{_UA}::test_a_full_disk_ends_the_line_and_the_next_start_goes_on",
@@ -118,6 +145,8 @@ CASES: Final[dict[str, tuple[str, ...]]] = {
         "the engine's matter, not the source's",
         "the engine's matter, not the source's",
         "test_files.py::test_a_disk_that_runs_full_makes_the_tags_uncertain",
+        f"{_HTTP}::test_a_disk_that_is_really_full_ends_the_line_and_the_next_start_goes_on",
+        f"{_HTTP}::test_a_disk_that_is_really_full_ends_the_line_and_the_next_start_goes_on",
     ),
     "kill -9 at random moments": (
         "test_ua_kill.py::test_a_line_killed_at_random_moments_loses_nothing_and_doubles_nothing",
@@ -126,6 +155,8 @@ CASES: Final[dict[str, tuple[str, ...]]] = {
         "test_chaos_kill.py::test_a_line_killed_at_random_moments_invents_and_doubles_nothing",
         "test_chaos_kill.py::test_a_line_killed_at_random_moments_invents_and_doubles_nothing",
         "test_files.py::test_kill_9_at_random_moments_neither_loses_nor_doubles_a_file",
+        "nothing is acknowledged: the next answer is read as the first",
+        "test_http_kill.py::test_a_line_killed_while_posts_arrive_keeps_each_row_it_acknowledged_once",
     ),
 }  # fmt: skip
 

@@ -8,6 +8,11 @@ same, and an observer has read ``line status`` all along.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +22,10 @@ from tests.line.http_plant import KEPT, TOKEN, Device, Gateway, free_port
 from tests.line.lossy import HERE, THERE, LossyLink
 from tests.line.mqttline import aside
 from tests.line.proxy import Cable
+from tests.line.test_mqtt_chaos import Jumping, _fill, _mounted
 from tests.line.watched import WatchedLine
 
+from tundish.line import plugins
 from tundish.line.linefile import SourceSpec
 from tundish.line.security import SecretRef, SecuritySpec
 
@@ -30,6 +37,9 @@ QUICK: dict[str, Any] = {
     "retry_first_s": 0.05,
     "retry_max_s": 0.3,
 }
+
+ALL = bool(os.environ.get("TUNDISH_CHAOS"))
+VALUES = ["bad", "type", "missing"] if ALL else ["type"]
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -157,7 +167,7 @@ def test_five_percent_of_packets_lost_and_delay_lose_nothing(
     assert report.gaps == ()
 
 
-@pytest.mark.parametrize("fault", ["bad", "type", "missing"])
+@pytest.mark.parametrize("fault", VALUES)
 def test_a_value_that_is_none_never_becomes_a_number(
     kit: Kit, gateway: Gateway, tmp_path: Path, fault: Any
 ) -> None:
@@ -281,7 +291,7 @@ def test_connections_dropped_again_and_again_lose_nothing_that_was_posted(
     assert report.gaps == ()
 
 
-@pytest.mark.parametrize("fault", ["bad", "type", "missing"])
+@pytest.mark.parametrize("fault", VALUES)
 def test_a_posted_value_that_is_none_never_becomes_a_number(
     kit: Kit, tmp_path: Path, fault: Any
 ) -> None:
@@ -314,3 +324,125 @@ def test_a_device_that_is_silent_turns_stale_and_heals_by_itself(
 
         report = line.run(script)
     assert len(report.gaps) == 1
+
+
+# both ways
+
+WAYS = ["asked", "posted"]
+
+
+@contextlib.contextmanager
+def plant(way: str, folder: Path) -> Iterator[tuple[Any, SourceSpec]]:
+    """Yield a gateway or a device, and the source that reads it."""
+    if way == "asked":
+        with Gateway() as gateway:
+            yield gateway, asked(gateway.port)
+    else:
+        port = free_port()
+        with Device(port) as device:
+            yield device, posted(port, folder)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("by_s", [3600.0, -3600.0], ids=["forward", "back"])
+def test_our_clock_that_jumps_is_shown_and_loses_nothing(
+    kit: Kit, tmp_path: Path, way: str, by_s: float
+) -> None:
+    clock = Jumping()
+    with plant(way, tmp_path) as (source, spec):
+        line = WatchedLine(kit, tmp_path, source, spec, clock=clock)
+
+        async def script() -> None:
+            with line.fault("stale" if by_s > 0 else "uncertain", within_s=0.5):
+                clock.by_s = by_s
+                await asyncio.sleep(2)
+            clock.by_s = 0.0
+
+        report = line.run(script)
+    assert report.gaps == ()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_source_whose_clock_is_set_back_is_stale_and_doubles_nothing(
+    kit: Kit, tmp_path: Path, way: str
+) -> None:
+    """Its times were there before; when it is set right, the time between is a gap."""
+    with plant(way, tmp_path) as (source, spec):
+        line = WatchedLine(kit, tmp_path, source, spec)
+
+        async def script() -> None:
+            with line.fault("stale", within_s=1.5):
+                source.offset_us = -90_000_000
+                await asyncio.sleep(3.5)
+            source.offset_us = 0
+
+        report = line.run(script)
+    assert report.gaps
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_disk_that_is_really_full_ends_the_line_and_the_next_start_goes_on(
+    kit: Kit, tmp_path: Path, way: str
+) -> None:
+    """What was not on disk was not answered with 200, and is posted again."""
+    disk = tmp_path / "disk"
+    if not _mounted(disk):
+        pytest.skip("this user mounts no file system")
+    try:
+        with plant(way, tmp_path) as (source, spec):
+            answered = _fill(kit, tmp_path, disk, source, spec)
+            (disk / "filler").unlink()
+            line = WatchedLine(kit, tmp_path, source, spec, buffer=disk / "b")
+
+            async def script() -> None:
+                pass
+
+            report = line.run(script)
+            kept = set(getattr(source, "acknowledged", ()))
+        assert answered
+        assert set(answered) <= set(line.answered)
+        assert {row for row in kept if row < line.answered[-1]} <= set(line.answered)
+        assert report.gaps == ()
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_five_thousand_tags_come(kit: Kit, tmp_path: Path, way: str) -> None:
+    names = [f"t{number}" for number in range(5000)]
+    row = {"t": kit.START_US, "q": "good"} | {n: float(k) for k, n in enumerate(names)}
+    with plant(way, tmp_path) as (source, spec):
+        source.fault = "silent"
+        if way == "asked":
+            source._was = {0: row}
+        wide = spec.model_copy(update={"nodes": {name: f"/{name}" for name in names}})
+        scenario = kit.scenario(periods=dict.fromkeys(names, 3.0))
+        many = plugins.open_source(wide, scenario)
+
+        def post() -> None:
+            headers = {"Authorization": f"Bearer {TOKEN}"}
+            data = json.dumps(row).encode()
+            request = urllib.request.Request(spec.endpoint, data, headers)  # noqa: S310
+            with contextlib.suppress(OSError):  # it is answered when it is on disk
+                urllib.request.urlopen(request, timeout=2).close()  # noqa: S310
+
+        async def job() -> dict[str, float]:
+            await many.connect()
+            found: dict[str, float] = {}
+            posting: Any = None
+            try:
+                async with asyncio.timeout(30):
+                    async for arrival in many.samples():
+                        if arrival.link and way == "posted":
+                            posting = asyncio.create_task(aside(post))
+                        for sample in arrival.samples:
+                            found[sample.signal] = float(sample.values[0])
+                        if len(found) == len(names):
+                            return found
+            finally:
+                await many.close()
+                if posting is not None:
+                    await posting
+            return found
+
+        assert asyncio.run(job()) == {name: float(k) for k, name in enumerate(names)}

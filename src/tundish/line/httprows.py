@@ -206,8 +206,10 @@ class RowReader:
         if self._csv and channels > 1:
             msg = f"{owner} has {channels} channels, and a cell of a CSV has one."
             raise LineFileInvalidError(msg)
-        said = self._options.model_dump(include=set(Stamps.model_fields)) | node.options
-        stamps = parse_document(canonical.dumps(said), Stamps, f"{owner} (options)")
+        stamps: Stamps = self._options
+        if node.options:
+            said = stamps.model_dump(include=set(Stamps.model_fields)) | node.options
+            stamps = parse_document(canonical.dumps(said), Stamps, f"{owner} (options)")
         return Field(
             signal=signal,
             channels=channels,

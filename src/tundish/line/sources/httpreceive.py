@@ -31,7 +31,7 @@ from tundish.line.samples import Arrival, LinkChange, Sample, to_us
 from tundish.line.serving.limits import Limits
 from tundish.line.serving.listening import bind
 
-MOST_AHEAD_S: Final = 3600.0
+MOST_AHEAD_S: Final = 23 * 3600.0
 """The engine keeps nothing that is a day ahead; what is answered 200 must be kept."""
 MOST_WAITING: Final = 64
 MOST_SAMPLES: Final = 100_000
