@@ -13,7 +13,17 @@ from typing import cast
 
 from tests.fuzz.target import Target
 
-_PLACES = ("sealed", "plant", "models", "tables", "modbus", "asked", "brokers", "opcua")
+_PLACES = (
+    "sealed",
+    "plant",
+    "models",
+    "tables",
+    "modbus",
+    "asked",
+    "brokers",
+    "opcua",
+    "web",
+)
 
 PARSERS: dict[str, list[str]] = json.loads(
     Path(__file__).with_name("parsers.json").read_text("utf-8")
