@@ -11,6 +11,7 @@ from pathlib import Path
 from tundish.catalog.documents import parse_document
 from tundish.catalog.scenario import Scenario
 from tundish.data.errors import UnitMismatchError
+from tundish.flows.desk import desk_of
 from tundish.flows.verify import read
 from tundish.flows.workspace import Workspace
 from tundish.kernel.errors import TundishError
@@ -65,6 +66,7 @@ def check_line(workspace: Workspace, path: Path) -> LineCheck:
     scenario = parse_document(package.scenario_yaml.encode(), Scenario, origin)
     check_signals(line, scenario)
     rows = [*_line_rows(line, package, scenario, path.parent)]
+    rows += _desk_rows(workspace, line)
     rows += asyncio.run(_all_peers(line, scenario))
     return LineCheck(
         name=line.name,
@@ -96,6 +98,18 @@ def _line_rows(
         said = f"The folder {place} of the buffer is not there, or may not be written."
         rows.append(_wrong("line", "buffer", said))
     return rows
+
+
+def _desk_rows(workspace: Workspace, line: LineFile) -> list[CheckRow]:
+    """Judge the door for operators, without opening it."""
+    if line.desk is None:
+        return []
+    try:
+        desk_of(workspace, line)
+    except TundishError as error:
+        return [_wrong("desk", "", f"{error.message} {error.advice}".strip())]
+    said = f"{line.desk.endpoint} for {len(line.desk.operators)} operators."
+    return [CheckRow(part="desk", said=said)]
 
 
 async def _all_peers(line: LineFile, scenario: Scenario) -> list[CheckRow]:

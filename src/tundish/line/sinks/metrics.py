@@ -1,6 +1,6 @@
 """Metrics sink: what a line says right now, as Prometheus text on a port of this machine.
 
-The one port that a line opens, only if its file says so, only on loopback, and only with
+A port that the line opens only if its file says so, only on loopback, and only with
 a token. Whoever connects is foreign: heads, times and numbers of connections are bounded.
 """
 

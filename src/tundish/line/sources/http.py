@@ -1,4 +1,4 @@
-"""HTTP source: one address is asked again and again, and its rows are read (base install).
+"""HTTP source: one address is asked again and again, and its rows are read.
 
 What a plant's gateways and historians give at an address, JSON or CSV. An answer that
 does not move its times gives nothing newer, so its signals turn stale by themselves. HTTP

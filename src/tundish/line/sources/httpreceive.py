@@ -1,4 +1,4 @@
-"""HTTP source that is posted to: it listens where the line file says so (base install).
+"""HTTP source that is posted to: it listens where the line file says so.
 
 A post is answered with 200 only when its rows are in the line's buffer on disk. What got
 no such answer may be posted again, as often as need be: a row is known by its signal and
