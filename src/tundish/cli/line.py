@@ -28,6 +28,7 @@ STYLES = {
     "gap": show.WARN,
     "link-lost": show.POOR,
     "clock-jump": show.WARN,
+    "slow-server": show.WARN,
     "dropped": show.POOR,
     "sink-refused": show.POOR,
     "alarm": show.POOR,

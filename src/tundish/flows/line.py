@@ -45,6 +45,7 @@ KEPT = {
     "request-lost": "line-request-lost",
     "breaker": "line-breaker",
     "clock-jump": "line-clock-jump",
+    "slow-server": "line-slow-server",
     "grant": "line-grant",
     "grant-over": "line-grant-over",
     "stopped": "line-stopped",

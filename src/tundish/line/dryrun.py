@@ -66,6 +66,16 @@ def judge_input(
     wrong += unit_wrong
     doubts = _doubts(signal, seen, stale_after_s)
     notes = [note] if note else []
+    if seen.pace is not None:
+        slow = seen.pace.too_slow(signal.period_s)
+        if seen.pace.sampling_ms > stale_after_s * 1000:
+            wrong.append(
+                _sentence(f"{slow}; values are stale after {stale_after_s:g} s")
+            )
+        elif slow:
+            doubts.append(_sentence(slow))
+        else:
+            notes.append(_sentence(str(seen.pace)))
     if seen.history is False:
         notes.append("The server keeps no history of it: what is missed is a gap.")
     return _row(part, seen, wrong, doubts, notes)

@@ -27,6 +27,7 @@ from tundish.line.filler import Filler
 from tundish.line.frozen import FrozenWatch
 from tundish.line.gate import Gate
 from tundish.line.guard import check_mode
+from tundish.line.pace import Paced, slow_signals, summary
 from tundish.line.parts import EngineOptions, LineParts
 from tundish.line.pipeline import Pipeline, Taken
 from tundish.line.report import Ended, LineReport, StateChange
@@ -142,6 +143,8 @@ class LineEngine:
         self._alarms = AlarmLog(parts.scenario)
         self._said: TagState | None = None
         self._said_s = float("-inf")
+        self._periods = {one.name: one.period_s for one in parts.scenario.signals}
+        self._slow: tuple[str, ...] = ()
 
     async def run(self, stop: asyncio.Event | None = None) -> LineReport:
         """Run until ``stop`` is set or ``until`` is reached.
@@ -249,6 +252,8 @@ class LineEngine:
             latency_ms=reports.latency(self._latencies),
             grant_until=to_text(self._term.stops_at) if self._term else "",
             clocks=self._clocks.as_json(),
+            paces=self._paces(),
+            slow=self._slow,
         )
 
     def filled(self, signal: str, taken: Taken) -> None:
@@ -466,8 +471,28 @@ class LineEngine:
                 self._progress_s = now_s
                 progress = self._progress()
                 self._tell("progress", f"{progress['estimates']} answers", progress)
+                self._look_at_paces()
             self._say()
             await asyncio.sleep(self._options.tick_s)
+
+    def _paces(self) -> dict[str, dict[str, float]]:
+        found = {
+            one.name: summary(one.paces())
+            for one in self._parts.sources
+            if isinstance(one, Paced)
+        }
+        return {name: pace for name, pace in found.items() if pace}
+
+    def _look_at_paces(self) -> None:
+        """Tell of signals at which a server looks less often than the contract wants."""
+        slow: list[str] = []
+        for source in self._parts.sources:
+            if isinstance(source, Paced):
+                slow += slow_signals(source.paces(), self._periods)
+        before, self._slow = self._slow, tuple(slow)
+        for said in slow:
+            if said not in before:
+                self._tell("slow-server", said)
 
     def _say(self) -> None:
         """Write the status where it is due, or where the state has changed."""

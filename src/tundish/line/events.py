@@ -31,6 +31,7 @@ Kind = Literal[
     "breaker",
     "clock",
     "clock-jump",
+    "slow-server",
     "grant",
     "grant-over",
     "client-refused",

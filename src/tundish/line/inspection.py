@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from tundish.line.clocks import ClockReading
+from tundish.line.pace import Pace
 from tundish.line.samples import Quality
 
 
@@ -29,6 +30,7 @@ class TagSeen:
             scale and offset; empty if there are none.
         quality, reason: Of the present value.
         age_s: How old the present value is by the server's own clock.
+        pace: How often its server would look at it; None if it does not say.
     """
 
     name: str
@@ -44,6 +46,7 @@ class TagSeen:
     quality: Quality | None = None
     reason: str = ""
     age_s: float | None = None
+    pace: Pace | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +68,8 @@ class Inspection:
 class Inspects(Protocol):
     """A source or sink that can look at its server.
 
-    It connects, looks, and lets go; it writes nothing and subscribes to nothing.
+    It connects, looks, and lets go; it writes nothing. What it subscribes to in order to
+    learn how it would be watched is switched off from the beginning.
     """
 
     async def inspect(self) -> Inspection:

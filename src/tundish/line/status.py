@@ -61,6 +61,9 @@ class LineStatus(Record):
         governed: What was asked of the plant, or would have been; empty without control.
         grant_until: When the line stops for its grant.
         clocks: Each source's clock minus ours, and how well that is known, in seconds.
+        paces: Of each source that says it: the slowest sampling and publishing interval
+            and the shortest queue that its server gave.
+        slow: Signals at which a server looks less often than the contract wants.
     """
 
     format: Literal["tundish.line-status"] = "tundish.line-status"
@@ -84,6 +87,8 @@ class LineStatus(Record):
     latency_ms: dict[str, float]
     grant_until: str = ""
     clocks: dict[str, dict[str, float]] = Field(default_factory=dict)
+    paces: dict[str, dict[str, float]] = Field(default_factory=dict)
+    slow: tuple[str, ...] = ()
 
     def alive(self, now: datetime) -> str:
         """Return why the line is not running; empty if it is.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tundish.kernel.records import Record
 from tundish.line.linefile import NodeSpec
@@ -51,14 +51,26 @@ class OpcUaNodeOptions(Record):
     """Options of one node.
 
     Attributes:
-        deadband: Smallest change, in the plant's unit, of which the server tells; 0:
-            every new source time. A value that stands still then sends nothing, and
-            is stale when the contract's period is over.
+        deadband: Smallest change of which the server tells; 0: every new source time.
+            A value that stands still then sends nothing, so it is read once in each of
+            its periods instead, and stays good as long as the server says so.
+        deadband_kind: ``absolute``: in the plant's unit; ``percent``: of the range that
+            the server declares (EURange), for servers that know it.
         sampling_ms: As for the source, for this node alone; 0: as the source's.
+        queue_size: As for the source, for this node alone; 0: as the source's.
     """
 
     deadband: Annotated[float, Field(ge=0)] = 0.0
+    deadband_kind: Literal["absolute", "percent"] = "absolute"
+    queue_size: Annotated[int, Field(ge=0, le=100_000)] = 0
     sampling_ms: Annotated[float, Field(ge=-1, le=3_600_000)] = 0.0
+
+    @model_validator(mode="after")
+    def _a_share(self) -> Self:
+        if self.deadband_kind == "percent" and not 0 < self.deadband <= 100:
+            msg = "deadband: a percent deadband lies above 0 and up to 100"
+            raise ValueError(msg)
+        return self
 
 
 def node_options(spec: NodeSpec) -> OpcUaNodeOptions:

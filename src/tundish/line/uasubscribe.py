@@ -16,6 +16,8 @@ from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.uaerrors import UaError
 
 from tundish.kernel.clock import Clock
+from tundish.line.clocks import ClockWatch
+from tundish.line.pace import Pace, pace_of
 from tundish.line.samples import Sample, from_us, to_us
 from tundish.line.uaclient import UaLink, severity
 from tundish.line.uafeed import GONE, Ears, Statuses, gone, read_values
@@ -38,6 +40,7 @@ class Subscription:
         options: See ``OpcUaSourceOptions``.
         ears: Told of what comes in.
         clock: For silence.
+        asleep: Switched off: only to learn how the server would watch.
     """
 
     def __init__(
@@ -47,6 +50,8 @@ class Subscription:
         options: OpcUaSourceOptions,
         ears: Ears,
         clock: Clock,
+        *,
+        asleep: bool = False,
     ) -> None:
         self._link = link
         self._options = options
@@ -56,6 +61,8 @@ class Subscription:
         self._scale = np.array([1.0, *(tag.spec.scale for tag in tags), 1.0])
         self._offset = np.array([0.0, *(tag.spec.offset for tag in tags), 0.0])
         self._items: dict[int, int] = {}
+        modes = ua.MonitoringMode
+        self._mode = modes.Disabled if asleep else modes.Reporting
         self._id = 0
         self._gone: set[int] = set()
         self._fresh: set[int] = set()
@@ -66,6 +73,23 @@ class Subscription:
         self._silence_s = float("inf")
         self._handing_over = 0
         self._tended_s = clock.monotonic_s()
+        self._revised: dict[int, Pace] = {}
+        self._publishing_ms = options.publishing_ms
+        self._calm = {
+            handle: tag.period_s
+            for handle, tag in self._by_handle.items()
+            if node_options(tag.spec).deadband > 0
+        }
+        self._spoke: set[int] = set()
+        self._affirmed_s = clock.monotonic_s()
+        self._theirs = ClockWatch()
+
+    def paces(self) -> dict[str, Pace]:
+        """Return what the server answered to how each signal should be watched."""
+        return {
+            self._by_handle[handle].signal: pace
+            for handle, pace in self._revised.items()
+        }
 
     async def start(self) -> Statuses:
         """Subscribe; see ``Feed.start``."""
@@ -83,6 +107,7 @@ class Subscription:
         client = self._link.client.uaclient
         got = await self._link.call(client.create_subscription(wanted, self._published))
         self._id = got.SubscriptionId
+        self._publishing_ms = float(got.RevisedPublishingInterval)
         self._silence_s = (
             3
             * got.RevisedPublishingInterval
@@ -104,6 +129,9 @@ class Subscription:
             endpoint = self._link.endpoint
             self._ears.lose(f"{endpoint} has published nothing for {silent_s:.0f} s")
             return
+        if self._calm and now_s - self._affirmed_s >= min(self._calm.values()) / 2:
+            self._affirmed_s = now_s
+            await self._affirm()
         if now_s - self._tended_s >= self._options.recheck_s:
             self._tended_s = now_s
             await self._recheck()
@@ -133,6 +161,11 @@ class Subscription:
                 self._gone.add(handle)
             else:
                 self._items[handle] = result.MonitoredItemId
+                self._revised[handle] = pace_of(
+                    result.RevisedSamplingInterval,
+                    result.RevisedQueueSize,
+                    self._publishing_ms,
+                )
                 self._gone.discard(handle)
         self._say_gone(bad)
         return bad
@@ -142,9 +175,11 @@ class Subscription:
         own = node_options(tag.spec)
         trigger = ua.DataChangeFilter(Trigger=ua.DataChangeTrigger.StatusValueTimestamp)
         if own.deadband > 0:  # the server would ignore it beside a trigger on time
+            share = own.deadband_kind == "percent"
+            kind = ua.DeadbandType.Percent if share else ua.DeadbandType.Absolute
             trigger = ua.DataChangeFilter(
                 Trigger=ua.DataChangeTrigger.StatusValue,
-                DeadbandType=ua.UInt32(ua.DeadbandType.Absolute),
+                DeadbandType=ua.UInt32(kind),
                 DeadbandValue=ua.Double(own.deadband),
             )
         sampling_ms = self._options.sampling_ms
@@ -152,12 +187,12 @@ class Subscription:
             ItemToMonitor=ua.ReadValueId(
                 NodeId=tag.node, AttributeId=AttributeIds.Value
             ),
-            MonitoringMode=ua.MonitoringMode.Reporting,
+            MonitoringMode=self._mode,
             RequestedParameters=ua.MonitoringParameters(
                 ClientHandle=handle,
                 SamplingInterval=own.sampling_ms or sampling_ms,
                 Filter=trigger,
-                QueueSize=self._options.queue_size,
+                QueueSize=own.queue_size or self._options.queue_size,
                 DiscardOldest=True,
             ),
         )
@@ -226,11 +261,14 @@ class Subscription:
                 sample = to_sample(tag, _as_sent(float(notes.values[n]), at_us))
             found.append(sample)
         self._fresh.update(self._by_handle.keys() & notes.handles)
+        if self._calm:
+            self._spoke.update(self._calm.keys() & notes.handles)
         return found
 
     def _heard(self, handle: int, tag: Tag, value: ua.DataValue) -> Sample:
         sample = to_sample(tag, value)
         self._fresh.add(handle)
+        self._spoke.add(handle)
         if sample.at_us is not None:
             self._newest[handle] = max(sample.at_us, self._newest.get(handle, 0))
         if value.StatusCode is not None and value.StatusCode.value in GONE:
@@ -266,6 +304,50 @@ class Subscription:
         self._say_gone(absent)
         if again:
             await self._watch_again(again)
+
+    async def _affirm(self) -> None:
+        """Read the tags whose deadband keeps them silent: the server is asked for its word.
+
+        A value that has not changed has the time of its last change. The server says
+        that it still stands, so it gets the server's time, less what a notification may
+        be under way.
+        """
+        spoke, self._spoke = self._spoke, set()
+        quiet = [one for one in self._calm if one not in spoke | self._gone]
+        if not quiet:
+            return
+        now_us = await self._server_us()
+        values = await read_values(self._link, [self._by_handle[one] for one in quiet])
+        found: list[Sample] = []
+        for handle, value in zip(quiet, values, strict=True):
+            vanished = value.StatusCode is not None and value.StatusCode.value in GONE
+            if vanished or handle in self._spoke:  # told elsewhere, or while we asked
+                continue
+            sample = to_sample(self._by_handle[handle], value)
+            newest = self._newest.get(handle, 0)
+            if sample.at_us is not None and sample.at_us <= newest and now_us:
+                sample = sample._replace(at_us=now_us - self._way_us(handle))
+            if sample.at_us is not None and sample.at_us > newest:
+                self._newest[handle] = sample.at_us
+                found.append(sample)
+        if found:
+            self._ears.tell(tuple(found))
+
+    async def _server_us(self) -> int:
+        """Return what the server's clock shows now; 0 if it does not tell."""
+        reading = await self._link.probe()
+        if reading is None:
+            return 0
+        self._theirs.see(reading)
+        best = self._theirs.newest or reading
+        ours_s = self._clock.monotonic_s() + reading.ours_s
+        return round((ours_s + best.offset_s) * 1e6)
+
+    def _way_us(self, handle: int) -> int:
+        """Return for how long a change may be under way to us."""
+        pace = self._revised.get(handle)
+        sampling_ms = 0.0 if pace is None else pace.sampling_ms
+        return round((2 * self._publishing_ms + sampling_ms) * 1000)
 
     def _is_dead(
         self, handle: int, value: ua.DataValue, suspects: dict[int, int]

@@ -39,6 +39,7 @@ class Tag:
     channels: int
     node: ua.NodeId
     spec: NodeSpec
+    period_s: float = 1.0
 
 
 def to_sample(tag: Tag, value: ua.DataValue) -> Sample:

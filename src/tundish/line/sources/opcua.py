@@ -11,16 +11,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Self
 
 from asyncua import ua
 from asyncua.ua.attribute_ids import AttributeIds
+from asyncua.ua.uaerrors import UaError
 
 from tundish.catalog.scenario import Scenario
 from tundish.kernel.clock import Clock, SystemClock
 from tundish.line.errors import NodeMissingError, SourceUnreachableError
 from tundish.line.inspection import Inspection
 from tundish.line.linefile import SourceSpec
+from tundish.line.pace import Pace
 from tundish.line.samples import Arrival, LinkChange, Sample
 from tundish.line.uaclient import LinkLostError, UaLink, node_id, severity
 from tundish.line.uafeed import Feed
@@ -66,6 +69,7 @@ class OpcUaSource:
                 channels=scenario.signal(name).channels,
                 node=node_id(spec.node(name).node, f"the signal {name}"),
                 spec=spec.node(name),
+                period_s=scenario.signal(name).period_s,
             )
             for name in spec.nodes
         }
@@ -133,12 +137,31 @@ class OpcUaSource:
         return self._history.read(self._tags[signal], after_us, until_us)
 
     async def inspect(self) -> Inspection:
-        """Look at the server and each node, and write nothing; see ``Inspects``."""
+        """Look at the server and each node, and write nothing; see ``Inspects``.
+
+        How the server would watch each node is learnt from a subscription whose items
+        are switched off, and which ends with the session.
+        """
         try:
             await self._link.open()
-            return await inspect_source(self._link, list(self._tags.values()))
+            tags = list(self._tags.values())
+            found = await inspect_source(self._link, tags)
+            if self._options.mode == "poll":
+                return found
+            watch = Subscription(
+                self._link, tags, self._options, self, self._clock, asleep=True
+            )
+            with contextlib.suppress(UaError):  # then it does not say how it would watch
+                await watch.start()
+            paces = watch.paces()
+            seen = (replace(one, pace=paces.get(one.name)) for one in found.tags)
+            return replace(found, tags=tuple(seen))
         finally:
             await self._link.drop()
+
+    def paces(self) -> Mapping[str, Pace]:
+        """Return how often the server looks at each signal; see ``Paced``."""
+        return self._feed.paces() if isinstance(self._feed, Subscription) else {}
 
     async def close(self) -> None:
         """Let the server go; safe to call twice."""
