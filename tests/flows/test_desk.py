@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from tests.flows.test_alarms import ALARMS, LINE, Box
+from tests.line.conftest import Kit
 from tests.line.http_plant import free_port
 from tests.line.mqttline import aside
 
@@ -23,9 +24,15 @@ from tundish.flows.ledger import list_ledger
 from tundish.kernel import canonical
 from tundish.kernel.errors import TundishError
 from tundish.line.desk import Desk
+from tundish.line.engine import LineEngine
 from tundish.line.errors import LineFileInvalidError
 from tundish.line.linefile import read_line_file
-from tundish.line.serving.errors import PlaintextRefusedError, TokenWeakError
+from tundish.line.parts import LineParts
+from tundish.line.serving.errors import (
+    AddressTakenError,
+    PlaintextRefusedError,
+    TokenWeakError,
+)
 
 EARLY, PANEL = "e" * 40, "p" * 40
 
@@ -251,3 +258,40 @@ def test_long_ledgers_are_read_in_small_steps(room: Room) -> None:
         steps += 1
     assert steps >= 4
     assert len(book.alarms()) == 3
+
+
+def test_a_desk_is_open_as_long_as_its_line_runs(room: Room) -> None:
+    """It listens from the start of the line to its end, and no longer."""
+    box, desk, kit = room.box, room.desk(), Kit
+    source = kit.ScriptedSource(("level",))
+    scenario = kit.scenario()
+    with kit.buffer(box.line.parent / "b", scenario) as buffer:
+        engine = LineEngine(
+            LineParts(
+                scenario=scenario, scorer=kit.MeanScorer(), model=kit.MODEL,
+                sources=(source,), buffer=buffer, services=(desk,),
+            )
+        )  # fmt: skip
+
+        async def job() -> None:
+            stop = asyncio.Event()
+            assert desk.port == 0
+            running = asyncio.create_task(engine.run(stop))
+            await kit.eventually(lambda: desk.port != 0)
+            assert (await room.ask())[0] == 200
+            stop.set()
+            await running
+            assert desk.port == 0
+
+        asyncio.run(asyncio.wait_for(job(), 30))
+
+
+def test_an_address_that_is_taken_keeps_the_line_from_starting(room: Room) -> None:
+    async def job() -> None:
+        first = room.desk()
+        await first.open()
+        with pytest.raises(AddressTakenError):
+            await room.desk().open()
+        await first.close()
+
+    asyncio.run(job())

@@ -343,6 +343,8 @@ def _show_status(found: StatusReport) -> None:
         way = "ahead of" if clock["offset_s"] >= 0 else "behind"
         off, bound = abs(clock["offset_s"]), clock["bound_s"]
         show.line(f"Clock of {name}: {off:.3f} s {way} ours (known to {bound:.3f} s)")
+    for slow in said.slow:
+        show.line(slow, show.WARN)
     if said.grant_until:
         show.line(f"The grant holds until {said.grant_until}.")
 

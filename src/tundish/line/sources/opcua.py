@@ -151,7 +151,9 @@ class OpcUaSource:
             watch = Subscription(
                 self._link, tags, self._options, self, self._clock, asleep=True
             )
-            with contextlib.suppress(UaError):  # then it does not say how it would watch
+            with contextlib.suppress(
+                UaError
+            ):  # then it does not say how it would watch
                 await watch.start()
             paces = watch.paces()
             seen = (replace(one, pace=paces.get(one.name)) for one in found.tags)
