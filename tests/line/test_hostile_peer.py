@@ -47,8 +47,14 @@ HUGE = {
     "mqtt": b"\x30\xff\xff\xff\x7f",
     "modbus": b"\x00\x01\x00\x00\xff\xff\x01\x03\xff",
     "opcua": b"MSGF\xff\xff\xff\x7f",
+    "http": b"HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n",
 }
-GREETING = {"mqtt": b"\x20\x03\x00\x00\x00", "modbus": b"", "opcua": b""}
+GREETING = {
+    "mqtt": b"\x20\x03\x00\x00\x00",
+    "modbus": b"",
+    "opcua": b"",
+    "http": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+}
 
 
 class Hostile:
@@ -109,13 +115,15 @@ class Hostile:
 
 
 def _evil_spec(kind: str, place: str) -> SourceSpec:
-    node = {"mqtt": "evil/tag", "modbus": "holding:5", "opcua": "ns=2;s=t0"}[kind]
-    scheme = {"mqtt": "mqtt", "modbus": "modbus", "opcua": "opc.tcp"}[kind]
+    nodes = {
+        "mqtt": "evil/tag", "modbus": "holding:5", "opcua": "ns=2;s=t0", "http": "/v",
+    }  # fmt: skip
+    scheme = "opc.tcp" if kind == "opcua" else kind
     quick: dict[str, Any] = {
         "timeout_s": 0.3, "retry_first_s": 0.05, "retry_max_s": 0.1,
     }  # fmt: skip
     return SourceSpec(
-        kind=kind, endpoint=f"{scheme}://{place}", nodes={"evil": node},
+        kind=kind, endpoint=f"{scheme}://{place}", nodes={"evil": nodes[kind]},
         options=quick | (PLACES if kind == "mqtt" else {}),
     )  # fmt: skip
 
@@ -139,7 +147,7 @@ async def _meet(source: Any, seconds: float) -> int:
     return refused
 
 
-@pytest.mark.parametrize("kind", ["mqtt", "modbus", "opcua"])
+@pytest.mark.parametrize("kind", ["mqtt", "modbus", "opcua", "http"])
 def test_a_hostile_server_leaves_the_honest_line_on_the_same_loop_alone(
     kit: Kit, broker: Mosquitto, tmp_path: Path, kind: str
 ) -> None:

@@ -143,6 +143,7 @@ class HttpSource:
             LinkRefusedError: if the server refuses us, or is not whom it should be.
             NodeMissingError: if a signal has no place in any row.
         """
+        self._closed = False
         try:
             answer, clock = await self._reached(self._http)
             self._refuse_missing(answer)
