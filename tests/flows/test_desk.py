@@ -231,14 +231,16 @@ def test_a_desk_that_is_not_safe_is_not_opened(
         room.desk()
 
 
-def test_each_look_reads_only_what_is_new(room: Room) -> None:
+def test_each_look_reads_only_what_is_new(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Asking costs what was written since, not what the ledger holds."""
     book = AlarmBook(room.box.workspace, "pipe")
     assert not book.look()
     before = book._next
     assert before == len(list_ledger(room.box.workspace))
     taken: list[object] = []
-    book._take = taken.append  # type: ignore[method-assign]
+    monkeypatch.setattr(book, "_take", taken.append)
     assert not book.look()
     assert taken == []
     flow.answer_alarm(room.box.workspace, room.box.line, "wrong")

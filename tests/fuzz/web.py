@@ -83,9 +83,9 @@ def _body(data: bytes) -> None:
                 assert one.at_us >= OLDEST_US
         except ValueError as error:
             refused.append(error)
-    for one in map(str, refused):
-        assert one.isprintable()
-        assert len(one) < 500
+    for said in map(str, refused):
+        assert said.isprintable()
+        assert len(said) < 500
     if refused:
         raise refused[0]
 

@@ -145,12 +145,13 @@ class Gateway(Rows):
         to.send_header("Content-Length", str(length))
         to.end_headers()
         if self.fault == "drip":
+            asked = len(self.asked)
             for one in body:
                 to.wfile.write(bytes([one]))
                 to.wfile.flush()
                 time.sleep(0.05)
-                if self.fault != "drip":
-                    return
+                if self._server is None or len(self.asked) > asked:
+                    return  # nobody listens any more
             return
         to.wfile.write(body)
 

@@ -436,7 +436,7 @@ def test_five_thousand_tags_come(kit: Kit, tmp_path: Path, way: str) -> None:
                         if arrival.link and way == "posted":
                             posting = asyncio.create_task(aside(post))
                         for sample in arrival.samples:
-                            found[sample.signal] = float(sample.values[0])
+                            found[sample.signal] = float(sample.values[0])  # type: ignore[index]
                         if len(found) == len(names):
                             return found
             finally:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asyncua import Server, ua
+from asyncua import ua
 from asyncua.server.monitored_item_service import MonitoredItemService
+from asyncua.server.server import Server
 from tests.line.ua_peer import free_port
 
 from tundish.catalog.errors import DocumentInvalidError
@@ -45,14 +46,14 @@ class Constant:
         await server.init()
         server.set_endpoint(self.endpoint)
         space = await server.register_namespace("urn:constant")
-        where = ua.NodeId("tag", space)
+        where = ua.NodeId(ua.String("tag"), ua.Int16(space))
         self._node = await server.nodes.objects.add_variable(where, "tag", 5.0)
         self.node = where.to_string()
         await server.start()
 
     def say(self, value: float) -> None:
         """Write a value with a source time of now."""
-        at = datetime.now(UTC)
+        at: Any = datetime.now(UTC)
         told = ua.DataValue(ua.Variant(value), SourceTimestamp=at)
         self._loop.call(self._node.write_value(told))
 
@@ -86,7 +87,7 @@ class Watching:
         self.scenario = kit.scenario(
             periods={"level": PERIOD_S}, stale_after_s=STALE_S, rows=1
         )
-        self.source = plugins.open_source(spec, self.scenario)
+        self.source: Any = plugins.open_source(spec, self.scenario)
         self.buffer = kit.buffer(folder / "b.db", self.scenario)
         self.events: list[Event] = []
         parts = LineParts(
