@@ -114,11 +114,12 @@ class PlaintextRefusedError(RefusedError):
     Why: tokens and values of the plant would cross the network for all to read.
 
     What to do: name ``--tls-cert`` and ``--tls-key``, or say ``--insecure-plaintext`` if
-    something in front of it encrypts.
+    something in front of it encrypts. In a line file: ``https`` in the endpoint, with
+    ``certificate`` and ``key`` under ``security``.
     """
 
     code = "plaintext-refused"
-    default_advice = "Name --tls-cert and --tls-key."
+    default_advice = "Name --tls-cert and --tls-key; in a line file say https, with security.certificate and key."
 
 
 class ListenInvalidError(UsageError):
@@ -140,11 +141,14 @@ class AddressTakenError(MachineError):
     What happened: another program listens there, this machine does not have that
     address, or this user may not use that port.
 
-    What to do: end the other program, or name another address with ``--listen``.
+    What to do: end the other program, or name another address with ``--listen`` or in the
+    line file.
     """
 
     code = "address-taken"
-    default_advice = "Name another one with --listen."
+    default_advice = (
+        "Name another one with --listen, or in the line file; end what listens there."
+    )
 
 
 class TlsUnusableError(UsageError):
