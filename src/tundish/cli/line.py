@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
-from tundish.cli import line_opcua, show
+from tundish.cli import line_opcua, line_versions, show
 from tundish.cli.exits import NOT_GOOD_ENOUGH
 from tundish.cli.options import AsJson, Days, In, Mirror, open_workspace
 
@@ -37,6 +37,8 @@ STYLES = {
     "grant": show.WARN,
     "grant-over": show.POOR,
     "client-refused": show.WARN,
+    "version": show.WARN,
+    "rolled-back": show.WARN,
 }
 
 
@@ -51,6 +53,7 @@ STATES = {
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
     line_opcua.register(group)
+    line_versions.register(group)
     app.add_typer(group, name="line")
 
 
@@ -321,6 +324,7 @@ def _show_status(found: StatusReport) -> None:
     if found.stopped:
         show.line(f"{found.line} does not run: {found.stopped}.", show.POOR)
     if said is None:
+        line_versions.show_versions(found)
         return
     when = f"as of {said.at}"
     style = STATES[said.state] if not found.stopped else ""
@@ -344,6 +348,7 @@ def _show_status(found: StatusReport) -> None:
         show.line(f"Clock of {name}: {off:.3f} s {way} ours (known to {bound:.3f} s)")
     if said.grant_until:
         show.line(f"The grant holds until {said.grant_until}.")
+    line_versions.show_versions(found)
 
 
 def _show_check(found: LineCheck) -> None:

@@ -16,6 +16,7 @@ from tundish.kernel import canonical, digest, paths
 from tundish.kernel.canonical import Json
 from tundish.kernel.clock import to_text
 from tundish.kernel.digest import Digest
+from tundish.kernel.errors import TundishError
 from tundish.kernel.records import Record
 from tundish.line.errors import ControlInvalidError
 from tundish.line.governor import Governor
@@ -109,6 +110,17 @@ def control_of(
         sink=open_requests(line.control.sink, scenario) if writes else None,
         breaker=breaker,
     )
+
+
+def why_not_approved(
+    workspace: Workspace, path: Path, control: ControlSpec, package: Package
+) -> str:
+    """Return why a line may not ask with a package; empty if it may."""
+    try:
+        _require_approved(workspace, path, control, package)
+    except TundishError as error:
+        return error.message
+    return ""
 
 
 def reset(workspace: Workspace, path: Path) -> bool:

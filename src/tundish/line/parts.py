@@ -10,13 +10,14 @@ from tundish.catalog.scenario import Scenario
 from tundish.kernel.digest import Digest
 from tundish.line.budget import Budget
 from tundish.line.buffer import LineBuffer
+from tundish.line.estimates import Scorer
 from tundish.line.gate import GateSpec
 from tundish.line.guard import Mode
-from tundish.line.pipeline import Scorer
 from tundish.line.requester import Control
 from tundish.line.sinks.protocol import Sink
 from tundish.line.sources.protocol import Source
 from tundish.line.term import Permit
+from tundish.line.versions import Versions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,7 @@ class LineParts:
         permit: Says until when the line may answer; None: without end.
         budget: Counts and limits what is asked of the model.
         control: What is asked of the plant; None: nothing is even computed.
+        versions: Looks after staged versions; None: there are none, ever.
     """
 
     scenario: Scenario
@@ -44,6 +46,7 @@ class LineParts:
     permit: Permit | None = None
     budget: Budget | None = None
     control: Control | None = None
+    versions: Versions | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

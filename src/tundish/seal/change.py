@@ -116,6 +116,22 @@ class Change:
     body: ChangeBody
     digest: Digest
 
+    def check_for(self, wanted: Wanted) -> None:
+        """Make sure that a record is for a switch.
+
+        Raises:
+            ChangeInvalidError: if it is for another one.
+        """
+        body = self.body
+        for what, said, expected in (
+            ("line", body.line, wanted.line),
+            ("old package", body.old, wanted.old),
+            ("new package", body.new, wanted.new),
+        ):
+            if said != expected:
+                msg = f"A change record is for the {what} {said}, expected {expected}."
+                raise ChangeInvalidError(msg)
+
     def check(self, wanted: Wanted, now: datetime) -> None:
         """Make sure that a switch is allowed at a moment.
 
@@ -127,15 +143,8 @@ class Change:
             ChangeInvalidError: if the record is for another switch.
             ChangeNotNowError: outside its window; its first moment belongs to it.
         """
+        self.check_for(wanted)
         body = self.body
-        for what, said, expected in (
-            ("line", body.line, wanted.line),
-            ("old package", body.old, wanted.old),
-            ("new package", body.new, wanted.new),
-        ):
-            if said != expected:
-                msg = f"A change record is for the {what} {said}, expected {expected}."
-                raise ChangeInvalidError(msg)
         begin, end = clock.from_text(body.not_before), clock.from_text(body.not_after)
         if not begin <= now < end:
             msg = (
