@@ -107,7 +107,7 @@ class StagedLine:
     def __init__(self, desk: Any, root: Path, **said: Any) -> None:
         self.desk, self.root = desk, root
         self.box: Workspace = desk.box(root / "box")
-        self.clock: ManualClock = self.box.clock  # type: ignore[assignment]
+        self.clock: ManualClock = self.box.clock
         self.folder = root / "box"
         self.inbox = self.folder / "inbox"
         self.inbox.mkdir()

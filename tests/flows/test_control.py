@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -253,7 +253,9 @@ def test_an_unapproved_version_advises_and_an_approved_one_may_ask(
     model = OpenModelOf(package)
 
     def mode() -> tuple[str, str]:
-        return mode_for(plant.box, plant.line, read_line_file(plant.line), model)
+        return mode_for(
+            plant.box, plant.line, read_line_file(plant.line), cast("Any", model)
+        )
 
     found, why = mode()
     assert found == "advise"
