@@ -20,10 +20,14 @@ from tundish.flows.errors import (
     VersionNotStagedError,
     VersionUnfitError,
 )
-from tundish.flows.versions import roll_back, standing, unstage
+from tundish.flows.versions import ASKED, keep, roll_back, standing, unstage
 from tundish.kernel.errors import RefusedError
 from tundish.seal import revocation
-from tundish.seal.errors import ChangeInvalidError, PackageOlderError
+from tundish.seal.errors import (
+    ChangeInvalidError,
+    GrantUsedUpError,
+    PackageOlderError,
+)
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -297,7 +301,7 @@ def test_a_roll_back_to_a_revoked_package_is_refused_and_the_line_goes_on(
 def test_a_roll_back_that_does_not_open_is_told_and_the_line_goes_on(
     line: StagedLine,
 ) -> None:
-    """The grant has uses for the first opening and the check, not for another."""
+    """The grant of the first package has one use, and the line has had it."""
     line.add(line.desk.package, "model", uses=1)
     package, digest = line.second()
 
@@ -305,13 +309,15 @@ def test_a_roll_back_that_does_not_open_is_told_and_the_line_goes_on(
         line.stage(package)
         line.sign(line.signer())
         line.wait(lambda: bool(line.told("switched")))
-        found = roll_back(line.box, line.path)
-        assert found.pending == "the line refused it"
-        assert found.serving == digest
+        with pytest.raises(GrantUsedUpError):
+            roll_back(line.box, line.path)
+        found = standing(line.box, "kiln")
+        assert found is not None
+        keep(line.box, line.folder / "buffer.db", ASKED, found.slots, "by hand")
+        line.wait(lambda: "[grant-used-up]" in " ".join(line.told("version")))
 
     report = line.run(story, 60)
     assert report.model == digest
-    assert "[grant-used-up]" in " ".join(line.told("version"))
     line.run(lambda line: None, 90)
     assert line.answers()[-1].model == digest
 

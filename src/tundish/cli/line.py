@@ -276,10 +276,14 @@ def install(
 
 
 @group.command()
-def approve(
+def approve(  # noqa: PLR0913  (one per option)
     line: Annotated[Path, typer.Argument(help="The line file (YAML).")],
     days: Days = 90.0,
     note: Annotated[str, typer.Option(help="In your own words.")] = "",
+    package: Annotated[
+        Path | None,
+        typer.Option(help="A staged version; default: the package that serves."),
+    ] = None,
     to: Annotated[
         Path | None,
         typer.Option(help="The file to write; default: beside the line file."),
@@ -296,7 +300,9 @@ def approve(
     """
     from tundish.flows.control import approve as approve_line
 
-    report = approve_line(open_workspace(workspace), line, days=days, note=note, to=to)
+    report = approve_line(
+        open_workspace(workspace), line, days=days, note=note, to=to, package=package
+    )
     if json:
         show.as_json(report)
         return

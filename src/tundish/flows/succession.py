@@ -19,7 +19,6 @@ from pydantic import JsonValue
 from tundish.flows import shadow, versions
 from tundish.flows.changes import ChangeBook, Found
 from tundish.flows.control import why_not_approved
-from tundish.flows.errors import GrantMissingError
 from tundish.flows.open_package import OpenModel, open_package
 from tundish.flows.permit import GrantPermit
 from tundish.flows.versions import Standing
@@ -61,24 +60,27 @@ def opened(
         return open_package(workspace, path.parent / line.package, grant), grant
     versions.check_named(workspace, path, line, found.slots)
     slots = found.slots
-    if found.asked:
-        slots = _back_at_start(workspace, path, line, slots)
+    back = _back_at_start(workspace, path, line, slots) if found.asked else None
+    if back is not None:
+        return back
     file, grant = versions.files_of(path, line, slots, slots.serving)
     return open_package(workspace, file, grant, slots.named()), grant
 
 
 def _back_at_start(
     workspace: Workspace, path: Path, line: LineFile, slots: Slots
-) -> Slots:
-    """Do a roll-back that a line was asked for and had no time to do."""
+) -> tuple[OpenModel, Path | None] | None:
+    """Do a roll-back that a line was asked for and had no time to do, if it can be done."""
     buffer = versions.buffer_of(path, line)
+    file, grant = versions.files_of(path, line, slots, slots.previous)
     try:
-        versions.check_previous(workspace, path, line, slots)
-    except (RefusedError, UsageError, MachineError):
-        said = "the roll-back was refused at the start"
+        model = open_package(workspace, file, grant, slots.named())
+    except (RefusedError, UsageError, MachineError) as error:
+        said = f"the roll-back was refused: {error.one_line()}"
         versions.keep(workspace, buffer, versions.STAGED, slots, said)
-        return slots
-    return versions.rolled_back(workspace, buffer, slots)
+        return None
+    versions.rolled_back(workspace, buffer, slots)
+    return model, grant
 
 
 def ranges_of(model: OpenModel) -> Ranges:
@@ -127,7 +129,8 @@ class _Ready:
 
     change: str
     model: OpenModel
-    grant: Path | None
+    permit: GrantPermit
+    mode: tuple[Mode, str]
 
 
 class LineVersions:
@@ -164,7 +167,7 @@ class LineVersions:
         self._missing: tuple[str, ...] = ()
         self._stamp: tuple[int, int] | None = None
         self._looked_s = float("-inf")
-        self._said = ""
+        self._said = self._trouble = ""
 
     def look(self) -> Successor | None:
         """Return what is to take over now; see the module."""
@@ -174,10 +177,21 @@ class LineVersions:
         if now_s - self._looked_s < EVERY_S:
             return None
         self._looked_s = now_s
-        with contextlib.ExitStack() as stack:
-            if not stack.enter_context(versions.held(self._buffer, wait=False)):
-                return None  # somebody stages just now
-            return self._looked()
+        if self._slots is None and _stamp(versions_path(self._buffer)) is None:
+            return None  # nothing was ever staged
+        try:
+            with versions.held(self._buffer, wait=False) as mine:
+                # else somebody stages just now
+                return self._looked() if mine else None
+        except OSError as error:
+            self._troubled(f"the versions cannot be looked at: {error.strerror}")
+            return None
+
+    def _troubled(self, said: str) -> None:
+        """Tell of a trouble once, however long it lasts."""
+        if said != self._trouble:
+            self._notes.append(said)
+        self._trouble = said
 
     def notes(self) -> list[str]:
         """Return what is new to tell."""
@@ -210,7 +224,12 @@ class LineVersions:
             self._shadow = None
 
     def _looked(self) -> Successor | None:
-        self._read_ledger()
+        try:
+            self._read_ledger()
+        except TundishError as error:  # such as a ledger that is held: ask again
+            self._troubled(f"the ledger cannot be asked: {error.message}")
+            return None
+        self._trouble = ""
         slots = self._slots
         if slots is None:
             return None
@@ -309,7 +328,7 @@ class LineVersions:
         file, grant = versions.files_of(self._path, self._line, slots, slots.serving)
         model = open_package(self._workspace, file, grant, slots.named())
         said = f"{short(Digest(slots.serving))} serves, as the ledger says"
-        ready = _Ready(change="", model=model, grant=grant)
+        ready = self._made_ready(model, grant, "")
         return self._successor(ready, "rolled-back", slots, said)
 
     def _opened(self, slots: Slots, package: str, change: str) -> _Ready | None:
@@ -317,13 +336,25 @@ class LineVersions:
         file, grant = versions.files_of(self._path, self._line, slots, package)
         try:
             model = open_package(self._workspace, file, grant, slots.named())
-        except (RefusedError, UsageError, MachineError, GrantMissingError) as error:
+            return self._made_ready(model, grant, change)
+        except (RefusedError, UsageError, MachineError) as error:
             self._notes.append(
                 f"{short(Digest(package))} does not open, and "
                 f"{short(Digest(slots.serving))} goes on: {error.one_line()}"
             )
             return None
-        return _Ready(change=change, model=model, grant=grant)
+
+    def _made_ready(self, model: OpenModel, grant: Path | None, change: str) -> _Ready:
+        """Do all that can fail before the act is written."""
+        permit = GrantPermit(
+            self._workspace,
+            model,
+            grant,
+            safe_points=self._line.safe_points,
+            revoked=withdrawn_in(self._workspace),
+        )
+        mode = mode_for(self._workspace, self._path, self._line, model)
+        return _Ready(change=change, model=model, permit=permit, mode=mode)
 
     def _kept(
         self, act: str, after: Slots, said: str, detail: dict[str, JsonValue]
@@ -349,19 +380,13 @@ class LineVersions:
         model = self._model = ready.model
         self.close()
         self._ready, self._shadowed, self._missing = None, "", ()
-        mode, why = mode_for(self._workspace, self._path, self._line, model)
+        mode, why = ready.mode
         return Successor(
             kind=kind,
             model=model.package.digest,
             scorer=model.session,
             scenario=model.scenario,
-            permit=GrantPermit(
-                self._workspace,
-                model,
-                ready.grant,
-                safe_points=self._line.safe_points,
-                revoked=withdrawn_in(self._workspace),
-            ),
+            permit=ready.permit,
             ranges=ranges_of(model),
             meter=model.meter,
             mode=mode,

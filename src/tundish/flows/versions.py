@@ -44,6 +44,7 @@ from tundish.model import package as packages
 from tundish.model.package import Package
 from tundish.seal import grant as grants
 from tundish.seal.errors import GrantOtherPackageError
+from tundish.seal.freshness import FileFreshness, after_grant
 
 STAGED, SWITCHED, ROLLED_BACK = "line-staged", "line-switched", "line-rolled-back"
 ASKED = "line-rollback-asked"
@@ -257,6 +258,19 @@ def files_of(
     return told.package_path(buffer, package), named if package == slots.base else None
 
 
+def read_serving(workspace: Workspace, path: Path, line: LineFile) -> Package:
+    """Return the verified package that serves on a line: the line file's, or a later one.
+
+    Raises:
+        RefusedError: as ``read``.
+    """
+    found = standing(workspace, line.name)
+    if found is None:
+        return read(workspace, path.parent / line.package)
+    file, _ = files_of(path, line, found.slots, found.slots.serving)
+    return read(workspace, file, found.slots.named())
+
+
 def check_named(workspace: Workspace, path: Path, line: LineFile, slots: Slots) -> None:
     """Refuse a line file that names a package which was never staged.
 
@@ -292,10 +306,9 @@ def _serving(workspace: Workspace, path: Path, line: LineFile) -> tuple[Slots, P
     """
     buffer = buffer_of(path, line)
     found = standing(workspace, line.name)
+    serving = read_serving(workspace, path, line)
     if found is not None:
-        file, _ = files_of(path, line, found.slots, found.slots.serving)
-        return found.slots, read(workspace, file, found.slots.named())
-    serving = read(workspace, path.parent / line.package)
+        return found.slots, serving
     slots = Slots(line=line.name, base=serving.digest, serving=serving.digest)
     folder = told.package_path(buffer, serving.digest)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -339,6 +352,13 @@ def _check_grant(workspace: Workspace, package: Package, grant: Path | None) -> 
             raise GrantOtherPackageError(msg)
         grants.check_dates(body, workspace.clock.now())
         check_grant(workspace, package, body)
+        after_grant(
+            FileFreshness(workspace.inner / "freshness.json").seen(),
+            body.grant,
+            series=f"{body.package}/{body.device}",
+            version=body.terms.version,
+            uses=body.terms.uses,
+        )
 
 
 def _forget_others(buffer: Path, slots: Slots) -> None:
