@@ -3,6 +3,7 @@ without a signed record, within its window, once."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -11,7 +12,9 @@ from typing import Any
 
 import pytest
 from tests.flows.staged_line import StagedLine, children, other_graph
+from typer.testing import CliRunner
 
+from tundish.cli.main import app
 from tundish.flows import trust
 from tundish.flows.changes import apply_change
 from tundish.flows.errors import (
@@ -21,6 +24,7 @@ from tundish.flows.errors import (
     VersionUnfitError,
 )
 from tundish.flows.versions import ASKED, keep, roll_back, standing, unstage
+from tundish.flows.workspace import Workspace
 from tundish.kernel.errors import RefusedError
 from tundish.seal import revocation
 from tundish.seal.errors import (
@@ -385,3 +389,30 @@ def test_a_staged_package_that_hangs_crashes_or_eats_memory_leaves_the_line_alon
     line.check_answers(rows, line.first)
     line.wait(lambda: not children())
     assert line.compared().dropped > 0
+
+
+def test_the_commands_tell_the_whole_story(line: StagedLine) -> None:
+    """With the machine's own clock: stage, status, change, run, rollback, unstage."""
+    line.add(line.desk.package, "model", days=2000)
+    package, digest = line.second()
+    line.add(package, "v2", days=2000)
+
+    def told(*words: str, code: int = 0) -> Any:
+        command = ["line", words[0], str(line.path), *words[1:], "--json"]
+        if words[0] != "status":
+            command += ["-w", str(line.box.root)]
+        found = CliRunner().invoke(app, command)
+        assert found.exit_code == code, found.output
+        return json.loads(found.stdout)
+
+    grant = str(package.with_suffix(".grant"))
+    assert told("stage", str(package), "--grant", grant)["staged"] == digest
+    assert told("status", code=1)["slots"]["staged"] == digest
+    signed = told("change", "--until", "2099-01-01", "--note", "better")
+    assert (signed["old"], signed["new"]) == (line.first, digest)
+    assert told("change", "--apply", signed["file"])["new"] == digest
+    line.box = Workspace(line.box.root)  # the line runs by the machine's clock too
+    line.run(lambda line: line.wait(lambda: bool(line.told("switched"))), 20)
+    assert told("rollback")["serving"] == line.first
+    shown = CliRunner().invoke(app, ["line", "status", str(line.path)])
+    assert "Versions" in shown.output
