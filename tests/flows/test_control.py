@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -14,7 +14,9 @@ from tundish.flows import workspace as workspaces
 from tundish.flows.control import approve, control_of, reset
 from tundish.flows.errors import ApprovalMissingError
 from tundish.flows.ledger import list_ledger
+from tundish.flows.succession import mode_for
 from tundish.flows.verify import read
+from tundish.flows.versions import contract
 from tundish.flows.workspace import Workspace
 from tundish.kernel import canonical
 from tundish.kernel.clock import ManualClock
@@ -29,6 +31,13 @@ from tundish.seal.errors import (
 )
 
 SealRisky = Callable[[Any, int, str, str], Path]
+
+
+class OpenModelOf:
+    """What of an opened model decides over its mode."""
+
+    def __init__(self, package: Any) -> None:
+        self.package, self.scenario = package, contract(package)
 
 
 class Plant:
@@ -235,3 +244,23 @@ def test_resetting_the_breaker_is_an_act(plant: Plant) -> None:
     acts = [entry for _, entry in list_ledger(plant.box)]
     assert acts[-1].act == "line-breaker-reset"
     assert acts[-1].detail["said"] == "it was open"
+
+
+def test_an_unapproved_version_advises_and_an_approved_one_may_ask(
+    plant: Plant,
+) -> None:
+    package = read(plant.box, plant.folder / "model.tar")
+    model = OpenModelOf(package)
+
+    def mode() -> tuple[str, str]:
+        return mode_for(
+            plant.box, plant.line, read_line_file(plant.line), cast("Any", model)
+        )
+
+    found, why = mode()
+    assert found == "advise"
+    assert "0 of 2 persons" in why
+    one = plant.approved_by(plant.engineer("ana"))
+    two = plant.approved_by(plant.engineer("bo"))
+    plant.named(one, two)
+    assert mode() == ("control", "")

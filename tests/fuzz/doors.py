@@ -74,7 +74,7 @@ OWN: dict[str, str] = {
             "tundish.seal.grant:to_text", "tundish.seal.keys:SigningKey.sign",
             "tundish.seal.keys:CheckpointKey.sign", "tundish.seal.spare:close",
             "tundish.seal.model_signature:sign_further", "tundish.model.folder:write",
-            "tundish.model.layout:pack", "tundish.model.making:carry",
+            "tundish.line.shadow:say", "tundish.model.layout:pack", "tundish.model.making:carry",
             "tundish.model.registry:Registry.push", "tundish.model.tarball:write",
             "tundish.seal.der:octets", "tundish.seal.der:bits", "tundish.seal.der:tagged",
             "tundish.line.serving.access:Access.replace", "tundish.model.delta:make", "tundish.seal.token_sign:TokenSigner.sign",

@@ -28,7 +28,7 @@ from tundish.flows import own_sets, workspace
 from tundish.kernel import canonical, digest
 from tundish.kernel.clock import ManualClock, to_text
 from tundish.kernel.errors import TundishError
-from tundish.line import bufferfile, recording, status
+from tundish.line import bufferfile, recording, shadow, status, versions
 from tundish.line.linefile import read_line_file
 from tundish.model import (
     folder,
@@ -295,6 +295,35 @@ def _statuses() -> list[bytes]:
     return [canonical.dumps(said.to_json())]
 
 
+def _versions(data: bytes) -> None:
+    found = versions.read_slots(at_file("b.versions", data))
+    assert found is not None
+    assert found.serving in found.named()
+
+
+def _slots() -> list[bytes]:
+    one, two = digest.of_bytes(b"1"), digest.of_bytes(b"2")
+    made = versions.Slots(line="kiln", base=one, serving=one, staged=two)
+    return [canonical.dumps(made.to_json())]
+
+
+def _shadow(data: bytes) -> None:
+    heard = bytearray(data)
+    for kind, body in shadow.frames(heard):
+        if kind == shadow.ANSWERS:
+            took_s, answers = shadow.answers_in(body)
+            assert took_s >= 0
+            assert len(answers) * shadow.SAID.itemsize < len(data)
+    assert len(heard) < shadow.HEAD.size + shadow.MOST_SAID
+
+
+def _shadows() -> list[bytes]:
+    said = np.zeros(3, shadow.SAID)
+    body = shadow.TOOK.pack(0.5) + said.tobytes()
+    opened = shadow.HEAD.pack(shadow.OPENED, 0)
+    return [opened + shadow.HEAD.pack(shadow.ANSWERS, len(body)) + body]
+
+
 def _stretch(data: bytes) -> None:
     stretch = recording.Stretch.from_text(data.decode("utf-8", "replace"))
     assert recording.Stretch.from_text(stretch.to_text()) == stretch
@@ -453,6 +482,14 @@ TARGETS = (
     Target(
         name="line-status", json=True, parse=_status, seeds=_statuses,
         doors=(_LINE + "status:read_status",),
+    ),
+    Target(
+        name="line-versions", json=True, parse=_versions, seeds=_slots,
+        doors=(_LINE + "versions:read_slots",),
+    ),
+    Target(
+        name="shadow-answers", parse=_shadow, seeds=_shadows,
+        doors=(_LINE + "shadow:frames", _LINE + "shadow:answers_in"),
     ),
     Target(
         name="stretch", parse=_stretch, most=100, meant=(ValueError,),

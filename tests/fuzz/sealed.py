@@ -42,6 +42,7 @@ from tundish.seal import (
     armour,
     base64s,
     certificate,
+    change,
     dsse,
     envelope,
     foreign,
@@ -280,6 +281,30 @@ def _approvals() -> list[bytes]:
     return [
         approval.sign(asked, now=NOW, not_after=LATER, note=note, key=KEY)
         for note in ("", "seen on site")
+    ]
+
+
+def _change(data: bytes) -> None:
+    change.read(data, TRUSTED)
+
+
+def _change_signed(payload: bytes) -> None:
+    text = armour.wrap(change.KIND, signed(change.PAYLOAD_TYPE, payload))
+    found = change.read(text, TRUSTED)
+    body = found.body
+    wanted = change.Wanted(line=body.line, old=body.old, new=body.new)
+    with suppress(TundishError):  # outside its window
+        found.check(wanted, NOW)
+
+
+def _changes() -> list[bytes]:
+    other = digests.of_bytes(b"the next package")
+    wanted = change.Wanted(line="kiln", old=PACKAGE, new=other)
+    names = change.SeenComparison.model_fields
+    seen = change.SeenComparison(**dict.fromkeys(names, 7))
+    return [
+        change.sign(wanted, seen, now=NOW, window=(NOW, LATER), note=note, key=KEY)
+        for note in ("", "two weeks in shadow")
     ]
 
 
@@ -629,6 +654,15 @@ TARGETS = (
         name="approval-signed", json=True, parse=_approval_signed,
         seeds=lambda: _inside(approval.KIND, _approvals()),
         doors=(_SEAL + "approval:read", _SEAL + "dsse:read_record"),
+    ),
+    Target(
+        name="change", parse=_change, seeds=_changes,
+        doors=(_SEAL + "change:read",),
+    ),
+    Target(
+        name="change-signed", json=True, parse=_change_signed,
+        seeds=lambda: _inside(change.KIND, _changes()),
+        doors=(_SEAL + "change:read", _SEAL + "dsse:read_record"),
     ),
     Target(
         name="rotation", parse=_rotation, doors=(_SEAL + "rotation:read",),

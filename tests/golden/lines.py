@@ -13,7 +13,7 @@ from tundish.flows import clients
 from tundish.flows import workspace as workspaces
 from tundish.kernel import digest
 from tundish.kernel.clock import ManualClock
-from tundish.seal import approval
+from tundish.seal import approval, change
 from tundish.seal.approval import Asked
 from tundish.seal.keys import SigningKey
 
@@ -23,6 +23,34 @@ An approval of a line and the public key of who gave it, and the clients of a se
 token of one of them. Every later version must read them (`tests/golden/test_lines.py`). Key and
 token belong to these files alone: they are no secrets.
 """
+
+CHANGE = """# What a person signs so that one package takes another's place
+
+A change record of a line of this version and the public key of who signed it. Every later version must
+read it (`tests/golden/test_lines.py`). The key belongs to this file alone: it is no secret.
+"""
+
+
+def add_change(folder: Path) -> None:
+    """Write a change record."""
+    folder.mkdir()
+    key = SigningKey.generate()
+    wanted = change.Wanted(
+        line="kiln", old=digest.of_bytes(b"old"), new=digest.of_bytes(b"new")
+    )
+    seen = change.SeenComparison(
+        windows=1000, agreed=980, disagreed=15, abstained_old=3, abstained_new=5,
+        alarms_old=2, alarms_new=4,
+    )  # fmt: skip
+    window = (NOW + timedelta(hours=8), NOW + timedelta(hours=9))
+    text = change.sign(
+        wanted, seen, now=NOW, window=window, note="two weeks in shadow", key=key
+    )
+    (folder / "change.txt").write_bytes(text)
+    (folder / "signer.pub").write_bytes(key.public.to_pem())
+    said = change.read(text, [key.public]).body.to_json()
+    (folder / "expected.json").write_text(json.dumps(said, indent=1) + "\n")
+    (folder / "README.md").write_text(CHANGE)
 
 
 def add(folder: Path) -> None:

@@ -186,3 +186,5 @@ if __name__ == "__main__":
         carried.add(place / "carried")
     if not (place / "line").exists():
         lines.add(place / "line")
+    if not (place / "change").exists():
+        lines.add_change(place / "change")

@@ -12,7 +12,7 @@ import pytest
 from tundish.flows import clients
 from tundish.flows import workspace as workspaces
 from tundish.line.serving.access import token_digest
-from tundish.seal import approval
+from tundish.seal import approval, change
 from tundish.seal.keys import VerifyKey
 
 VERSIONS = sorted(path for path in Path(__file__).parent.glob("v*/line"))
@@ -40,3 +40,10 @@ def test_the_clients_of_an_old_box_still_come_in(old: Path, tmp_path: Path) -> N
     assert [one.name for one in clients.list_clients(box)] == said["clients"]
     known = clients.tokens_of(box, None)
     assert known["mes"] == token_digest(said["token_of_mes"])
+
+
+def test_an_old_change_record_says_which_switch_was_allowed(old: Path) -> None:
+    folder = old.parent / "change"
+    key = VerifyKey.load(folder / "signer.pub")
+    found = change.read((folder / "change.txt").read_bytes(), [key])
+    assert found.body.to_json() == expected(folder)

@@ -191,3 +191,23 @@ def test_without_control_stops_are_counted_and_nothing_stays_open(
     assert bench.requester.counts.trips == stops // 2
     assert bench.told == []
     assert not bench.breaker.path.exists()
+
+
+def test_a_package_without_approval_asks_once_for_nothing_and_then_is_silent(
+    tmp_path: Path,
+) -> None:
+    plc = Plc()
+    bench = Bench(tmp_path, plc, spec())
+
+    async def script() -> None:
+        bench.good()
+        await bench.beats(1)
+        bench.requester.rest("nobody has approved this package")
+        await bench.beats(3)
+        bench.requester.rest("")
+        bench.good()
+        await bench.beats(1)
+
+    asyncio.run(script())
+    assert [request.valid for request in plc.taken] == [True, False, True]
+    assert plc.taken[1].reason == "nobody has approved this package"

@@ -20,7 +20,12 @@ from tundish.seal.errors import (
     PackageForkedError,
     PackageOlderError,
 )
-from tundish.seal.freshness import FileFreshness, MemoryFreshness, Seen
+from tundish.seal.freshness import (
+    FileFreshness,
+    LettingOlder,
+    MemoryFreshness,
+    Seen,
+)
 
 NOW = datetime(2026, 5, 4, 6, 0, tzinfo=UTC)
 A, B = of_bytes(b"a"), of_bytes(b"b")
@@ -139,3 +144,16 @@ def test_uses_are_counted_right_by_many_at_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert sorted(number for number in left if number is not None) == list(range(40))
+
+
+def test_only_the_named_package_passes_when_it_is_older(seen: Kept) -> None:
+    letting = LettingOlder(seen, [A])
+    letting.see_package("pump", 1, A)
+    letting.see_package("pump", 2, B)
+    letting.see_package("pump", 1, A)
+    with pytest.raises(PackageOlderError):
+        letting.see_package("pump", 1, of_bytes(b"c"))
+    with pytest.raises(PackageForkedError):
+        letting.see_package("pump", 2, A)
+    with pytest.raises(PackageOlderError):
+        seen.see_package("pump", 1, A)

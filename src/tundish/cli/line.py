@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
-from tundish.cli import line_opcua, show
+from tundish.cli import line_opcua, line_versions, show
 from tundish.cli.exits import NOT_GOOD_ENOUGH
 from tundish.cli.options import AsJson, Days, In, Mirror, open_workspace
 
@@ -40,6 +40,8 @@ STYLES = {
     "grant": show.WARN,
     "grant-over": show.POOR,
     "client-refused": show.WARN,
+    "version": show.WARN,
+    "rolled-back": show.WARN,
 }
 
 
@@ -54,6 +56,7 @@ STATES = {
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
     line_opcua.register(group)
+    line_versions.register(group)
     app.add_typer(group, name="line")
 
 
@@ -323,10 +326,14 @@ def install(
 
 
 @group.command()
-def approve(
+def approve(  # noqa: PLR0913  (one per option)
     line: Annotated[Path, typer.Argument(help="The line file (YAML).")],
     days: Days = 90.0,
     note: Annotated[str, typer.Option(help="In your own words.")] = "",
+    package: Annotated[
+        Path | None,
+        typer.Option(help="A staged version; default: the package that serves."),
+    ] = None,
     to: Annotated[
         Path | None,
         typer.Option(help="The file to write; default: beside the line file."),
@@ -343,7 +350,9 @@ def approve(
     """
     from tundish.flows.control import approve as approve_line
 
-    report = approve_line(open_workspace(workspace), line, days=days, note=note, to=to)
+    report = approve_line(
+        open_workspace(workspace), line, days=days, note=note, to=to, package=package
+    )
     if json:
         show.as_json(report)
         return
@@ -371,6 +380,7 @@ def _show_status(found: StatusReport) -> None:
     if found.stopped:
         show.line(f"{found.line} does not run: {found.stopped}.", show.POOR)
     if said is None:
+        line_versions.show_versions(found)
         return
     when = f"as of {said.at}"
     style = STATES[said.state] if not found.stopped else ""
@@ -396,6 +406,7 @@ def _show_status(found: StatusReport) -> None:
         show.line(slow, show.WARN)
     if said.grant_until:
         show.line(f"The grant holds until {said.grant_until}.")
+    line_versions.show_versions(found)
 
 
 def _show_check(found: LineCheck) -> None:

@@ -11,11 +11,13 @@ from tundish.catalog.scenario import Scenario
 from tundish.flows.errors import ApprovalMissingError
 from tundish.flows.outputs import write_out
 from tundish.flows.verify import read
+from tundish.flows.versions import read_serving
 from tundish.flows.workspace import Workspace
 from tundish.kernel import canonical, digest, paths
 from tundish.kernel.canonical import Json
 from tundish.kernel.clock import to_text
 from tundish.kernel.digest import Digest
+from tundish.kernel.errors import TundishError
 from tundish.kernel.records import Record
 from tundish.line.errors import ControlInvalidError
 from tundish.line.governor import Governor
@@ -43,7 +45,13 @@ class ApprovalReport(Record):
 
 
 def approve(
-    workspace: Workspace, path: Path, *, days: float, note: str, to: Path | None
+    workspace: Workspace,
+    path: Path,
+    *,
+    days: float,
+    note: str,
+    to: Path | None,
+    package: Path | None = None,
 ) -> ApprovalReport:
     """Sign with this workspace's key that a line may ask as its file says.
 
@@ -53,6 +61,7 @@ def approve(
         days: Until when it holds.
         note: In the words of who approves.
         to: Where to write it; default: beside the line file.
+        package: A staged version; default: the package that serves.
 
     Raises:
         DocumentInvalidError, ControlInvalidError: if the line file is wrong.
@@ -60,12 +69,15 @@ def approve(
         RefusedError: if the package is not what it says.
     """
     line = read_line_file(path)
-    package = read(workspace, line.package_in(path.parent))
-    control, scenario = _control(line), _scenario(package)
+    if package is None:
+        found = read_serving(workspace, path, line)
+    else:
+        found = read(workspace, package)
+    control, scenario = _control(line), _scenario(found)
     needed = oversight(scenario, len(control.interlocks)).approvals
     Governor(control, scenario)
     now = workspace.clock.now()
-    asked = _asked(path, package)
+    asked = _asked(path, found)
     until = now + timedelta(days=days)
     text = approval.sign(asked, now=now, not_after=until, note=note, key=workspace.key)
     issuer = workspace.key.public.key_id
@@ -109,6 +121,17 @@ def control_of(
         sink=open_requests(line.control.sink, scenario) if writes else None,
         breaker=breaker,
     )
+
+
+def why_not_approved(
+    workspace: Workspace, path: Path, control: ControlSpec, package: Package
+) -> str:
+    """Return why a line may not ask with a package; empty if it may."""
+    try:
+        _require_approved(workspace, path, control, package)
+    except TundishError as error:
+        return error.message
+    return ""
 
 
 def reset(workspace: Workspace, path: Path) -> bool:

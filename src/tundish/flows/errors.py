@@ -395,3 +395,72 @@ class RecordLengthError(UsageError):
 
     code = "record-length"
     default_advice = "Write it as 90s, 30min or 8h."
+
+
+class VersionUnfitError(RefusedError):
+    """A package cannot be staged on this line.
+
+    What happened: it serves already, or its contract is not the one that the line runs:
+    other signals, units, rates, window, task or target. Then what is lined up for the
+    old package is not what the new one asks for.
+
+    What to do: make a line of its own for it, in mode ``shadow``, and change over by hand.
+    """
+
+    code = "version-unfit"
+    default_advice = "Make a line of its own for it; this one keeps its contract."
+
+
+class VersionNotStagedError(RefusedError):
+    """A line file names a package that was never staged on its line.
+
+    What happened: versions of this line's package have been staged, so its ledger says
+    which one serves. The line file names another one. Nothing was opened.
+
+    What to do: name the package of before in the line file, and stage the new one with
+    ``tundish line stage``; or give the line file another name and another buffer.
+    """
+
+    code = "version-not-staged"
+    default_advice = (
+        "Put the package of before back, and stage the new one: tundish line stage."
+    )
+
+
+class NothingStagedError(UsageError):
+    """No package is staged for this line.
+
+    What happened: a change or a withdrawal was asked for, and nothing runs in shadow.
+
+    What to do: stage the new version with ``tundish line stage``; ``tundish line status``
+    shows what stands where.
+    """
+
+    code = "nothing-staged"
+    default_advice = "Stage the new version first: tundish line stage LINE PACKAGE."
+
+
+class NothingToRollBackError(UsageError):
+    """No package served before on this line.
+
+    What happened: a roll-back was asked for, and there was no change, or it was rolled
+    back already.
+
+    What to do: ``tundish line status`` shows what stands where. ``tundish line unstage``
+    takes a staged package away.
+    """
+
+    code = "nothing-to-roll-back"
+    default_advice = "See what stands where: tundish line status LINE."
+
+
+class ChangeUsedError(RefusedError):
+    """A change record was used before; each one is good for one switch.
+
+    What happened: the ledger holds a switch by this very record.
+
+    What to do: ask for a new one: ``tundish line change``.
+    """
+
+    code = "change-used"
+    default_advice = "Sign a new one: tundish line change LINE."

@@ -8,16 +8,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 from pydantic import JsonValue
 
 from tundish.flows.control import control_of
 from tundish.flows.desk import desk_of
-from tundish.flows.open_package import OpenModel, open_package
+from tundish.flows.open_package import OpenModel
 from tundish.flows.permit import GrantPermit
+from tundish.flows.succession import LineVersions, mode_for, opened, ranges_of
+from tundish.flows.versions import standing
 from tundish.flows.withdrawn import withdrawn_in
 from tundish.flows.workspace import Workspace
 from tundish.kernel.clock import Clock, SystemClock, to_text
+from tundish.kernel.digest import Digest
 from tundish.kernel.records import Record
 from tundish.line.budget import Budget
 from tundish.line.clocks import numbers
@@ -29,6 +31,7 @@ from tundish.line.parts import EngineOptions, LineParts
 from tundish.line.plugins import open_archive, open_buffer, open_sinks, open_sources
 from tundish.line.report import LineReport
 from tundish.line.status import LineStatus, read_status, status_path
+from tundish.line.versions import Slots, read_slots, versions_path
 
 KEPT = {
     "started": "line-started",
@@ -48,6 +51,7 @@ KEPT = {
     "breaker": "line-breaker",
     "clock-jump": "line-clock-jump",
     "slow-server": "line-slow-server",
+    "version": "line-version",
     "grant": "line-grant",
     "grant-over": "line-grant-over",
     "stopped": "line-stopped",
@@ -118,8 +122,13 @@ def run_line(
     for endpoint in endpoints:
         if not endpoint.startswith("file:"):  # a folder of this machine
             workspace.may_connect(endpoint, "A server of the line")
-    grant = path.parent / line.grant if line.grant else None
-    model = open_package(workspace, line.package_in(path.parent), grant)
+    found = standing(workspace, line.name)
+    model, grant = opened(workspace, path, line, found)
+    if found is not None and model.package.digest != found.slots.base:
+        mode, why = mode_for(workspace, path, line, model)
+        line = line.model_copy(update={"mode": mode})
+    else:
+        why = ""
     check_gate(line.gate, model.scenario)
     with open_buffer(line, model.scenario, path.parent) as buffer:
         engine = LineEngine(
@@ -145,6 +154,7 @@ def run_line(
                 budget=_budget(line, model),
                 control=control_of(workspace, path, line, model.package),
                 services=desk_of(workspace, line),
+                versions=LineVersions(workspace, path, line, model, why),
             ),
             options=EngineOptions(
                 mode=line.mode,
@@ -162,11 +172,16 @@ def run_line(
 
 
 class StatusReport(Record):
-    """What a line said last, and why it does not run; empty if it does."""
+    """What a line said last, and why it does not run; empty if it does.
+
+    Attributes:
+        slots: Which package stands where; None if none was ever staged.
+    """
 
     line: str
     stopped: str
     said: LineStatus | None
+    slots: Slots | None = None
 
 
 def line_status(path: Path, clock: Clock | None = None) -> StatusReport:
@@ -180,7 +195,8 @@ def line_status(path: Path, clock: Clock | None = None) -> StatusReport:
     said = read_status(status_path(path.parent / line.buffer.path))
     now = (clock or SystemClock()).now()
     stopped = "it has not run here" if said is None else said.alive(now)
-    return StatusReport(line=line.name, stopped=stopped, said=said)
+    slots = read_slots(versions_path(path.parent / line.buffer.path))
+    return StatusReport(line=line.name, stopped=stopped, said=said, slots=slots)
 
 
 def summarise(report: LineReport) -> LineSummary:
@@ -208,13 +224,7 @@ def summarise(report: LineReport) -> LineSummary:
 def _budget(line: LineFile, model: OpenModel) -> Budget:
     """Return the budget over the range of the training data, else the contract's."""
     scenario = model.scenario
-    widths = [signal.channels for signal in scenario.signals]
-    low = np.repeat([signal.range[0] for signal in scenario.signals], widths)
-    high = np.repeat([signal.range[1] for signal in scenario.signals], widths)
-    known = model.package.envelope or {}
-    ends = [known.get("min"), known.get("max")]
-    if all(isinstance(end, list) and len(end) == len(low) for end in ends):
-        low, high = (np.asarray(end, np.float64) for end in ends)
+    low, high = ranges_of(model)
     period_s = min(signal.period_s for signal in scenario.signals)
     step_us = int(1.5e6 * period_s * scenario.window.stride)
     return Budget(line.budget, low, high, step_us, model.meter)
@@ -229,13 +239,16 @@ def _keeper(
     workspace: Workspace, line: LineFile, model: OpenModel, listener: Listener
 ) -> Listener:
     """Return a listener that writes what must be kept into the ledger."""
+    serving = [model.package.digest]
 
     def heard(event: Event) -> None:
+        if event.kind in {"switched", "rolled-back"}:  # in the ledger already
+            serving[0] = Digest(str(event.detail["serving"]))
         if event.kind in KEPT:
             kept = cast("dict[str, JsonValue]", event.detail)
             workspace.record(
                 KEPT[event.kind],
-                inputs=[model.package.digest],
+                inputs=[serving[0]],
                 detail={**kept, "line": line.name, "said": event.text[:500]},
             )
         listener(event)

@@ -12,7 +12,7 @@ from tundish.catalog.documents import parse_document
 from tundish.catalog.scenario import Scenario
 from tundish.data.errors import UnitMismatchError
 from tundish.flows.desk import desk_of
-from tundish.flows.verify import read
+from tundish.flows.versions import read_serving
 from tundish.flows.workspace import Workspace
 from tundish.kernel.errors import TundishError
 from tundish.kernel.records import Record
@@ -67,7 +67,7 @@ def check_line(workspace: Workspace, path: Path) -> LineCheck:
     endpoints += [one.endpoint for one in _sinks(line)]
     for endpoint in endpoints:
         workspace.may_connect(endpoint, "A server of the line")
-    package = read(workspace, line.package_in(path.parent))
+    package = read_serving(workspace, path, line)
     origin = "the package's scenario"
     scenario = parse_document(package.scenario_yaml.encode(), Scenario, origin)
     check_signals(line, scenario)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,7 +109,10 @@ class ScoreReport(Record):
 
 
 def open_package(
-    workspace: Workspace, path: Path, grant: Path | None = None
+    workspace: Workspace,
+    path: Path,
+    grant: Path | None = None,
+    older: Collection[Digest] = (),
 ) -> OpenModel:
     """Verify a package, open it with a grant and load it into memory.
 
@@ -119,12 +123,13 @@ def open_package(
         workspace: This machine's.
         path: The package, as tar or folder.
         grant: The grant's file; needed if the package is encrypted.
+        older: Digests that pass although a newer version was seen here.
 
     Raises:
         GrantMissingError: if it is encrypted and no grant was named.
         RefusedError: one of its kinds, naming what does not fit.
     """
-    package = read(workspace, path)
+    package = read(workspace, path, older)
     opened: OpenedGrant | None = None
     words: tuple[Digest, ...] = ()
     if package.encrypted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from pydantic import Field, JsonValue
@@ -9,9 +10,11 @@ from pydantic import Field, JsonValue
 from tundish.flows import policy
 from tundish.flows.workspace import Workspace
 from tundish.kernel.canonical import Json
+from tundish.kernel.digest import Digest
 from tundish.kernel.records import Record
 from tundish.model import package as packages
 from tundish.model.package import Package
+from tundish.seal.freshness import LettingOlder
 
 
 class PackageReport(Record):
@@ -59,14 +62,20 @@ def verify(workspace: Workspace, path: Path) -> PackageReport:
     return describe(found)
 
 
-def read(workspace: Workspace, path: Path) -> Package:
-    """Return a verified package; a refusal is written into the ledger."""
+def read(workspace: Workspace, path: Path, older: Collection[Digest] = ()) -> Package:
+    """Return a verified package; a refusal is written into the ledger.
+
+    Args:
+        workspace: This machine's.
+        path: The package. Untrusted.
+        older: Digests that pass although a newer version was seen here.
+    """
     with workspace.refusals_kept("package-verified"):
         return packages.read(
             path,
             trusted=policy.signers(workspace),
             now=workspace.clock.now(),
-            seen=workspace.freshness(),
+            seen=LettingOlder(workspace.freshness(), older),
             admit=policy.admission(workspace),
         )
 

@@ -18,7 +18,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Annotated, Protocol
+from typing import Annotated, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,10 @@ from tundish.line.estimates import Estimate
 
 BINS = 20
 DAY_US = 86_400_000_000
+
+
+Ranges: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Lowest and highest of each channel in the training data, shape [C] each."""
 
 
 class Meter(Protocol):
@@ -114,6 +118,12 @@ class Budget:
         self._before: tuple[int, NDArray[np.float64]] | None = None
         self._asked = self._refused = self._most = self._jumps = self._outside = 0
         self._most_coverage = 0.0
+
+    def follow(self, ranges: Ranges, meter: Meter | None) -> None:
+        """Go on with another package of the same form; what was asked stays counted."""
+        self._low, high = ranges
+        self._width = np.where(high > self._low, high - self._low, np.inf)
+        self._meter, self._before = meter, None
 
     def restore(self, answers: Iterable[Estimate]) -> None:
         """Count what the model answered before a restart, so that none is forgotten."""

@@ -42,6 +42,7 @@ class Delivery:
         self._buffer = buffer
         self._tell = tell
         self._options = options
+        self.mode = options.mode
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._state: tuple[TagState, int] | None = None
@@ -97,7 +98,7 @@ class Delivery:
             self._state_sent = True
             state, at_us = self._state
             with self._refusals():
-                await self.sink.write_state(state, self._options.mode, at_us)
+                await self.sink.write_state(state, self.mode, at_us)
         batch = self._buffer.undelivered(self.sink.name, limit=_BATCH)
         if not batch:
             return not self._state_sent

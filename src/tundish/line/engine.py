@@ -46,7 +46,8 @@ from tundish.line.status import (
     write_status,
 )
 from tundish.line.tags import Tags
-from tundish.line.term import Term
+from tundish.line.term import Permit, Term
+from tundish.line.versions import Successor
 
 _LATENCIES = 65_536
 _STATES = 10_000
@@ -102,13 +103,12 @@ class LineEngine:
     ) -> None:
         self._parts = parts
         self._options = options or EngineOptions()
-        check_mode(parts.scenario, self._options.mode)
+        self._mode = self._options.mode
+        check_mode(parts.scenario, self._mode)
         self._clock = clock or SystemClock()
         self._wall = SystemClock()
         self._on_event = on_event
-        self._gate: Gate | None = None
-        if (spec := self._options.gate) is not None:
-            self._gate = Gate(spec, parts.model, self._wall)
+        self._gate = self._to_gate()
         self._pipeline = Pipeline(
             scenario=parts.scenario,
             scorer=parts.scorer,
@@ -116,6 +116,7 @@ class LineEngine:
             buffer=parts.buffer,
             budget=parts.budget,
             gate=self._gate,
+            versions=parts.versions,
         )
         signals = [signal.name for signal in parts.scenario.signals]
         stale_after_s = parts.scenario.stale_after_s + self._options.stale_grace_s
@@ -137,6 +138,7 @@ class LineEngine:
         self._started = self._clock.now()
         self._finished = self._started
         self._progress_s = 0.0
+        self._permit: Permit | None = parts.permit
         self._term: Term | None = None
         self._term_s = float("-inf")
         self._notes: deque[str] = deque(maxlen=_NOTES)
@@ -170,7 +172,7 @@ class LineEngine:
                 for signal in source.signals:
                     if signal in known:
                         self._filler.want(source, signal, known[signal])
-            self._tell("started", f"line started in mode {self._options.mode}")
+            self._tell("started", f"line started in mode {self._mode}")
             self._check_term()
             tasks = self._start()
             self._ended = await self._until_done(stop, tasks)
@@ -188,8 +190,8 @@ class LineEngine:
         rows = buffer.last_estimates(self._options.report_rows + 1)
         settled_us = self._pipeline.settled_us
         return LineReport(
-            mode=self._options.mode,
-            model=self._parts.model,
+            mode=self._mode,
+            model=self._pipeline.model,
             started=self._started,
             finished=self._finished,
             ended=self._ended,
@@ -218,8 +220,8 @@ class LineEngine:
         settled_us = self._pipeline.settled_us
         return LineStatus(
             line=self._options.name,
-            mode=self._options.mode,
-            model=self._parts.model,
+            mode=self._mode,
+            model=self._pipeline.model,
             pid=os.getpid(),
             boot=boot_id(),
             started=to_text(self._started),
@@ -255,6 +257,7 @@ class LineEngine:
             clocks=self._clocks.as_json(),
             paces=self._paces(),
             slow=self._slow,
+            versions=self._parts.versions.now() if self._parts.versions else None,
         )
 
     def filled(self, signal: str, taken: Taken) -> None:
@@ -288,6 +291,10 @@ class LineEngine:
     def _to_requester(self) -> Requester | None:
         control = self._parts.control
         return None if control is None else Requester(control, self._wall, self._tell)
+
+    def _to_gate(self) -> Gate | None:
+        spec, model = self._options.gate, self._parts.model
+        return None if spec is None else Gate(spec, model, self._wall)
 
     def _to_archiver(self, archive: SampleSink | None) -> Archiver | None:
         if archive is None:
@@ -366,6 +373,8 @@ class LineEngine:
             await source.close()
         for sink in self._parts.sinks:
             await sink.close()
+        if self._parts.versions is not None:
+            self._parts.versions.close()
         self._told_alarms(self._alarms.end())
         self._finished = self._clock.now()
         self._tell("stopped", f"line {self._ended}", self._progress())
@@ -486,6 +495,7 @@ class LineEngine:
     async def _watch(self) -> None:
         while True:
             self._check_term()
+            self._look_at_versions()
             self._be_patient()
             self._advance()
             self._look()
@@ -542,10 +552,10 @@ class LineEngine:
         """Ask the permit; stop at the moment that it says."""
         now_s = self._wall.monotonic_s()
         due = now_s - self._term_s >= self._options.term_s
-        if self._parts.permit is None or self._over or not due:
+        if self._permit is None or self._over or not due:
             return
         self._term_s = now_s
-        self._term = term = self._parts.permit.look()
+        self._term = term = self._permit.look()
         if term.note:
             self._notes.append(term.note)
             until = to_text(term.stops_at)
@@ -567,6 +577,32 @@ class LineEngine:
         detail: dict[str, Json] = {"ends_at": to_text(term.ends_at)}
         self._tell("grant-over", reason, detail)
         self._done.set()
+
+    def _look_at_versions(self) -> None:
+        """Let another package answer where its act is in the ledger; tell what is new."""
+        versions = self._parts.versions
+        if versions is None or self._over:
+            return
+        successor = versions.look()
+        for note in versions.notes():
+            self._tell("version", note)
+        if successor is not None:
+            self._follow(successor)
+
+    def _follow(self, successor: Successor) -> None:
+        self._pipeline.follow(successor)
+        self._permit, self._term_s = successor.permit, float("-inf")
+        self._mode = successor.mode
+        for delivery in self._deliveries:
+            delivery.mode = successor.mode
+            if self._state is not None:
+                delivery.state(self._state, to_us(self._clock.now()))
+        if self._requester is not None:
+            self._requester.rest(successor.why_mode)
+        self._tell(successor.kind, successor.text, successor.detail)
+        if successor.why_mode:
+            why = f"the mode is {successor.mode}: {successor.why_mode}"
+            self._tell("version", why)
 
     def _look(self) -> None:
         """Judge the line's state; tell of a change."""

@@ -270,3 +270,30 @@ class ReplayFailedError(MachineError):
 
     code = "replay-failed"
     default_advice = "Check that the extra 'line' is installed and the port is free."
+
+
+class VersionsUnreadableError(MachineError):
+    """The file beside a line's buffer does not tell its versions.
+
+    What happened: the file that ends in ``.versions`` was damaged or written by hand.
+    It decides nothing: which package serves stands in the ledger.
+
+    What to do: remove it; the line, or the next ``tundish line stage``, writes it anew
+    from the ledger.
+    """
+
+    code = "versions-unreadable"
+    default_advice = "Remove it: it is written anew from the ledger."
+
+
+class ShadowNonsenseError(RefusedError):
+    """The process of a staged package said something that has no form.
+
+    What happened: the process in which a staged package runs in shadow sent bytes that
+    are no answers. It was ended; the serving package goes on.
+
+    What to do: do not switch to this package. Stage it again to try once more.
+    """
+
+    code = "shadow-nonsense"
+    default_advice = "Do not switch to this package; stage it again to try once more."

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tundish.kernel.digest import Digest
 from tundish.line.samples import Quality
@@ -24,6 +28,14 @@ Why = Literal[
     "no-result",
     "undecided",
 ]
+
+
+class Scorer(Protocol):
+    """What answers: an opened package's session, or a fake in a test."""
+
+    def run(self, window: NDArray[np.float32]) -> Mapping[str, NDArray[np.float32]]:
+        """Score windows of shape [N, T, C]; outputs by name, first axis N."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,9 @@ Kind = Literal[
     "grant",
     "grant-over",
     "client-refused",
+    "version",
+    "switched",
+    "rolled-back",
     "stopped",
 ]
 

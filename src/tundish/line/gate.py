@@ -57,6 +57,10 @@ class Gate:
             int, None
         ] = {}  # told "no result"; the answer may still come
 
+    def follow(self, model: Digest) -> None:
+        """Write another model into what comes from now on."""
+        self._model = model
+
     def expect(self, at_us: Iterable[int]) -> None:
         """Parts of these source times are on their way to the gate."""
         until_s = self._clock.monotonic_s() + self.deadline_s

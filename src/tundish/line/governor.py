@@ -131,6 +131,10 @@ class Governor:
         """Ask for nothing any more."""
         self._over = reason
 
+    def go_on(self) -> None:
+        """Ask again after an ``end``."""
+        self._over = ""
+
     def reset(self) -> None:
         """Close the breaker; the stops before it are forgotten."""
         self.open_reason = ""

@@ -11,13 +11,14 @@ from tundish.catalog.scenario import Scenario
 from tundish.kernel.digest import Digest
 from tundish.line.budget import Budget
 from tundish.line.buffer import LineBuffer
+from tundish.line.estimates import Scorer
 from tundish.line.gate import GateSpec
 from tundish.line.guard import Mode
-from tundish.line.pipeline import Scorer
 from tundish.line.requester import Control
 from tundish.line.sinks.protocol import SampleSink, Sink
 from tundish.line.sources.protocol import Source
 from tundish.line.term import Permit
+from tundish.line.versions import Versions
 
 
 class Service(Protocol):
@@ -48,6 +49,7 @@ class LineParts:
         budget: Counts and limits what is asked of the model.
         control: What is asked of the plant; None: nothing is even computed.
         services: What runs beside it, such as a desk for alarms.
+        versions: Looks after staged versions; None: there are none, ever.
     """
 
     scenario: Scenario
@@ -61,6 +63,7 @@ class LineParts:
     budget: Budget | None = None
     control: Control | None = None
     services: tuple[Service, ...] = ()
+    versions: Versions | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,21 +9,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from time import perf_counter
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tundish.catalog.scenario import Scenario
 from tundish.kernel.digest import Digest
 from tundish.line import guard
 from tundish.line.budget import DAY_US, Budget
 from tundish.line.buffer import LineBuffer, Settled
-from tundish.line.estimates import Estimate
+from tundish.line.estimates import Estimate, Scorer
 from tundish.line.gate import Gate
 from tundish.line.guard import InputGate
 from tundish.line.rows import MAX_PERIODS, Aligner, Row
 from tundish.line.samples import Gap, Sample
+from tundish.line.versions import Successor, Versions
 from tundish.line.windows import Window, WindowCutter
 
 MAX_BATCH = 256
@@ -31,14 +31,6 @@ _PAGE = 1000
 _MOST_BACK = 10_000
 _MOST_A_DAY = 1_000_000
 _BEFORE_ALL = -(2**62)
-
-
-class Scorer(Protocol):
-    """What answers: an opened package's session, or a fake in a test."""
-
-    def run(self, window: NDArray[np.float32]) -> Mapping[str, NDArray[np.float32]]:
-        """Score windows of shape [N, T, C]; outputs by name, first axis N."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,9 +76,10 @@ class Pipeline:
         buffer: The line's buffer.
         budget: Counts and limits what is asked of the model.
         gate: Waits for the answers.
+        versions: Is shown what was answered.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- keyword-only, one per part
         self,
         *,
         scenario: Scenario,
@@ -95,6 +88,7 @@ class Pipeline:
         buffer: LineBuffer,
         budget: Budget | None = None,
         gate: Gate | None = None,
+        versions: Versions | None = None,
     ) -> None:
         self.scenario = scenario
         self.buffer = buffer
@@ -109,10 +103,28 @@ class Pipeline:
         self._model = model
         self._budget = budget
         self._gate_behind = gate
+        self._versions = versions
         self._reach_us = {
             signal.name: int(signal.period_s * MAX_PERIODS * 1e6)
             for signal in scenario.signals
         }
+
+    @property
+    def model(self) -> Digest:
+        """The digest of the package that answers."""
+        return self._model
+
+    def follow(self, successor: Successor) -> None:
+        """Answer with another package from the next window on.
+
+        What is lined up stays: its contract has the same form (see ``misfit``).
+        """
+        self.scenario, self._model = successor.scenario, successor.model
+        self._scorer, self._gate = successor.scorer, InputGate(successor.scenario)
+        if self._budget is not None:
+            self._budget.follow(successor.ranges, successor.meter)
+        if self._gate_behind is not None:
+            self._gate_behind.follow(successor.model)
 
     def restore(self) -> dict[str, int]:
         """Go on where the buffer stands; scores nothing yet.
@@ -286,7 +298,9 @@ class Pipeline:
             fit = self._within(self._budget, due, fit, digests, answers)
         if fit:
             windows = [due[n] for n in fit]
+            began_s = perf_counter()
             outputs = self._scorer.run(np.array([one.values for one in windows]))
+            took_s = perf_counter() - began_s
             self.counts.scored += len(fit)
             given = guard.answers(
                 self.scenario, windows, outputs, self._model, [digests[n] for n in fit]
@@ -294,6 +308,8 @@ class Pipeline:
             if self._budget is not None:
                 given = [self._budget.given(one) for one in given]
             answers.update(zip(fit, given, strict=True))
+            if self._versions is not None:
+                self._versions.offer(windows, given, took_s)
         found = [answers[n] for n in range(len(due))]
         if (gate := self._gate_behind) is not None:
             twice = sum(gate.told(answer.at_us) for answer in found)

@@ -107,6 +107,7 @@ class Requester:
         self._clock = clock
         self._tell = tell
         self._lost = False
+        self._rests = self._told_rest = False
 
     @property
     def counts(self) -> Governed:
@@ -131,6 +132,14 @@ class Requester:
         now_s = self._clock.monotonic_s()
         self._control.governor.answered(estimate, now_s - max(0.0, age_s))
 
+    def rest(self, reason: str) -> None:
+        """Say once that nothing is asked any more, then write nothing; empty: go on."""
+        self._rests, self._told_rest = bool(reason), False
+        if reason:
+            self._control.governor.end(reason)
+        else:
+            self._control.governor.go_on()
+
     async def run(self) -> None:
         """Ask at every beat, for ever."""
         while True:
@@ -154,7 +163,7 @@ class Requester:
         stops, trips = governor.counts.stops, governor.counts.trips
         request = governor.beat(self._clock.monotonic_s())
         tripped = governor.counts.trips > trips
-        if sink is None:
+        if sink is None or self._told_rest:
             if tripped:  # nothing is asked, so nobody has to reset anything
                 governor.reset()
             return
@@ -165,6 +174,7 @@ class Requester:
         if self._control.breaker.keep(governor):
             self._tell("breaker", "the breaker was reset")
         await self._send(sink, request)
+        self._told_rest = self._rests and not self._lost
 
     async def _send(self, sink: RequestSink, request: Request) -> None:
         try:

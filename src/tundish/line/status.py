@@ -21,6 +21,7 @@ from tundish.kernel.records import Record
 from tundish.line.errors import StatusUnreadableError
 from tundish.line.guard import Mode
 from tundish.line.state import State
+from tundish.line.versions import VersionsNow
 from tundish.seal.fields import Moment
 
 SUFFIX = ".status"
@@ -60,6 +61,7 @@ class LineStatus(Record):
         totals: Counts since the start.
         governed: What was asked of the plant, or would have been; empty without control.
         grant_until: When the line stops for its grant.
+        versions: Which package stands where; None if none was ever staged.
         clocks: Each source's clock minus ours, and how well that is known, in seconds.
         paces: Of each source that says it: the slowest sampling and publishing interval
             and the shortest queue that its server gave.
@@ -89,6 +91,7 @@ class LineStatus(Record):
     clocks: dict[str, dict[str, float]] = Field(default_factory=dict)
     paces: dict[str, dict[str, float]] = Field(default_factory=dict)
     slow: tuple[str, ...] = ()
+    versions: VersionsNow | None = None
 
     def alive(self, now: datetime) -> str:
         """Return why the line is not running; empty if it is.

@@ -10,14 +10,18 @@ the memory, and a machine that hibernates writes all of it.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import mmap
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Literal
 
 from tundish.kernel.records import Record
 
+_PR_SET_PDEATHSIG = 1
 _PR_GET_DUMPABLE = 3
 _PR_SET_DUMPABLE = 4
 _MCL_ALL = 1 | 2 | 4  # what stands, what comes, and each page when it is first touched
@@ -93,6 +97,20 @@ class ClearBytes:
             # after mlockall this would let pages go that must stay; locks do not nest
             _call("munlock", start, size)
             self._own_lock = False
+
+
+def die_with(parent: int) -> None:
+    """Let the kernel kill this process when its parent ends, however that ends.
+
+    Raises:
+        SystemExit: if the parent is gone already.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # elsewhere the pipe's end tells
+        ctypes.CDLL(None, use_errno=True).prctl(
+            _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0
+        )
+    if os.getppid() != parent:
+        raise SystemExit(0)
 
 
 def _no_dump() -> bool:

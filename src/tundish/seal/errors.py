@@ -318,6 +318,31 @@ class ApprovalInvalidError(RefusedError):
     default_advice = "Ask whoever gave the approval to send it again."
 
 
+class ChangeInvalidError(RefusedError):
+    """A change record was altered, is none, or is for another switch.
+
+    What happened: its signature does not fit its words, or it names another line or
+    other packages than those that are to change places.
+
+    What to do: ask whoever signed it for a record of this very switch.
+    """
+
+    code = "change-invalid"
+    default_advice = "Ask whoever signed the change for a record of this very switch."
+
+
+class ChangeNotNowError(RefusedError):
+    """A change record does not hold at this moment.
+
+    What happened: its window has not begun, or is over.
+
+    What to do: wait for its beginning, or ask for a record with another window.
+    """
+
+    code = "change-not-now"
+    default_advice = "Wait for the window, or ask for a record with another one."
+
+
 class RevocationsInvalidError(RefusedError):
     """A revocation list was changed, or is none.
 

@@ -8,7 +8,7 @@ Whoever can write the record can reset it; what that means is in the threat mode
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -269,6 +269,53 @@ class MemoryFreshness:
             self._seen, grant, series=series, version=version, uses=uses
         )
         return left
+
+
+class LettingOlder:
+    """Lets named packages through although a newer version was seen; all else holds.
+
+    The newest version seen stays what it was: nothing is set back by this.
+
+    Args:
+        inner: What remembers.
+        named: Digests of packages; nothing else that is older passes.
+    """
+
+    def __init__(self, inner: Freshness, named: Collection[Digest]) -> None:
+        self._inner = inner
+        self._named = frozenset(named)
+
+    def see_time(self, now: datetime) -> None:
+        """Remember the time; see ``Freshness``."""
+        self._inner.see_time(now)
+
+    def see_witness(self, moment: datetime) -> None:
+        """Remember a signed time; see ``Freshness``."""
+        self._inner.see_witness(moment)
+
+    def begin_grant(self, grant: str, now: datetime) -> datetime:
+        """Remember a beginning; see ``Freshness``."""
+        return self._inner.begin_grant(grant, now)
+
+    def take_answers(
+        self, series: str, *, wanted: int, per_day: int, now: datetime
+    ) -> int:
+        """Count answers; see ``Freshness``."""
+        return self._inner.take_answers(series, wanted=wanted, per_day=per_day, now=now)
+
+    def see_package(self, product: str, version: int, package: Digest) -> None:
+        """Remember a package, or let it pass if it is older and named."""
+        try:
+            self._inner.see_package(product, version, package)
+        except PackageOlderError:
+            if package not in self._named:
+                raise
+
+    def use_grant(
+        self, grant: str, *, series: str, version: int, uses: int | None
+    ) -> int | None:
+        """Count a use; see ``Freshness``."""
+        return self._inner.use_grant(grant, series=series, version=version, uses=uses)
 
 
 class FileFreshness:

@@ -269,7 +269,7 @@ def open_grant(  # noqa: PLR0913  (keyword-only, one per check)
         raise GrantOtherPackageError(msg)
     identity = _unseal(found, device, code)
     seen.see_time(now)
-    _check_dates(body, now)
+    check_dates(body, now)
     ends_at = _end(body, now, seen)
     series = f"{body.package}/{body.device}"
     left = seen.use_grant(
@@ -337,7 +337,8 @@ def _unseal(found: _Grant, device: DeviceKey, code: SecretText | None) -> Identi
         raise GrantTamperedError(msg) from error
 
 
-def _check_dates(body: GrantBody, now: datetime) -> None:
+def check_dates(body: GrantBody, now: datetime) -> None:
+    """Refuse a grant outside its dates; see ``open_grant``."""
     if now < clock.from_text(body.terms.not_before):
         msg = f"The grant {body.grant} is valid from {body.terms.not_before} on."
         raise GrantNotYetError(msg)

@@ -19,9 +19,8 @@ from tundish.catalog.scenario import Scenario
 from tundish.line import guard
 from tundish.line.because import because
 from tundish.line.budget import Meter
-from tundish.line.estimates import Why
+from tundish.line.estimates import Scorer, Why
 from tundish.line.guard import InputGate
-from tundish.line.pipeline import Scorer
 from tundish.line.samples import Quality
 
 Floats = NDArray[np.float32]
