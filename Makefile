@@ -107,11 +107,11 @@ $(VENV)/.ready-all: pyproject.toml | $(VENV)/bin/python
 	@$(PIP) install -qq --editable '.[all]'
 	@touch $@
 
-# The wheelhouse holds the base install, so that a test can install the built wheel without a network.
+# The wheelhouse holds the base install and the clients of a line, so that a test can install the built wheel without a network.
 $(VENV)/.ready-dev: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing Tundish with its development tools into $(VENV) ..."
 	@$(PIP) install -qq --editable '.[dev]'
-	@$(PIP) wheel -qq --wheel-dir $(WHEELHOUSE) .
+	@$(PIP) wheel -qq --wheel-dir $(WHEELHOUSE) '.[line]'
 	@rm -f $(WHEELHOUSE)/tundish-*.whl
 	@touch $@ $(VENV)/.ready-all
 
