@@ -14,9 +14,8 @@ from typing import Annotated, Self
 
 from pydantic import Field as Limits
 
-from tundish.catalog.documents import parse_document
+from tundish.catalog.documents import parse_value
 from tundish.catalog.scenario import Scenario
-from tundish.kernel import canonical
 from tundish.kernel.clock import Clock, SystemClock
 from tundish.kernel.records import Record
 from tundish.line.errors import HistoryUnavailableError, LineFileInvalidError
@@ -239,8 +238,7 @@ def _field(
     """
     owner = f"The node of {signal}"
     said = options.model_dump(include=set(JsonPlaces.model_fields)) | node.options
-    data = canonical.dumps(said)
-    places = parse_document(data, JsonPlaces, f"{owner} (options)")
+    places = parse_value(said, JsonPlaces, f"{owner} (options)")
     return Field(
         signal=signal,
         channels=channels,
