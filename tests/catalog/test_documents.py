@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -170,3 +172,20 @@ def test_a_document_says_the_same_in_yaml_and_in_json(kind: str) -> None:
 def test_json_is_held_to_the_same_rules_as_yaml(text: str) -> None:
     with pytest.raises((DocumentMalformedError, DocumentInvalidError)):
         parse_document(text.encode(), Scenario, "mine.json")
+
+
+@pytest.mark.parametrize("form", ["yaml", "json"])
+def test_a_contract_of_1000_signals_is_read_in_a_moment(form: str) -> None:
+    """By Python's own YAML it took 3 s of a start that may take 2."""
+    value = parse_yaml(shipped("scenarios", GLUCOSE).encode(), "mine")
+    assert isinstance(value, dict)
+    assert isinstance(value["signals"], list)
+    one = value["signals"][0]
+    assert isinstance(one, dict)
+    value["signals"] = [one | {"name": f"t{number}"} for number in range(1000)]
+    plain = canonical.dumps(value).decode()
+    text = plain if form == "json" else yaml.safe_dump(canonical.loads(plain.encode()))
+    begun = time.process_time()
+    found = parse_yaml(text.encode(), "mine")
+    assert time.process_time() - begun < (0.3 if form == "json" else 1.5)
+    assert found == value
