@@ -357,7 +357,7 @@ def test_the_real_tundish_installs_without_a_network_and_runs(tmp_path: Path) ->
     out = tmp_path / "out"
     house = Path(sys.prefix) / "wheelhouse"
     env = dict(os.environ)
-    if house.is_dir():
+    if any(house.glob("asyncua-*")):
         env |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(house)}
     made = subprocess.run(
         [sys.executable, "-m", "tundish", "bundle-wheels", out, "--extra", "line"],
