@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +14,7 @@ from tundish.catalog.documents import parse_document, parse_yaml, read_document
 from tundish.catalog.errors import DocumentInvalidError, UnknownNameError
 from tundish.catalog.scenario import Scenario, Signal
 from tundish.catalog.site import SiteProfile
+from tundish.kernel import canonical
 from tundish.kernel.errors import DocumentMalformedError, PathMissingError, TundishError
 
 GLUCOSE = "C25.21.fermentation-glucose"
@@ -147,3 +150,42 @@ def test_a_later_version_with_more_fields_gives_the_same_digest() -> None:
     assert parse_document(text, Later, "scenario").digest == now.digest
     other = text.replace(b"tolerance: 4.0", b"tolerance: 4.5")
     assert parse_document(other, Scenario, "scenario").digest != now.digest
+
+
+@pytest.mark.parametrize("kind", ["scenarios", "sites"])
+def test_a_document_says_the_same_in_yaml_and_in_json(kind: str) -> None:
+    text = shipped(kind, GLUCOSE if kind == "scenarios" else "water-flow")
+    said = parse_yaml(text.encode(), "mine.yaml")
+    for form in (canonical.dumps(said), canonical.pretty(said).encode()):
+        assert parse_yaml(form, "mine.json") == said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": 1, "a": 2}',
+        '{"a": NaN}',
+        '{"a": ' + "[" * 80 + "]" * 80 + "}",
+        '{"a": 1} x',
+    ],
+)
+def test_json_is_held_to_the_same_rules_as_yaml(text: str) -> None:
+    with pytest.raises((DocumentMalformedError, DocumentInvalidError)):
+        parse_document(text.encode(), Scenario, "mine.json")
+
+
+@pytest.mark.parametrize("form", ["yaml", "json"])
+def test_a_contract_of_1000_signals_is_read_in_a_moment(form: str) -> None:
+    """By Python's own YAML it took 3 s of a start that may take 2."""
+    value = parse_yaml(shipped("scenarios", GLUCOSE).encode(), "mine")
+    assert isinstance(value, dict)
+    assert isinstance(value["signals"], list)
+    one = value["signals"][0]
+    assert isinstance(one, dict)
+    value["signals"] = [one | {"name": f"t{number}"} for number in range(1000)]
+    plain = canonical.dumps(value).decode()
+    text = plain if form == "json" else yaml.safe_dump(canonical.loads(plain.encode()))
+    begun = time.process_time()
+    found = parse_yaml(text.encode(), "mine")
+    assert time.process_time() - begun < (0.3 if form == "json" else 1.5)
+    assert found == value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -51,6 +52,23 @@ def test_systemd_accepts_the_unit_and_it_names_the_line(
     )
     wrong = [said for said in done.stderr.splitlines() if "tundish-pipe" in said]
     assert not wrong, wrong
+
+
+def test_systemd_counts_the_unit_as_well_confined(tmp_path: Path) -> None:
+    """systemd's own measure: 0 is confined, 10 is root with everything."""
+    report = installed(tmp_path / "box", "systemd")
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not here")
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=yes", report.file],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
+    if said is None:
+        pytest.skip("this systemd-analyze measures no unit that is not loaded")
+    assert float(said[1]) < 3.0, done.stdout
 
 
 def test_no_path_becomes_a_variable_a_specifier_or_a_second_word() -> None:

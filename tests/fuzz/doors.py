@@ -24,6 +24,7 @@ NAMES = re.compile(
 _BYTES = {"bytes", "memoryview"}
 
 COVERED: dict[str, str] = {
+    "tundish.catalog.documents:parse_value": "scenario",
     "tundish.seal.signedtext:read": "revocations",
     "tundish.seal.agefile:clear_size": "age",
     "tundish.seal.agefile:open_into": "age",

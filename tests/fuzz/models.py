@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -24,8 +26,9 @@ from tundish.catalog.datasets import DatasetEntry
 from tundish.catalog.documents import parse_document, read_document
 from tundish.catalog.scenario import Scenario
 from tundish.catalog.site import SiteProfile
-from tundish.flows import own_sets, workspace
+from tundish.flows import own_sets, pip, wheelfile, wheelhouse, workspace
 from tundish.kernel import canonical, digest
+from tundish.kernel.canonical import Json
 from tundish.kernel.clock import ManualClock, to_text
 from tundish.kernel.errors import TundishError
 from tundish.line import bufferfile, recording, shadow, status, versions
@@ -373,7 +376,55 @@ def _registered_seeds() -> list[bytes]:
     return [json.dumps(fields).encode()]
 
 
+# --- wheels
+
+
+def _wheel(data: bytes) -> None:
+    wheelfile.read_wheel(at_file("alpha-1.0-py3-none-any.whl", data))
+
+
+def _wheels() -> list[bytes]:
+    metadata = (
+        "Metadata-Version: 2.4\nName: alpha\nVersion: 1.0\nLicense-Expression: MIT\n"
+        "Provides-Extra: x\nRequires-Dist: beta[y]>=2,<3; extra == 'x' and "
+        "python_version < '3.12'\nClassifier: License :: OSI Approved :: MIT License\n"
+    )
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr("alpha-1.0.dist-info/METADATA", metadata)
+    return [made.getvalue()]
+
+
+def _wheelhouses() -> list[bytes]:
+    wheel: Json = {
+        "name": "alpha-1.0-py3-none-any.whl", "size": 9, "sha256": "a" * 64,
+        "distribution": "alpha", "release": "1.0", "licence": "MIT",
+    }  # fmt: skip
+    fields: Json = {
+        "format": "tundish.wheelhouse", "version": 1, "tundish": "0.1.0",
+        "extras": ["line"], "python": "3.11", "platforms": ["win_amd64"],
+        "made_at": to_text(NOW), "wheels": [wheel],
+        "files": [{"name": "install.sh", "size": 1, "sha256": "b" * 64}],
+    }  # fmt: skip
+    return [canonical.dumps(fields)]
+
+
+def _reports() -> list[bytes]:
+    archive: Json = {"hashes": {"sha256": "a" * 64}}
+    said: Json = {"name": "a", "version": "1", "requires_dist": ["b; extra == 'c'"]}
+    one: Json = {"metadata": said, "download_info": {"archive_info": archive}}
+    return [canonical.dumps({"install": [one]})]
+
+
 TARGETS = (
+    Target(name="wheel", parse=_wheel, seeds=_wheels, doors=()),
+    Target(
+        name="wheelhouse", json=True, parse=wheelhouse.read_manifest, doors=(),
+        seeds=_wheelhouses,
+    ),
+    Target(
+        name="pip-report", json=True, parse=pip.read_report, doors=(), seeds=_reports
+    ),
     Target(
         name="tar", parse=_tar, doors=(_MODEL + "tarball:read",),
         seeds=lambda: [

@@ -28,6 +28,7 @@ from tundish.cli import (
     runs,
     serve,
     show,
+    wheels,
     workspace,
 )
 from tundish.cli.exits import exit_code
@@ -73,6 +74,7 @@ for group in (
     fingerprint,
     line,
     serve,
+    wheels,
     ledger,
     errors,
     demo,

@@ -464,3 +464,89 @@ class ChangeUsedError(RefusedError):
 
     code = "change-used"
     default_advice = "Sign a new one: tundish line change LINE."
+
+
+class WheelTargetError(UsageError):
+    """A wheelhouse was asked for a machine or an extra that Tundish does not know.
+
+    What to do: name a platform as pip does (``linux_x86_64``, ``manylinux_2_28_aarch64``,
+    ``win_amd64``, ``macosx_11_0_arm64``), Python 3.11 or later, and an extra of the list
+    in the message.
+    """
+
+    code = "wheel-target"
+    default_advice = (
+        "Name one as pip does: linux_x86_64, manylinux_2_28_aarch64, win_amd64."
+    )
+
+
+class WheelMissingError(MachineError):
+    """pip found no wheel for one of the machines.
+
+    What happened: a library has no wheel for this platform and Python version, or the
+    one that is there does not fit the others. Nothing is built from source: a box
+    without network has no compiler.
+
+    What to do: choose another Python version or a newer platform tag, or leave out the
+    extra that needs the library. What was fetched stays; the same command goes on.
+    """
+
+    code = "wheel-missing"
+    default_advice = (
+        "Choose another --python or --platform, or leave out the extra that needs it."
+    )
+
+
+class PipFailedError(MachineError):
+    """pip could not do its work.
+
+    What happened: there is no pip for this interpreter, it reached no package index, or
+    it stopped for another reason, which the message tells.
+
+    What to do: see to the network or to pip's own settings (``pip config list``), and
+    give the same command again: what was fetched stays.
+    """
+
+    code = "pip-failed"
+    default_advice = (
+        "See to the network or pip's settings; the same command goes on from there."
+    )
+
+
+class WheelMalformedError(RefusedError):
+    """A wheel cannot be read, or is not what its name says.
+
+    What happened: it was broken off when it was copied, or was changed.
+
+    What to do: remove it and give the command again, or copy the folder again.
+    """
+
+    code = "wheel-malformed"
+    default_advice = "Remove it and give the command again, or copy the folder again."
+
+
+class WheelhouseChangedError(RefusedError):
+    """A wheelhouse is not what its manifest says.
+
+    What happened: a file is missing, was changed, or is there that the manifest does not
+    name; or the signature does not belong to the manifest, or is missing.
+
+    What to do: copy the folder again from where it was made. A wheelhouse that nobody
+    signed is accepted with ``--unsigned`` only, and that shows no more than that it was
+    not damaged on its way.
+    """
+
+    code = "wheelhouse-changed"
+    default_advice = "Copy the folder again from where it was made."
+
+
+class WheelhouseUnfitError(UsageError):
+    """A wheelhouse cannot be made in this folder.
+
+    What happened: the folder holds other files, or a wheelhouse of another order.
+
+    What to do: choose another folder.
+    """
+
+    code = "wheelhouse-unfit"
+    default_advice = "Choose another folder."

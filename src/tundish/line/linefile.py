@@ -8,10 +8,9 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
-from tundish.catalog.documents import parse_document, read_document
+from tundish.catalog.documents import parse_value, read_document
 from tundish.catalog.scenario import Name, Scenario
 from tundish.catalog.tasks import Label, Text
-from tundish.kernel import canonical
 from tundish.kernel.records import Record
 from tundish.line.budget import BudgetSpec
 from tundish.line.bufferfile import Durability
@@ -306,7 +305,7 @@ class LineFile(Record):
 def _read_options(
     options: dict[str, OptionValue], form: type[Form], owner: str
 ) -> Form:
-    return parse_document(canonical.dumps(dict(options)), form, f"{owner} (options)")
+    return parse_value(dict(options), form, f"{owner} (options)")
 
 
 def read_line_file(path: Path) -> LineFile:

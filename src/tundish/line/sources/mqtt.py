@@ -14,8 +14,7 @@ from typing import Annotated, Self
 
 from pydantic import Field as Limits
 
-from tundish.catalog.documents import parse_document
-from tundish.kernel import canonical
+from tundish.catalog.documents import parse_value
 from tundish.kernel.clock import Clock, SystemClock
 from tundish.kernel.records import Record
 from tundish.line.contract import Contract, SignalForm
@@ -237,8 +236,7 @@ def _field(form: SignalForm, node: NodeSpec, options: MqttSourceOptions) -> Fiel
     """
     owner = f"The node of {form.name}"
     said = options.model_dump(include=set(JsonPlaces.model_fields)) | node.options
-    data = canonical.dumps(said)
-    places = parse_document(data, JsonPlaces, f"{owner} (options)")
+    places = parse_value(said, JsonPlaces, f"{owner} (options)")
     return Field(
         signal=form.name,
         channels=form.channels,
