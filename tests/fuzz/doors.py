@@ -87,7 +87,7 @@ OWN: dict[str, str] = {
     **dict.fromkeys(
         (
             "tundish.line.plugins:open_requests", "tundish.line.plugins:open_source", "tundish.line.plugins:open_sink",
-            "tundish.line.plugins:open_sources", "tundish.line.plugins:open_sinks",
+            "tundish.line.plugins:open_sources", "tundish.line.plugins:open_sinks", "tundish.line.plugins:open_archive",
             "tundish.line.plugins:open_buffer",
             "tundish.line.sinks.opcua:OpcUaSink.from_spec",
             "tundish.line.sources.opcua:OpcUaSource.from_spec",
@@ -102,6 +102,7 @@ OWN: dict[str, str] = {
             "tundish.line.sources.sparkplug:SparkplugSource.from_spec",
             "tundish.line.sources.http:HttpSource.from_spec",
             "tundish.line.sources.httpreceive:HttpReceive.from_spec",
+            "tundish.line.sinks.archive:ArchiveSink.from_spec",
             "tundish.line.httpaccount:open_account", "tundish.line.httpdoor:open_door",
             "tundish.line.uasecure:ChannelSecurity.from_spec",
             "tundish.line.linefile:SourceSpec.read_options",
