@@ -41,7 +41,7 @@ def test_from_template_to_grade(file: Path, capsys: pytest.CaptureFixture[str]) 
     card = documents.read_document(out, Card)
     assert [note.name for note in card.fields] == ["t", "flow"]
     text = out.read_text().replace("# licence: ", "licence: ")
-    out.write_text(text.replace("name: flow, unit:,", "name: flow, unit: m3/h,"))
+    out.write_text(text.replace("name: flow, unit: ,", "name: flow, unit: m3/h,"))
     assert run(["data", "register", str(file.parent), "--name", "feed"]) == 0
     assert "feed" in capsys.readouterr().out
     assert run(["data", "list"]) == 0

@@ -11,7 +11,8 @@ from tests.model.conftest import NOW
 
 from tundish.flows import clients
 from tundish.flows import workspace as workspaces
-from tundish.kernel import digest
+from tundish.flows.wheelhouse import HeldFile, HeldWheel, Manifest, signed
+from tundish.kernel import canonical, clock, digest
 from tundish.kernel.clock import ManualClock
 from tundish.seal import approval, change
 from tundish.seal.approval import Asked
@@ -29,6 +30,33 @@ CHANGE = """# What a person signs so that one package takes another's place
 A change record of a line of this version and the public key of who signed it. Every later version must
 read it (`tests/golden/test_lines.py`). The key belongs to this file alone: it is no secret.
 """
+
+WHEELHOUSE = """# What a wheelhouse of this version says of itself
+
+The manifest of a wheelhouse, its signature and the public key of who signed it. Every later version must
+verify it (`tests/golden/test_lines.py`). The key belongs to this file alone: it is no secret.
+"""
+
+
+def add_wheelhouse(folder: Path) -> None:
+    """Write a manifest and its signature."""
+    folder.mkdir()
+    wheel = HeldWheel(
+        name="numpy-2.4.0-cp311-cp311-linux_x86_64.whl", size=123, sha256="ab" * 32,
+        distribution="numpy", release="2.4.0", licence="BSD-3-Clause",
+    )  # fmt: skip
+    script = HeldFile(name="install.sh", size=45, sha256="cd" * 32)
+    manifest = Manifest(
+        tundish="0.1.0", extras=("line",), python="3.11", platforms=("linux_x86_64",),
+        made_at=clock.to_text(NOW), wheels=(wheel,), files=(script,),
+    )  # fmt: skip
+    data = canonical.dumps(manifest.to_json())
+    with tempfile.TemporaryDirectory() as place:
+        desk = workspaces.create(Path(place) / "desk", "desk", ManualClock(NOW))
+        (folder / "manifest.sig").write_bytes(signed(data, desk))
+        (folder / "signer.pub").write_bytes(desk.key.public.to_pem())
+    (folder / "manifest.json").write_bytes(data)
+    (folder / "README.md").write_text(WHEELHOUSE)
 
 
 def add_change(folder: Path) -> None:

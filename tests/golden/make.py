@@ -188,3 +188,5 @@ if __name__ == "__main__":
         lines.add(place / "line")
     if not (place / "change").exists():
         lines.add_change(place / "change")
+    if not (place / "wheelhouse").exists():
+        lines.add_wheelhouse(place / "wheelhouse")

@@ -17,6 +17,7 @@ WITHOUT = {
     "tundish.answer": "is sent, and read by others: tests/line/test_sent_forms.py holds its form",
     "tundish.state": "is sent, and read by others: tests/line/test_sent_forms.py holds its form",
     "tundish.line-status": "is written anew every two seconds: an old one tells of no line",
+    "tundish.line-versions": "tells people and wakes a line: the ledger alone decides",
     "tundish.comparison": "a report for people: nothing reads it",
     "tundish.copying": "a run's own: made again by 'tundish judge'",
     "tundish.data": "is hashed, never written: its digest stands in expected.json",

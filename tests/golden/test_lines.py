@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from tundish.flows import clients
+from tundish.flows import clients, wheelhouse
 from tundish.flows import workspace as workspaces
 from tundish.line.serving.access import token_digest
-from tundish.seal import approval, change
+from tundish.seal import approval, change, signedtext
 from tundish.seal.keys import VerifyKey
 
 VERSIONS = sorted(path for path in Path(__file__).parent.glob("v*/line"))
@@ -47,3 +47,15 @@ def test_an_old_change_record_says_which_switch_was_allowed(old: Path) -> None:
     key = VerifyKey.load(folder / "signer.pub")
     found = change.read((folder / "change.txt").read_bytes(), [key])
     assert found.body.to_json() == expected(folder)
+
+
+def test_an_old_wheelhouse_is_verified_by_its_signature(old: Path) -> None:
+    folder = old.parent / "wheelhouse"
+    key = VerifyKey.load(folder / "signer.pub")
+    text = (folder / "manifest.sig").read_bytes()
+    body, payload, signer = signedtext.read(text, [key], wheelhouse.FORM)
+    data = (folder / "manifest.json").read_bytes()
+    assert payload == data
+    assert signer.key_id == key.key_id
+    assert body == wheelhouse.read_manifest(data)
+    assert [wheel.distribution for wheel in body.wheels] == ["numpy"]

@@ -93,7 +93,7 @@ def record(
         str | None, typer.Option("--for", help="How long: 90s, 30min, 8h or 2d.")
     ] = None,
     rows: Annotated[
-        int | None, typer.Option(min=1, help="End after so many samples.")
+        int | None, typer.Option(min=1, max=10**9, help="End after so many samples.")
     ] = None,
     workspace: In = Path(),
     json: AsJson = False,

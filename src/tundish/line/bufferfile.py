@@ -30,12 +30,23 @@ BUSY_TIMEOUT_S = 2.0
 _LOG_PAGES = 10_000  # 40 MB: the buffer rests long before
 Durability = Literal["power", "process"]
 
-_TABLES = (
-    "CREATE TABLE line (identity TEXT NOT NULL) STRICT",
-    # one tree in the order of arrival: with an index beside it each row costs thrice
+# one tree in the order of arrival: with an index beside it each row costs thrice
+_SAMPLES = (
     "CREATE TABLE samples (at_us INTEGER NOT NULL, signal INTEGER NOT NULL, "
     "quality INTEGER NOT NULL, reason TEXT NOT NULL, body ANY, "
-    "PRIMARY KEY (at_us, signal)) STRICT, WITHOUT ROWID",
+    "PRIMARY KEY (at_us, signal)) STRICT, WITHOUT ROWID"
+)
+_FROM_FORM_2 = (
+    "ALTER TABLE samples RENAME TO samples_of_form_2",
+    _SAMPLES,
+    "INSERT INTO samples SELECT at_us, signal, quality, reason, body "
+    "FROM samples_of_form_2",
+    "DROP TABLE samples_of_form_2",
+    f"PRAGMA user_version = {SCHEMA_VERSION}",
+)
+_TABLES = (
+    "CREATE TABLE line (identity TEXT NOT NULL) STRICT",
+    _SAMPLES,
     "CREATE TABLE estimates (at_us INTEGER PRIMARY KEY, quality INTEGER NOT NULL, "
     "value REAL, lower REAL, upper REAL, applicability REAL, alarm INTEGER, "
     "why TEXT NOT NULL, reason TEXT NOT NULL, model TEXT NOT NULL, "
@@ -118,6 +129,7 @@ def _prepare(
     connection.execute(f"PRAGMA synchronous = {sync}")
     if not tables:
         _make(connection, identity)
+    _renew(connection)
     _check(connection, path, identity)
 
 
@@ -128,6 +140,14 @@ def _make(connection: sqlite3.Connection, identity: str) -> None:
         connection.execute("INSERT INTO line VALUES (?)", (identity,))
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _renew(connection: sqlite3.Connection) -> None:
+    """Bring a file of form 2, which kept two trees beside its rows, to this form."""
+    if connection.execute("PRAGMA user_version").fetchone()[0] == 2:
+        with transaction(connection):
+            for step in _FROM_FORM_2:
+                connection.execute(step)
 
 
 def _check(connection: sqlite3.Connection, path: Path, identity: str) -> None:

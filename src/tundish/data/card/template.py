@@ -122,7 +122,7 @@ def _fields(facts: SetFacts, known: Card) -> list[str]:
             described = note.description if note else None
             parts = [f"name: {_text(column.name)}"]
             if column.least is not None or unit:
-                parts.append(f"unit: {_text(unit)}" if unit else "unit:")
+                parts.append(f"unit: {_text(unit)}" if unit else "unit: ")
             parts += [f"role: {role}"] if role else []
             parts.append(
                 f"description: {_text(described)}" if described else "description:"
