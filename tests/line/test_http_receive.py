@@ -147,10 +147,10 @@ def test_what_the_line_does_not_take_is_not_said_to_be_taken(
         assert (status, headers["Retry-After"]) == (503, "1")
         arrivals = door.source.samples()
         await anext(arrivals)
-        posts = [asyncio.create_task(door.post(door.row(n))) for n in range(2)]
-        found = 0
-        while found < 2:
-            found += len((await anext(arrivals)).samples)
+        posts = []
+        for n in range(2):
+            posts.append(asyncio.create_task(door.post(door.row(n))))
+            assert len((await anext(arrivals)).samples) == 1
             assert not posts[-1].done()
         await arrivals.aclose()  # the engine has failed
         await asyncio.sleep(0.1)
