@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import subprocess
 import sys
@@ -107,6 +108,21 @@ def test_samples_become_answers_at_the_sink_in_order(kit: Kit, tmp_path: Path) -
     assert bench.source.closed
     assert bench.kinds()[-1] == "stopped"
     assert "20 answers" in report.one_line()
+
+
+def test_what_stands_at_the_start_is_not_collected_while_the_line_runs(
+    kit: Kit, tmp_path: Path
+) -> None:
+    """A full collection would hold answers of a large line by a tenth of a second."""
+    bench = Bench(kit, tmp_path)
+
+    async def script() -> None:
+        bench.source.give(kit.sample(0))
+        await kit.eventually(lambda: bench.engine.report().received == 1)
+        assert gc.get_freeze_count() > 10_000
+
+    asyncio.run(bench.during(script))
+    assert gc.get_freeze_count() == 0
 
 
 def test_the_line_ends_by_itself_at_the_time_asked_for(

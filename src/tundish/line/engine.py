@@ -8,6 +8,7 @@ tells a listener what happens.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections import deque
 from collections.abc import Sequence
@@ -175,12 +176,15 @@ class LineEngine:
             self._tell("started", f"line started in mode {self._mode}")
             self._check_term()
             tasks = self._start()
+            gc.collect()
+            gc.freeze()  # what stands by now is not looked through again and again
             self._ended = await self._until_done(stop, tasks)
             await self._drain()
         except asyncio.CancelledError:
             self._ended = "interrupted"
             raise
         finally:
+            gc.unfreeze()
             await self._close(tasks)
         return self.report()
 
