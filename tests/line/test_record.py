@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import typing
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ import pytest
 from asyncua import ua as typed_ua
 from asyncua.server.server import Server
 from tests.line import mosquitto
+from tests.line.http_plant import TOKEN, Device, Gateway, free_port
 from tests.line.mosquitto import running
 from tests.line.mqtt_plant import MqttPlant
 from typer.testing import CliRunner
@@ -37,7 +39,7 @@ from tundish.flows.workspace import Workspace, create
 from tundish.kernel import canonical
 from tundish.line import plugins
 from tundish.line.buffer import LineBuffer
-from tundish.line.contract import ListedSignal, SignalList
+from tundish.line.contract import Contract, ListedSignal, SignalList
 from tundish.line.errors import HistoryUnavailableError
 from tundish.line.events import Event
 from tundish.line.kept import to_batch, to_columns
@@ -255,6 +257,66 @@ def test_what_mqtt_said_is_recorded_row_by_row(
     assert (row.diff().iloc[1:] == 1).all()
     assert (frame["value"] == row % 900).all()
     assert report.gaps == ()
+
+
+def test_every_kind_of_source_takes_any_contract() -> None:
+    """A recording has no scenario: a kind that asks for one ends in a traceback."""
+    points = [point for point in plugins._BUILT_IN if point.group == plugins.SOURCES]
+    assert len(points) >= 7
+    for kind in (point.load() for point in points):
+        assert typing.get_type_hints(kind.from_spec)["scenario"] is Contract, kind
+
+
+def test_what_a_gateway_answers_over_http_is_recorded_row_by_row(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    with Gateway() as gateway:
+        source = {
+            "kind": "http", "endpoint": f"http://127.0.0.1:{gateway.port}/values",
+            "options": {"period_s": 0.2, "rows": "rows", "time": "t", "time_unit": "us"},
+            "nodes": {
+                "level": {"node": "v"},
+                "word": {"node": "q"},
+            },
+        }  # fmt: skip
+        line = _line(
+            tmp_path, "", sources=[source],
+            signals={"level": {"period_s": gateway.period_us / 1e6}},
+        )  # fmt: skip
+        report = record_line(
+            workspace, line, tmp_path / "set", RecordOptions(rows=60, seconds=30)
+        )
+        start_us, period_us = gateway.start_us, gateway.period_us
+    frame = pd.read_parquet(tmp_path / "set" / "samples.parquet")
+    level, word = (frame[frame["signal"] == name] for name in ("level", "word"))
+    row = (level["time"].astype("int64") - start_us) // period_us
+    assert report.samples >= 60
+    assert (row.diff().iloc[1:] == 1).all()
+    assert (level["value"] == row % 900).all()
+    assert {*word["text"]} == {"good"}
+
+
+def test_what_is_posted_and_acknowledged_is_in_the_recording(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    port = free_port()
+    source = {
+        "kind": "http-receive", "endpoint": f"http://127.0.0.1:{port}/rows",
+        "options": {"time": "t", "time_unit": "us", "rate": 9999.0}, "nodes": {"level": {"node": "v"}},
+        "security": {"token": {"file": str(tmp_path / "token")}},
+    }  # fmt: skip
+    line = _line(tmp_path, "", sources=[source], signals={})
+    with Device(port) as device:
+        record_line(
+            workspace, line, tmp_path / "set", RecordOptions(rows=30, seconds=30)
+        )
+    frame = pd.read_parquet(tmp_path / "set" / "samples.parquet")
+    at_us = frame["time"].astype("int64")
+    kept = ((at_us - device.start_us) // device.period_us).tolist()
+    assert len(kept) >= 30
+    assert len({*kept}) == len(kept)
+    assert {*device.acknowledged} <= {*kept}
 
 
 def test_a_folder_that_is_taken_and_a_plant_that_is_silent_are_said(

@@ -60,6 +60,11 @@ class Contract(Protocol):
         """The form of its pictures, if they are any."""
         ...
 
+    @property
+    def stale_after_s(self) -> float | None:
+        """Age at which a value is stale; None if nobody said one."""
+        ...
+
     def signal(self, name: str) -> SignalForm:
         """Return a signal by name."""
         ...
@@ -91,7 +96,11 @@ class SignalList:
     key: str
     signals: tuple[ListedSignal, ...]
     picture: Picture | None = None
+    stale_after_s: float | None = None
 
     def signal(self, name: str) -> ListedSignal:
         """Return the signal of that name; ``KeyError`` if there is none."""
-        return {signal.name: signal for signal in self.signals}[name]
+        for signal in self.signals:
+            if signal.name == name:
+                return signal
+        raise KeyError(name)

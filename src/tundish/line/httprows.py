@@ -14,10 +14,9 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field as Bounds
 
-from tundish.catalog.documents import parse_document
-from tundish.catalog.scenario import Scenario
-from tundish.kernel import canonical
+from tundish.catalog.documents import parse_value
 from tundish.kernel.records import Record
+from tundish.line.contract import Contract, SignalForm
 from tundish.line.errors import LineFileInvalidError
 from tundish.line.jsonpayload import (
     MISSING,
@@ -83,7 +82,7 @@ class RowReader:
     """
 
     def __init__(
-        self, spec: SourceSpec, scenario: Scenario, options: RowOptions, owner: str
+        self, spec: SourceSpec, scenario: Contract, options: RowOptions, owner: str
     ) -> None:
         self.signals = tuple(spec.nodes)
         self._options = options
@@ -93,8 +92,7 @@ class RowReader:
             raise LineFileInvalidError(msg)
         self._rows = None if options.rows is None else path_of(options.rows, owner)
         self.fields = tuple(
-            self._field(name, scenario.signal(name).channels, spec.node(name))
-            for name in spec.nodes
+            self._field(scenario.signal(name), spec.node(name)) for name in spec.nodes
         )
         self._topic = JsonTopic(self.fields)
 
@@ -201,18 +199,19 @@ class RowReader:
             msg = "it is no CSV"
             raise ValueError(msg) from error
 
-    def _field(self, signal: str, channels: int, node: NodeSpec) -> Field:
-        owner = f"The node of {signal}"
-        if self._csv and channels > 1:
-            msg = f"{owner} has {channels} channels, and a cell of a CSV has one."
+    def _field(self, form: SignalForm, node: NodeSpec) -> Field:
+        owner = f"The node of {form.name}"
+        if self._csv and form.channels > 1:
+            msg = f"{owner} has {form.channels} channels, and a cell of a CSV has one."
             raise LineFileInvalidError(msg)
         stamps: Stamps = self._options
         if node.options:
             said = stamps.model_dump(include=set(Stamps.model_fields)) | node.options
-            stamps = parse_document(canonical.dumps(said), Stamps, f"{owner} (options)")
+            stamps = parse_value(said, Stamps, f"{owner} (options)")
         return Field(
-            signal=signal,
-            channels=channels,
+            signal=form.name,
+            channels=form.channels,
+            numeric=form.numeric,
             value=self._place(node.node, owner),
             time=None if stamps.time is None else self._place(stamps.time, owner),
             time_unit=stamps.time_unit,

@@ -15,10 +15,10 @@ from typing import Annotated, Self
 import numpy as np
 from pydantic import Field
 
-from tundish.catalog.scenario import Scenario
 from tundish.kernel.clock import Clock, SystemClock
 from tundish.line import tls
 from tundish.line.clocks import ClockReading
+from tundish.line.contract import Contract
 from tundish.line.errors import (
     HistoryUnavailableError,
     LineFileInvalidError,
@@ -93,7 +93,7 @@ class HttpSource:
     def __init__(
         self,
         spec: SourceSpec,
-        scenario: Scenario,
+        scenario: Contract,
         options: HttpSourceOptions | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -104,8 +104,9 @@ class HttpSource:
         self._account = open_account(
             spec.endpoint, spec.security, owner, ("user", "password")
         )
-        if self._options.period_s > scenario.stale_after_s:
-            msg = f"{owner} is asked every {self._options.period_s:g} s, and its values are stale after {scenario.stale_after_s:g} s; say a shorter options.period_s."
+        stale_after_s = scenario.stale_after_s
+        if stale_after_s is not None and self._options.period_s > stale_after_s:
+            msg = f"{owner} is asked every {self._options.period_s:g} s, and its values are stale after {stale_after_s:g} s; say a shorter options.period_s."
             raise LineFileInvalidError(msg)
         self._rows = RowReader(spec, scenario, self._options, owner)
         self._http = self._link()
@@ -115,7 +116,7 @@ class HttpSource:
         self._closed = False
 
     @classmethod
-    def from_spec(cls, spec: SourceSpec, scenario: Scenario) -> Self:
+    def from_spec(cls, spec: SourceSpec, scenario: Contract) -> Self:
         """Make it from a line file's part; connects to nothing yet.
 
         Raises:

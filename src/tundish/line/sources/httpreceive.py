@@ -18,9 +18,9 @@ from typing import Annotated, Final, Self
 
 from pydantic import Field
 
-from tundish.catalog.scenario import Scenario
 from tundish.kernel.canonical import Json
 from tundish.kernel.clock import Clock, SystemClock
+from tundish.line.contract import Contract
 from tundish.line.errors import HistoryUnavailableError, LineFileInvalidError
 from tundish.line.httpdoor import open_door, own_token
 from tundish.line.httplisten import Asked, HttpListener, Reply, refusal
@@ -85,7 +85,7 @@ class HttpReceive:
     def __init__(
         self,
         spec: SourceSpec,
-        scenario: Scenario,
+        scenario: Contract,
         options: HttpReceiveOptions | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -119,7 +119,7 @@ class HttpReceive:
         self._ready = False
 
     @classmethod
-    def from_spec(cls, spec: SourceSpec, scenario: Scenario) -> Self:
+    def from_spec(cls, spec: SourceSpec, scenario: Contract) -> Self:
         """Make it from a line file's part; listens to nothing yet.
 
         Raises:
