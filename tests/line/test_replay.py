@@ -81,9 +81,11 @@ def test_the_replay_clock_runs_along_the_replayed_time(kit: Kit) -> None:
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize("cut_from", [10, 0], ids=["in-the-middle", "nothing-heard"])
 def test_a_line_follows_a_replayed_run_through_a_cut_and_a_hole(
-    kit: Kit, tmp_path: Path
+    kit: Kit, tmp_path: Path, cut_from: int
 ) -> None:
+    """Also if the link is lost before a first value was heard."""
     recording = _recording(kit, 60)
     scenario = kit.scenario(channels=3)
     with (
@@ -91,7 +93,7 @@ def test_a_line_follows_a_replayed_run_through_a_cut_and_a_hole(
             recording,
             tmp_path,
             speed=400.0,
-            cuts=[Stretch(10, 30)],
+            cuts=[Stretch(cut_from, 30)],
             forgets=[Stretch(15, 18)],
         ) as plant,
         kit.buffer(tmp_path / "b", scenario) as buffer,
@@ -123,7 +125,8 @@ def test_a_line_follows_a_replayed_run_through_a_cut_and_a_hole(
     assert report.table.value.tolist() == rows
     assert len(report.gaps) == 1
     assert report.ended == "until"
-    assert "stale" in [change.state for change in report.states[1:]]
+    heard = 1 if cut_from else 0  # before a first value, the line is stale anyway
+    assert "stale" in [change.state for change in report.states[heard:]]
 
 
 @pytest.mark.integration

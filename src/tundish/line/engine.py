@@ -451,9 +451,10 @@ class LineEngine:
         self._tags.link(source.signals, why, stale=link.stale)
         if link.up:
             self._tell("link-restored", f"connected to {source.name}")
+            unheard_us = to_us(self._started) - 1  # the line answers from its start on
             for signal in source.signals:
-                if (newest := self._pipeline.newest.get(signal)) is not None:
-                    self._filler.want(source, signal, newest)
+                newest = self._pipeline.newest.get(signal, unheard_us)
+                self._filler.want(source, signal, newest)
         else:
             self._tell("link-lost", f"link lost: {link.reason}")
         self._look()
