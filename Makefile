@@ -75,7 +75,7 @@ bench-edge: $(VENV)/.ready-dev
 
 # Kills the line a hundred times at random moments, with a real broker (Debian's mosquitto; two minutes).
 kill-line: $(VENV)/.ready-dev
-	TUNDISH_KILLS=100 $(BIN)/python -m pytest -n0 -q tests/line/test_mqtt_kill.py tests/line/test_http_kill.py
+	TUNDISH_KILLS=100 $(BIN)/python -m pytest -n0 -q tests/line/test_mqtt_kill.py tests/line/test_http_kill.py tests/line/test_kafka_kill.py
 
 # Plants gaps into real sets and counts what `tundish diagnose` names, and what it names where nothing was planted
 # (TUNDISH_DATA; twenty minutes), keeps the rows and writes docs/explain/gaps.md.
@@ -127,5 +127,5 @@ soak: $(VENV)/.ready-dev
 # Does to a line what plants do, with 100 kills at random moments (twenty minutes); docs/explain/line-chaos.md says what.
 chaos: $(VENV)/.ready-dev
 	TUNDISH_CHAOS=100 $(BIN)/python -m pytest -n0 -q tests/line/test_ua_chaos.py tests/line/test_ua_kill.py tests/line/test_uasecurity.py \
-	  tests/line/test_mqtt_chaos.py tests/line/test_mqtt_kill.py tests/line/test_modbus_chaos.py tests/line/test_chaos_kill.py \
+	  tests/line/test_mqtt_chaos.py tests/line/test_mqtt_kill.py tests/line/test_modbus_chaos.py tests/line/test_chaos_kill.py tests/line/test_kafka_chaos.py tests/line/test_kafka_kill.py \
 	  tests/line/test_http_chaos.py tests/line/test_http_kill.py $(ARGS)

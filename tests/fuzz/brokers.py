@@ -1,18 +1,25 @@
-"""Targets of what comes from a broker: packets of MQTT, payloads of JSON and Sparkplug."""
+"""Targets of what comes from a broker: packets of MQTT, messages of Kafka, payloads of JSON and Sparkplug."""
 
 from __future__ import annotations
 
 import itertools
+from typing import TYPE_CHECKING, cast
 
 from tests.fuzz.target import Target
 
 from tundish.line import mqttpackets as packets
 from tundish.line import sparkplug
+from tundish.line.contract import ListedSignal, SignalList
 from tundish.line.jsonpayload import Delivery, Field, JsonTopic
+from tundish.line.linefile import SourceSpec
 from tundish.line.mqttpackets import MalformedError, Packet, PacketReader, Version
 from tundish.line.samples import Sample
+from tundish.line.sources.kafka import Forms, KafkaSourceOptions
 from tundish.line.sparkplug import Payload, PayloadError
 from tundish.line.sparkplugedge import KINDS, EdgeNode, Place, Wanted
+
+if TYPE_CHECKING:
+    from confluent_kafka import Message
 
 _LINE = "tundish.line."
 _AT_MS = 1_800_000_000_000
@@ -75,6 +82,71 @@ def _json(data: bytes) -> None:
         _sound(list(JsonTopic(_FIELDS).read(data, delivery)))
 
 
+class _KafkaMessage:
+    """A message as the client gives it: time, offset and key stand before the payload."""
+
+    def __init__(self, data: bytes) -> None:
+        self._kind = data[0] % 3 if data else 0
+        self._at_ms = int.from_bytes(data[1:9], "little", signed=True)
+        self._offset = int.from_bytes(data[9:13], "little")
+        self._key, self._value = (data[13:14] or None), (data[14:] or None)
+
+    def topic(self) -> str:
+        return "t"
+
+    def key(self) -> bytes | None:
+        return self._key
+
+    def value(self) -> bytes | None:
+        return self._value
+
+    def offset(self) -> int:
+        return self._offset
+
+    def timestamp(self) -> tuple[int, int]:
+        return self._kind, self._at_ms
+
+
+def _kafka_forms() -> Forms:
+    spec = SourceSpec.model_validate(
+        {
+            "kind": "kafka",
+            "endpoint": "kafka://h",
+            "nodes": {
+                "a": {"node": "t", "options": {"key": "k", "value": "v"}},
+                "b": {"node": "t", "options": {"value": "v"}},
+                "c": {"node": "t", "options": {"time": "t", "value": "w"}},
+            },
+        }
+    )
+    signals = tuple(
+        ListedSignal(name=name, channels=2 if name == "c" else 1) for name in "abc"
+    )
+    contract = SignalList(key="fuzz", signals=signals)
+    return Forms(spec, contract, KafkaSourceOptions(most_kb=1))
+
+
+def _kafka(data: bytes) -> None:
+    """What is read twice is the same: nothing depends on when it is read."""
+    forms, message = _kafka_forms(), cast("Message", _KafkaMessage(data))
+    found = list(forms.read(message, _AT_MS * 1000))
+    _sound(found)
+    stamped = message.timestamp()[0] and 10**12 < message.timestamp()[1] < 2 * 10**12
+    if stamped:
+        later = list(forms.read(message, _AT_MS * 1000 + 10**9))
+        assert [one.at_us for one in found] == [one.at_us for one in later]
+
+
+def _kafka_seeds() -> list[bytes]:
+    head = b"\1" + _AT_MS.to_bytes(8, "little") + (999).to_bytes(4, "little")
+    return [
+        head + b'k{"v": 1.5}',
+        head + b'z{"t": "2027-01-15T08:00:00Z", "w": [1, 2]}',
+        head,
+        b"\0" * 13 + b"k21.5",
+    ]
+
+
 def _sparkplug(data: bytes) -> None:
     """Take the same bytes as every kind of message, then read them again as written."""
     wanted = {
@@ -124,6 +196,10 @@ TARGETS = (
             b'{"t": 1800000000000, "x": [{"y": 7}], "q": 192}',
             b"21.5", b'{"n": "\\u0076", "v": 2}',
         ],
+    ),
+    Target(
+        name="kafka-message", json=True, parse=_kafka, seeds=_kafka_seeds,
+        doors=(_LINE + "sources.kafka:Forms.read",),
     ),
     Target(
         name="sparkplug", parse=_sparkplug, seeds=_sparkplug_seeds, meant=(PayloadError,),

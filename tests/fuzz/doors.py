@@ -98,6 +98,8 @@ OWN: dict[str, str] = {
             "tundish.line.sources.files:FilesSource.from_spec",
             "tundish.line.sinks.mqtt:MqttSink.from_spec",
             "tundish.line.sources.mqtt:MqttSource.from_spec",
+            "tundish.line.sinks.kafka:KafkaSink.from_spec",
+            "tundish.line.sources.kafka:KafkaSource.from_spec",
             "tundish.line.sinks.sparkplug:SparkplugSink.from_spec",
             "tundish.line.sources.sparkplug:SparkplugSource.from_spec",
             "tundish.line.sources.http:HttpSource.from_spec",
@@ -135,6 +137,10 @@ OWN: dict[str, str] = {
     ),
     "tundish.line.mqttlink:MqttLink.data_received": (
         "gives the bytes to the target mqtt-packets; tests/line/test_mqtt_hostile.py"
+    ),
+    **dict.fromkeys(
+        ("tundish.line.kafkareader:Reader.read", "tundish.line.kafkareader:Reader.peek"),
+        "librdkafka reads the wire; its messages go through the target kafka-message",
     ),
     "tundish.line.sources.opcua:OpcUaSource.read_history": (
         "values come through the target opcua-wire"

@@ -9,6 +9,7 @@ import pytest
 
 HEAVY = {
     "asyncua",
+    "confluent_kafka",
     "onnxruntime",
     "polars",
     "sklearn",

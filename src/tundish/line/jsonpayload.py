@@ -78,11 +78,13 @@ class Delivery:
         received_us: Moment of receipt, microseconds since 1970.
         retained: The broker kept it; it may be of any age.
         again: It is sent a second time.
+        stamped_us: The time that the message itself bears, outside of the payload.
     """
 
     received_us: int
     retained: bool = False
     again: bool = False
+    stamped_us: int | None = None
 
 
 def path_of(text: str, owner: str) -> Path:
@@ -130,10 +132,14 @@ class JsonTopic:
         try:
             document = parse(payload)
         except ValueError as error:
-            for one in self._fields:
-                yield _bad(one, None, f"the payload cannot be read: {error}")
+            yield from self.unread(f"the payload cannot be read: {error}")
             return
         yield from self.read_document(document, delivery)
+
+    def unread(self, reason: str) -> Iterator[Sample]:
+        """Give one bad sample for each signal of a payload that cannot be used."""
+        for one in self._fields:
+            yield _bad(one, None, reason)
 
     def read_document(self, document: object, delivery: Delivery) -> Iterator[Sample]:
         """Give one sample for each signal of a payload that ``parse`` has read."""
@@ -296,16 +302,19 @@ def find(document: object, path: Path) -> object:
 
 def _time(field: Field, document: object, delivery: Delivery) -> tuple[int, bool, str]:
     """Return the time, whether it is no time of the source at all, and a reason."""
-    reason = "no source time; the time of receipt is used"
+    stamp = delivery.stamped_us
+    stamped = stamp is not None and OLDEST_US <= stamp < NEWEST_US
+    used = "the message's own time" if stamped else "the time of receipt"
+    reason = f"no source time; {used} is used"
     if field.time is not None:
         found = find(document, field.time)
         at_us = _READERS[field.time_unit](found)
         if at_us is not None and OLDEST_US <= at_us < NEWEST_US:
             unzoned = field.time_unit == "iso" and not _zoned(str(found))
             return at_us, False, "the time has no zone; read as UTC" if unzoned else ""
-        reason = (
-            f"{_what(found)} stands where the time should; the time of receipt is used"
-        )
+        reason = f"{_what(found)} stands where the time should; {used} is used"
+    if stamp is not None and stamped:
+        return stamp, False, "" if field.time is None else reason
     if delivery.retained:
         return 0, True, "a value that the broker kept, of unknown age"
     if delivery.again:

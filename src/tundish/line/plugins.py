@@ -47,6 +47,8 @@ _BUILT_IN = (
     EntryPoint("archive", "tundish.line.sinks.archive:ArchiveSink", ARCHIVES),
     EntryPoint("mqtt", "tundish.line.sources.mqtt:MqttSource", SOURCES),
     EntryPoint("mqtt", "tundish.line.sinks.mqtt:MqttSink", SINKS),
+    EntryPoint("kafka", "tundish.line.sources.kafka:KafkaSource", SOURCES),
+    EntryPoint("kafka", "tundish.line.sinks.kafka:KafkaSink", SINKS),
     EntryPoint("sparkplug", "tundish.line.sources.sparkplug:SparkplugSource", SOURCES),
     EntryPoint("sparkplug", "tundish.line.sinks.sparkplug:SparkplugSink", SINKS),
 )

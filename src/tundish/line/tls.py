@@ -15,7 +15,7 @@ from tundish.line.security import SecuritySpec
 PARTS = ("trust", "certificate", "key", "key_password")
 
 _PEM = b"-----BEGIN"
-_MOST_BYTES = 4 * 1024**2  # a bundle of all authorities of a system has a quarter of it
+MOST_BYTES = 4 * 1024**2  # a bundle of all authorities of a system has a quarter of it
 _WHY: Final = {
     9: "its certificate is not valid yet (or this box's clock is behind)",
     10: "its certificate has expired (or this box's clock is ahead)",
@@ -85,7 +85,7 @@ def _trusted(name: str | None) -> str | bytes | None:
     """Return certificates as OpenSSL takes them: text (PEM) or bytes (DER)."""
     if name is None:
         return None
-    data = paths.read_file(Path(name), most=_MOST_BYTES)
+    data = paths.read_file(Path(name), most=MOST_BYTES)
     if not data:
         msg = f"{name} is empty"
         raise ValueError(msg)
