@@ -149,6 +149,7 @@ class LineEngine:
         self._said_s = float("-inf")
         self._periods = {one.name: one.period_s for one in parts.scenario.signals}
         self._slow: tuple[str, ...] = ()
+        self._lost: set[Source] = set()
 
     async def run(self, stop: asyncio.Event | None = None) -> LineReport:
         """Run until ``stop`` is set or ``until`` is reached.
@@ -451,11 +452,15 @@ class LineEngine:
         self._tags.link(source.signals, why, stale=link.stale)
         if link.up:
             self._tell("link-restored", f"connected to {source.name}")
-            unheard_us = to_us(self._started) - 1  # the line answers from its start on
             for signal in source.signals:
-                newest = self._pipeline.newest.get(signal, unheard_us)
-                self._filler.want(source, signal, newest)
+                newest = self._pipeline.newest.get(signal)
+                if newest is None and source in self._lost:
+                    newest = to_us(self._started) - 1  # a line answers from its start
+                if newest is not None:
+                    self._filler.want(source, signal, newest)
+            self._lost.discard(source)
         else:
+            self._lost.add(source)
             self._tell("link-lost", f"link lost: {link.reason}")
         self._look()
 
