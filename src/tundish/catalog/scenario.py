@@ -18,6 +18,7 @@ from tundish.catalog.expression import compile_condition, compile_formula
 from tundish.catalog.mechanism import Mechanism
 from tundish.catalog.modes import Mode
 from tundish.catalog.sectors import DIVISIONS, UTILITIES
+from tundish.catalog.simulation import FailureMode, Simulation
 from tundish.catalog.tasks import (
     WITH_TARGET,
     ClassOfCondition,
@@ -241,6 +242,8 @@ class Scenario(Record):
         picture: The form of a picture (inspect).
         costs: What errors cost.
         mechanism: What is known of the physics.
+        failure_modes: What goes wrong, with its signature where it is known.
+        simulation: How to generate a stream before the first sensor is wired.
     """
 
     format: Literal["tundish.scenario"]
@@ -266,9 +269,10 @@ class Scenario(Record):
     picture: Picture | None = None
     costs: Costs | None = None
     mechanism: Mechanism | None = None
-    failure_modes: tuple[Text, ...] = ()
+    failure_modes: tuple[Text | FailureMode, ...] = ()
     risk: Risk
     controls: tuple[Text, ...] = ()
+    simulation: Simulation | None = None
 
     @property
     def sector(self) -> str:
@@ -284,6 +288,11 @@ class Scenario(Record):
     def channels(self) -> int:
         """Number of columns of a window (C)."""
         return sum(signal.channels for signal in self.signals)
+
+    @property
+    def failures(self) -> tuple[FailureMode, ...]:
+        """The failure modes that say more than a text."""
+        return tuple(m for m in self.failure_modes if isinstance(m, FailureMode))
 
     @property
     def digest(self) -> Digest:
@@ -324,6 +333,8 @@ class Scenario(Record):
             _mechanism_problem(self),
             _balance_problem(self),
             _begins_problem(self),
+            _failure_problem(self),
+            _simulation_problem(self),
         ):
             if problem:
                 raise ValueError(problem)
@@ -442,6 +453,73 @@ def _begins_problem(scenario: Scenario) -> str:
     return (
         f"window.begins: {unknown[0]!r} is no single-valued signal" if unknown else ""
     )
+
+
+def _failure_problem(scenario: Scenario) -> str:
+    names = [mode.name for mode in scenario.failures]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        return f"failure_modes: the name {twice[0]!r} stands twice"
+    signals = {signal.name: signal for signal in scenario.signals}
+    for mode in scenario.failures:
+        for change in mode.signature:
+            signal = signals.get(change.signal)
+            if signal is None:
+                return f"failure_modes: {mode.name!r} changes {change.signal!r}, no signal of the scenario"
+            if change.change == "bump" and signal.axis is None:
+                return f"failure_modes: {mode.name!r} bumps {change.signal!r}, which has no axis"
+        if mode.looks and scenario.picture is None:
+            return f"failure_modes: {mode.name!r} has looks, and the scenario no picture"
+    return ""
+
+
+def _simulation_problem(scenario: Scenario) -> str:
+    simulation = scenario.simulation
+    if simulation is None:
+        return ""
+    task = scenario.task
+    wanted = {
+        "signals": task != "inspect",
+        "target": task in {"regress", "forecast"},
+        "lives": task == "rul",
+        "scene": task == "inspect",
+    }
+    for name, needed in wanted.items():
+        if bool(getattr(simulation, name)) != needed:
+            verb = "needs" if needed else "takes no"
+            return f"simulation.{name}: a {task} scenario {verb} {name}"
+    if task != "inspect":
+        missing = {s.name for s in scenario.signals} ^ set(simulation.signals)
+        if missing:
+            return f"simulation.signals: {sorted(missing)[0]!r} stands in only one of signals and simulation"
+    hidden = sorted(set(simulation.hidden) & {s.name for s in scenario.signals})
+    if hidden:
+        return f"simulation.hidden: {hidden[0]!r} is a signal"
+    for signal in scenario.signals if task != "inspect" else ():
+        if simulation.signals[signal.name].peaks and signal.axis is None:
+            return f"simulation.signals: {signal.name!r} has peaks and no axis"
+    curves = {s.name for s in scenario.signals if s.axis is not None}
+    target = scenario.target.name if scenario.target else None
+    for name, process in simulation.processes(target).items():
+        if curves & process.names:
+            return f"simulation: {name!r} depends on {sorted(curves & process.names)[0]!r}, which has an axis"
+    try:
+        simulation.order(target)
+    except ValueError as error:
+        return f"simulation: {error}"
+    return _unlike_classes(scenario)
+
+
+def _unlike_classes(scenario: Scenario) -> str:
+    """Each class but the good one is a failure mode that can be seen."""
+    seen = {mode.name for mode in scenario.failures if mode.signature or mode.looks}
+    if scenario.task == "diagnose":
+        unseen = [c.name for c in scenario.classes if not c.good and c.name not in seen]
+        if unseen:
+            return f"simulation: the class {unseen[0]!r} has no failure mode with a signature"
+    elif scenario.task in {"anomaly", "rul", "inspect"} and not seen:
+        return "simulation: no failure mode has a signature"
+    return ""
 
 
 def file_stem(scenario: Scenario) -> str:
