@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from tundish.catalog.scenario import Bilingual, Name
 from tundish.catalog.tasks import Text
+from tundish.kernel import digest as digests
 from tundish.kernel.records import Record
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -156,6 +157,13 @@ class DatasetEntry(Record):
     grade: GradeHint | None = None
     scenarios: tuple[Name | Text, ...] = ()
     sites: tuple[Text, ...] = ()
+
+    @property
+    def pin(self) -> str:
+        """What pins its bytes: the digest of the wheel, of the list, of the steps."""
+        if isinstance(self.source, HandSource):
+            return digests.of_json(self.source.to_json())
+        return f"sha256:{self.source.sha256}"
 
     @model_validator(mode="after")
     def _members_of_wheels(self) -> Self:

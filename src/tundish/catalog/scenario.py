@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, StringConstraints, model_validator
 
+from tundish.catalog.coherence import Frame, failure_problem, generator_problem
 from tundish.catalog.errors import ConditionInvalidError
 from tundish.catalog.expression import compile_condition, compile_formula
 from tundish.catalog.mechanism import Mechanism
@@ -300,6 +301,14 @@ class Scenario(Record):
         return digests.of_json(self.beyond_defaults())
 
     @property
+    def judged_digest(self) -> Digest:
+        """Digest of all but what a generated stream is made from."""
+        said = self.beyond_defaults()
+        for name in ("simulation", "failure_modes"):
+            said.pop(name, None)
+        return digests.of_json(said)
+
+    @property
     def first_channels(self) -> tuple[int, ...]:
         """The place of each signal's first channel in a window."""
         widths = [signal.channels for signal in self.signals]
@@ -456,70 +465,22 @@ def _begins_problem(scenario: Scenario) -> str:
 
 
 def _failure_problem(scenario: Scenario) -> str:
-    names = [mode.name for mode in scenario.failures]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        return f"failure_modes: the name {twice[0]!r} stands twice"
-    signals = {signal.name: signal for signal in scenario.signals}
-    for mode in scenario.failures:
-        for change in mode.signature:
-            signal = signals.get(change.signal)
-            if signal is None:
-                return f"failure_modes: {mode.name!r} changes {change.signal!r}, no signal of the scenario"
-            if change.change == "bump" and signal.axis is None:
-                return f"failure_modes: {mode.name!r} bumps {change.signal!r}, which has no axis"
-        if mode.looks and scenario.picture is None:
-            return f"failure_modes: {mode.name!r} has looks, and the scenario no picture"
-    return ""
+    return failure_problem(_frame(scenario))
 
 
 def _simulation_problem(scenario: Scenario) -> str:
     simulation = scenario.simulation
-    if simulation is None:
-        return ""
-    task = scenario.task
-    wanted = {
-        "signals": task != "inspect",
-        "target": task in {"regress", "forecast"},
-        "lives": task == "rul",
-        "scene": task == "inspect",
-    }
-    for name, needed in wanted.items():
-        if bool(getattr(simulation, name)) != needed:
-            verb = "needs" if needed else "takes no"
-            return f"simulation.{name}: a {task} scenario {verb} {name}"
-    if task != "inspect":
-        missing = {s.name for s in scenario.signals} ^ set(simulation.signals)
-        if missing:
-            return f"simulation.signals: {sorted(missing)[0]!r} stands in only one of signals and simulation"
-    hidden = sorted(set(simulation.hidden) & {s.name for s in scenario.signals})
-    if hidden:
-        return f"simulation.hidden: {hidden[0]!r} is a signal"
-    for signal in scenario.signals if task != "inspect" else ():
-        if simulation.signals[signal.name].peaks and signal.axis is None:
-            return f"simulation.signals: {signal.name!r} has peaks and no axis"
-    curves = {s.name for s in scenario.signals if s.axis is not None}
-    target = scenario.target.name if scenario.target else None
-    for name, process in simulation.processes(target).items():
-        if curves & process.names:
-            return f"simulation: {name!r} depends on {sorted(curves & process.names)[0]!r}, which has an axis"
-    try:
-        simulation.order(target)
-    except ValueError as error:
-        return f"simulation: {error}"
-    return _unlike_classes(scenario)
+    return generator_problem(simulation, _frame(scenario)) if simulation else ""
 
 
-def _unlike_classes(scenario: Scenario) -> str:
-    """Each class but the good one is a failure mode that can be seen."""
-    seen = {mode.name for mode in scenario.failures if mode.signature or mode.looks}
-    if scenario.task == "diagnose":
-        unseen = [c.name for c in scenario.classes if not c.good and c.name not in seen]
-        if unseen:
-            return f"simulation: the class {unseen[0]!r} has no failure mode with a signature"
-    elif scenario.task in {"anomaly", "rul", "inspect"} and not seen:
-        return "simulation: no failure mode has a signature"
-    return ""
+def _frame(scenario: Scenario) -> Frame:
+    return Frame(
+        task=scenario.task,
+        axes={signal.name: signal.axis is not None for signal in scenario.signals},
+        target=scenario.target.name if scenario.target else None,
+        classes=scenario.classes,
+        modes=scenario.failures,
+    )
 
 
 def file_stem(scenario: Scenario) -> str:

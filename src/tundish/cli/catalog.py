@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
+from tundish.cli import scenarios as doing
 from tundish.cli import show
-from tundish.cli.options import AsJson
+from tundish.cli.options import AsJson, NameOrFile
 
 scenarios = typer.Typer(
     help="Scenarios: what is needed, and what is good enough.", no_args_is_help=True
@@ -16,13 +15,10 @@ sites = typer.Typer(
     help="Site profiles: one scenario bound to one plant.", no_args_is_help=True
 )
 
-NameOrFile = Annotated[
-    str, typer.Argument(help="A name of the catalogue, or a YAML file.")
-]
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
+    doing.register(scenarios)
     app.add_typer(scenarios, name="scenario")
     app.add_typer(sites, name="site")
 

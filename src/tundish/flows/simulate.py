@@ -79,10 +79,7 @@ def simulate(
         site=str(out / SITE),
         seed=seed,
         rows=rows,
-        failures={
-            mode.name: _told(mode)
-            for mode in tables.modes_of(scenario)
-        },
+        failures={mode.name: _told(mode) for mode in tables.modes_of(scenario)},
         digest=digest,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,25 +56,21 @@ def _changed(
     by = 0.0 if change.by is None else change.by
     on = damage > 0
     each = damage[:, None]
-    if change.change == "shift":
-        return values + by * each
-    if change.change == "drift":
-        return values + by * each * _risen(on)[:, None]
-    if change.change == "scale":
-        return values * (1 + (by - 1) * each)
-    if change.change == "noise":
-        return values + abs(by) * each * rng.standard_normal(values.shape)
-    if change.change == "swing":
-        turn = seconds / (change.every_s or 1.0)
-        return values + by * each * np.sin(2 * np.pi * turn)[:, None]
-    if change.change == "spikes":
-        hit = (rng.random(len(values)) < SPIKE_SHARE)[:, None]
-        return values + by * each * hit
-    if change.change == "bump":
-        return values + by * each * bell(grid, change.at or 0.0, change.width or 1.0)
-    if change.change == "missing":
-        return np.where(on[:, None], np.nan, values)
-    return _frozen(values, on)
+    chance = rng.standard_normal(values.shape)
+    hit = (rng.random(len(values)) < SPIKE_SHARE)[:, None]
+    turn = 2 * np.pi * seconds[:, None] / (change.every_s or 1.0)
+    added: dict[str, Callable[[], Floats]] = {
+        "shift": lambda: by * each,
+        "drift": lambda: by * each * _risen(on)[:, None],
+        "scale": lambda: values * (by - 1) * each,
+        "noise": lambda: abs(by) * each * chance,
+        "swing": lambda: by * each * np.sin(turn),
+        "spikes": lambda: by * each * hit,
+        "bump": lambda: by * each * bell(grid, change.at or 0.0, change.width or 1.0),
+        "missing": lambda: np.where(on, np.nan, 0.0)[:, None],
+        "freeze": lambda: _frozen(values, on) - values,
+    }
+    return values + added[change.change]()
 
 
 def _risen(on: NDArray[np.bool_]) -> Floats:

@@ -70,7 +70,7 @@ def _made(
     surface = ideal + _grain(form, scene, rng)
     for blemish in looks:
         shape = _shape(blemish, ideal.shape, rng)
-        mask |= shape > 0.3  # noqa: PLR2004  (where an eye sees the edge of a soft spot)
+        mask |= shape > 0.3
         contrast = blemish.contrast * rng.uniform(0.8, 1.2)
         under = scene.grey if blemish.blemish == "missing-part" else surface
         surface = np.where(shape > 0, under + contrast * shape, surface)
@@ -104,9 +104,7 @@ def _grain(form: Picture, scene: Scene, rng: np.random.Generator) -> Floats:
     return np.asarray(scene.texture * chance / max(float(chance.std()), 1e-9))
 
 
-def _shape(
-    blemish: Blemish, size: tuple[int, ...], rng: np.random.Generator
-) -> Floats:
+def _shape(blemish: Blemish, size: tuple[int, ...], rng: np.random.Generator) -> Floats:
     """Return how strongly each pixel is marked, 0 to 1, at a place of chance."""
     down, across = np.indices(size, dtype=np.float64)
     room = blemish.size_px / 2
@@ -120,7 +118,7 @@ def _shape(
     if blemish.blemish == "spot":
         return np.asarray(away <= 1, np.float64)
     if blemish.blemish == "stain":
-        return np.asarray(np.exp(-2 * away**2) * (away <= 2))  # noqa: PLR2004
+        return np.asarray(np.exp(-2 * away**2) * (away <= 2))
     square = np.maximum(np.abs(down - y), np.abs(across - x))
     return np.asarray(square <= room, np.float64)
 

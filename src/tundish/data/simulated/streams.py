@@ -52,7 +52,7 @@ def normal(
     periods = {signal.name: signal.period_s for signal in scenario.signals}
     step_s = min(periods.values())
     axes = {signal.name: signal.axis for signal in scenario.signals}
-    seconds = begin_s + np.arange(rows) * step_s
+    seconds: Floats = begin_s + np.arange(rows, dtype=np.float64) * step_s
     target = scenario.target.name if scenario.target else None
     processes = simulation.processes(target)
     values: dict[str, Floats] = {AGE: np.arange(1.0, rows + 1.0)}
@@ -60,7 +60,7 @@ def normal(
         moved = _moved(processes[name], values, seconds, step_s, rng)
         held = max(1, round(periods.get(name, step_s) / step_s))
         moved = np.repeat(moved[::held], held)[:rows]  # a slow sensor repeats itself
-        values[name] = _curved(processes[name], axes.get(name), moved, values, rng)
+        values[name] = _measured(processes[name], axes.get(name), moved, values, rng)
     return Stream(seconds=seconds, values=values)
 
 
@@ -83,11 +83,7 @@ def _moved(
     for cycle in process.cycles:
         turn = (seconds - cycle.peak_s) / cycle.every_s
         course = course + cycle.swing * np.cos(2 * np.pi * turn)
-    low = -np.inf if process.low is None else process.low
-    high = np.inf if process.high is None else process.high
-    if process.noise and not process.peaks:
-        course = course + process.noise * rng.standard_normal(rows)
-    return np.clip(course, low, high)
+    return course
 
 
 def _slow(
@@ -112,24 +108,26 @@ def lagged(course: Floats, settles_s: float, step_s: float) -> Floats:
     return np.asarray(lfilter([1 - keeps], [1.0, -keeps], course, zi=start)[0])
 
 
-def _curved(
+def _measured(
     process: Process,
     axis: Axis | None,
     course: Floats,
     values: dict[str, Floats],
     rng: np.random.Generator,
 ) -> Floats:
-    """Return a signal with its axis, [n, points]; one without as it is."""
-    if axis is None:
-        return course
-    grid = np.linspace(axis.first, axis.last, axis.points)
-    curve = np.repeat(course[:, None], axis.points, axis=1)
-    for peak in process.peaks:
-        height = peak.gain * (values[peak.of] if peak.of else np.ones(len(course)))
-        curve += height[:, None] * bell(grid, peak.at, peak.width)
+    """Return what is measured: with noise, within its bounds; [n] or [n, points]."""
+    curve = course
+    if axis is not None:
+        grid = np.linspace(axis.first, axis.last, axis.points)
+        curve = np.repeat(course[:, None], axis.points, axis=1)
+        for peak in process.peaks:
+            height = peak.gain * (values[peak.of] if peak.of else np.ones(len(course)))
+            curve += height[:, None] * bell(grid, peak.at, peak.width)
     if process.noise:
-        curve += process.noise * rng.standard_normal(curve.shape)
-    return curve
+        curve = curve + process.noise * rng.standard_normal(curve.shape)
+    low = -np.inf if process.low is None else process.low
+    high = np.inf if process.high is None else process.high
+    return np.clip(curve, low, high)
 
 
 def bell(grid: Floats, at: float, width: float) -> Floats:

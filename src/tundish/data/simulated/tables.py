@@ -67,7 +67,7 @@ def _watched(
     tables = [_table(scenario, "normal", quiet)]
     if any(mode.signature for mode in scenario.failures):
         tables.append(_with_failures(scenario, simulation, rng, quiet))
-    judged = {"part": "judge", "table": tables[-1].name}
+    judged: dict[str, Json] = {"part": "judge", "table": tables[-1].name}
     uses: list[Json] = [
         {"part": "fit", "table": "normal", "share": 0.5},
         {"part": "select", "table": "normal", "share": 0.1},
@@ -118,9 +118,7 @@ def _table(
     return MadeTable(name=name, frame=pl.DataFrame(columns), events=events)
 
 
-def _columns(
-    scenario: Scenario, stream: Stream
-) -> Iterator[tuple[str, pl.Series]]:
+def _columns(scenario: Scenario, stream: Stream) -> Iterator[tuple[str, pl.Series]]:
     micro = np.round(stream.seconds * 1e6).astype("timedelta64[us]")
     times = np.datetime64(START.replace(tzinfo=None), "us") + micro
     yield TIME, pl.Series(times).dt.replace_time_zone("UTC")
@@ -129,16 +127,15 @@ def _columns(
         if signal.axis is None:
             yield signal.name, pl.Series(values)
             continue
-        for place in range(signal.axis.points):
-            yield f"{signal.name}_{place}", pl.Series(values[:, place])
+        axis = signal.axis
+        for place, at in enumerate(np.linspace(axis.first, axis.last, axis.points)):
+            yield f"{signal.name}_{at:.9g}", pl.Series(values[:, place])
     target = scenario.target
     if target is not None and target.name in stream.values:
         yield target.name, pl.Series(stream.values[target.name])
 
 
-def _events(
-    seconds: Floats, failing: NDArray[np.object_]
-) -> Iterator[Event]:
+def _events(seconds: Floats, failing: NDArray[np.object_]) -> Iterator[Event]:
     for name in sorted(set(failing.tolist()) - {""}):
         for rows in stretches(failing == name):
             start, end = (
@@ -179,9 +176,7 @@ def _episodes(
 
 
 def _marked(frame: pl.DataFrame, unit: str, name: str) -> pl.DataFrame:
-    return frame.with_columns(
-        pl.lit(unit).alias(UNIT), pl.lit(name).alias(CLASS)
-    )
+    return frame.with_columns(pl.lit(unit).alias(UNIT), pl.lit(name).alias(CLASS))
 
 
 def _lives(

@@ -21,6 +21,12 @@ from tundish.kernel.errors import TundishError
 
 SITE, CARD, MANIFEST = "site.yaml", "card.yaml", "manifest.csv"
 MARK = "tundish.generated"
+_USES: tuple[dict[str, Json], ...] = (
+    {"part": "fit", "share": 0.5},
+    {"part": "select", "share": 0.1},
+    {"part": "calibrate", "share": 0.15},
+    {"part": "judge"},
+)
 
 
 class NotSimulatedError(TundishError):
@@ -80,20 +86,10 @@ def _pictures(
             "manifest": MANIFEST,
             "marks": "masks",
             **({"reference": True} if reference else {}),
-            "uses": _uses(scenario),
+            "uses": list(_USES),
         },
     }
     return {"pictures": len(lines)}, site
-
-
-def _uses(scenario: Scenario) -> list[Json]:
-    """Without classes only good pictures are learnt from, and bad ones judged."""
-    return [
-        {"part": "fit", "share": 0.5},
-        {"part": "select", "share": 0.1},
-        {"part": "calibrate", "share": 0.15},
-        {"part": "judge"},
-    ]
 
 
 def _picture(out: Path, place: int, made: MadePicture, note: str) -> list[str]:
