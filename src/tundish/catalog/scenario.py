@@ -18,7 +18,7 @@ from tundish.catalog.errors import ConditionInvalidError
 from tundish.catalog.expression import compile_condition, compile_formula
 from tundish.catalog.mechanism import Mechanism
 from tundish.catalog.modes import Mode
-from tundish.catalog.sectors import DIVISIONS, UTILITIES
+from tundish.catalog.sectors import is_sector
 from tundish.catalog.simulation import FailureMode, Simulation
 from tundish.catalog.tasks import (
     WITH_TARGET,
@@ -351,7 +351,7 @@ class Scenario(Record):
 
 
 def _key_problem(scenario: Scenario) -> str:
-    if scenario.sector not in DIVISIONS and scenario.sector not in UTILITIES:
+    if not is_sector(scenario.sector):
         return (
             f"key: {scenario.sector} is no manufacturing division (C13-C43) "
             "or utility (D44-D46) of GB/T 4754"
