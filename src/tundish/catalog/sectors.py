@@ -135,8 +135,12 @@ def sectors() -> dict[str, Sector]:
 
 @cache
 def links() -> Links:
-    """Return links and reference scenarios."""
-    return _read("links.yaml", Links)
+    """Return links and reference scenarios, both in the order of the guide."""
+    read = _read("links.yaml", Links)
+    numbered = dict(sorted(read.scenarios.items()))
+    order = dict.fromkeys(one.link for one in numbered.values())
+    named = {key: read.links[key] for key in order}
+    return read.model_copy(update={"scenarios": numbered, "links": named})
 
 
 @cache

@@ -129,6 +129,11 @@ class Workspace:
         return self.inner / "packages"
 
     @property
+    def evidence(self) -> Path:
+        """The folder of what scenarios that were run here gave."""
+        return self.inner / "evidence"
+
+    @property
     def reports(self) -> Path:
         """The folder of reports."""
         return self.root / "reports"
