@@ -34,9 +34,10 @@ class Evidence(Record):
     Attributes:
         contract: Digest of what was run: of the whole scenario for ``simulated``, of
             all but its generator for ``shown``.
-        data: Key of a set of the catalogue, or ``generated``.
-        pin: What pins the set's bytes in its entry; of a generated one, its digest.
-        origin: Of the set: ``real``, ``simulated`` by others, ... or ``generated``.
+        data: Key of a set of the catalogue, ``generated``, or the name of a plant.
+        pin: What pins the set's bytes in its entry; of a generated one, its digest; of a
+            plant, the digest of what it signed.
+        origin: Of the set: ``real``, ``simulated`` by others, ..., ``generated``, ``plant``.
         site: Name and digest of the site profile.
         candidate, graph: What was trained, and the digest of the graph.
         judged: Number of judged samples.
@@ -99,7 +100,7 @@ def standing(
     fresh = [one for one in mine if _fresh(one, scenario, pins)]
     good = [one for one in fresh if one.accepted]
     level: LevelName = "described"
-    for name in ("simulated", "shown"):
+    for name in LEVELS[1:]:
         if any(one.level == name for one in good):
             level = name
     return Standing(
@@ -115,12 +116,14 @@ def standing(
 def _fresh(one: Evidence, scenario: Scenario, pins: dict[str, str]) -> bool:
     if one.contract != contract_of(scenario, one.level):
         return False
-    return one.level == "simulated" or pins.get(one.data) == one.pin
+    return one.level != "shown" or pins.get(one.data) == one.pin
 
 
 def _missing(scenario: Scenario, level: LevelName, fresh: Sequence[Evidence]) -> str:
+    if level == "proven":
+        return "nothing"
     if level == "shown":
-        return "a plant's own signed evidence"
+        return "a plant's own signed evidence: tundish scenario attest"
     refused = [one for one in fresh if not one.accepted and one.level == "shown"]
     if refused:
         missed = ", ".join(x.metric for x in refused[0].limits if not x.holds)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tundish.cli import show
-from tundish.cli.options import AsJson, nearby
+from tundish.cli.options import AsJson, nearby, open_workspace
 
 if TYPE_CHECKING:
+    from tundish.catalog.evidence import Evidence
     from tundish.flows.coverage import CoverageReport
 
 group = typer.Typer(
@@ -23,7 +24,10 @@ _LISTED = 12
 
 Folders = Annotated[
     list[Path] | None,
-    typer.Option("--evidence", help="A folder of further evidence; may be repeated."),
+    typer.Option(
+        "--evidence",
+        help="A folder of plants' signed evidence, checked by the keys trusted here.",
+    ),
 ]
 
 
@@ -52,7 +56,7 @@ def coverage(
     """
     from tundish.flows.coverage import coverage as cover
 
-    report = cover(_with_own(evidence))
+    report = cover(_further(evidence))
     if html is not None:
         from tundish.flows.report.coverage_page import write_coverage_page
 
@@ -77,10 +81,16 @@ def coverage(
         show.line(f"Page: {html}", show.GOOD)
 
 
-def _with_own(folders: list[Path] | None) -> list[Path]:
-    workspace = nearby()
-    own = [workspace.evidence] if workspace else []
-    return [*(folders or []), *own]
+def _further(folders: list[Path] | None) -> list[Evidence]:
+    """Return what this workspace ran, and what plants signed that it trusts."""
+    from tundish.flows.attest import signed_evidence
+    from tundish.flows.coverage import own_evidence
+
+    if not folders:
+        workspace = nearby()
+        return own_evidence(workspace) if workspace else []
+    workspace = open_workspace(Path())
+    return [*own_evidence(workspace), *signed_evidence(workspace, folders)]
 
 
 def _map(report: CoverageReport) -> Iterator[str]:
@@ -119,7 +129,7 @@ def plan(
     """Measure this workspace against the targets of 2027; each number names its evidence."""
     from tundish.flows.plan import measure
 
-    report = measure(nearby(), _with_own(evidence))
+    report = measure(nearby(), _further(evidence))
     if json:
         show.as_json(report)
         return

@@ -9,13 +9,23 @@ import typer
 
 from tundish.cli import show
 from tundish.cli.exits import NOT_GOOD_ENOUGH
-from tundish.cli.options import AsJson, Mirror, NameOrFile, Seed, nearby
+from tundish.cli.options import (
+    AsJson,
+    Days,
+    In,
+    Mirror,
+    NameOrFile,
+    Seed,
+    nearby,
+    open_workspace,
+)
 from tundish.cli.runs import show_verdict
+from tundish.cli.scenario_new import new
 
 
 def register(group: typer.Typer) -> None:
     """Add the commands of this file to ``tundish scenario``."""
-    for command in (simulate, run):
+    for command in (new, simulate, run, attest):
         group.command()(command)
 
 
@@ -93,3 +103,34 @@ def run(  # noqa: PLR0913  (a command's options)
         show_verdict(report.verdict)
     if not report.evidence.accepted:
         raise typer.Exit(NOT_GOOD_ENOUGH)
+
+
+def attest(
+    line: Annotated[Path, typer.Argument(help="The line file; the line is stopped.")],
+    out: Annotated[Path, typer.Argument(help="Where the signed evidence is written.")],
+    plant: Annotated[
+        str, typer.Option(help="The name under which the plant wants to be known.")
+    ],
+    days: Days = 365.0,
+    workspace: In = Path(),
+    json: AsJson = False,
+) -> None:
+    """Sign what a scenario does on this plant's own line: the level 'proven'.
+
+    Numbers and digests only: answers, withheld ones, alarms that people called right or
+    wrong. The package must be sealed here from the plant's own data, and must have
+    answered for a day or more.
+    """
+    from tundish.flows.attest import attest as sign
+
+    body = sign(open_workspace(workspace), line, plant, out, days=days)
+    if json:
+        show.as_json(body)
+        return
+    seen = body.seen
+    show.line(
+        f"{seen.plant}: {seen.scenario} gave {seen.answers:,} answers from {seen.first} to {seen.last}, "
+        f"{seen.withheld:,} of them without a number; alarms {seen.right} right, {seen.wrong} wrong, {seen.unclear} unclear.",
+        show.GOOD,
+    )
+    show.line(f"Signed: {out}, until {body.not_after}.")

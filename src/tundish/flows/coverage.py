@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from tundish.catalog import library, sectors
 from tundish.catalog.datasets import DatasetEntry
 from tundish.catalog.documents import read_document
 from tundish.catalog.evidence import LEVELS, Evidence, LevelName, Standing, standing
 from tundish.catalog.scenario import Scenario
+from tundish.flows.ledger import list_ledger
+from tundish.flows.workspace import Workspace
+from tundish.kernel import digest as digests
 from tundish.kernel.records import Record
+
+RAN = "scenario-run"
 
 
 class Cell(Record):
@@ -53,34 +57,40 @@ class CoverageReport(Record):
     on_simulated: tuple[str, ...]
 
 
-def standings(folders: Sequence[Path] = ()) -> list[tuple[Scenario, Standing]]:
+def standings(further: Iterable[Evidence] = ()) -> list[tuple[Scenario, Standing]]:
     """Return each scenario of the catalogue with its level.
 
     Args:
-        folders: Folders of evidence beside what ships, such as a workspace's.
+        further: Evidence beside what ships.
     """
-    found = [*library.evidence(), *_kept(folders)]
+    found = [*library.evidence(), *further]
     pins = {key: library.dataset(key).pin for key in library.names(DatasetEntry)}
     scenarios = [library.scenario(name) for name in library.names(Scenario)]
     return [(one, standing(one, found, pins)) for one in scenarios]
 
 
-def _kept(folders: Iterable[Path]) -> list[Evidence]:
-    return [
+def own_evidence(workspace: Workspace) -> list[Evidence]:
+    """Return what scenarios that were run here gave, as far as the ledger knows it."""
+    known = {
+        digest
+        for _, entry in list_ledger(workspace)
+        if entry.act == RAN and entry.outcome == "done"
+        for digest in entry.outputs
+    }
+    found = [
         read_document(path, Evidence)
-        for folder in folders
-        if folder.is_dir()
-        for path in sorted(folder.glob("*.json"))
+        for path in sorted(workspace.evidence.glob("*.json"))
     ]
+    return [one for one in found if digests.of_json(one.to_json()) in known]
 
 
-def coverage(folders: Sequence[Path] = ()) -> CoverageReport:
+def coverage(further: Iterable[Evidence] = ()) -> CoverageReport:
     """Compute what is covered from evidence; nothing is taken on its word.
 
-    Raises:
-        DocumentInvalidError: if a file in one of the folders is no evidence.
+    Args:
+        further: Evidence beside what ships; see ``own_evidence`` and ``flows.attest``.
     """
-    found = standings(folders)
+    found = standings(further)
     links = sectors.links()
     cells = _cells(found)
     shown = [s for s, st in found if st.level in {"shown", "proven"}]
@@ -89,7 +99,9 @@ def coverage(folders: Sequence[Path] = ()) -> CoverageReport:
     at = dict.fromkeys(LEVELS, 0)
     for _, one in found:
         at[one.level] += 1
-    real = [s.key for s, st in found if s in shown and _on(st, "real", "altered")]
+    real = [
+        s.key for s, st in found if s in shown and _on(st, "real", "altered", "plant")
+    ]
     return CoverageReport(
         cells=tuple(cells),
         standings=tuple(st for _, st in found),
@@ -127,4 +139,4 @@ def _cells(found: Sequence[tuple[Scenario, Standing]]) -> list[Cell]:
 
 
 def _on(one: Standing, *origins: str) -> bool:
-    return any(e.level == "shown" and e.origin in origins for e in one.evidence)
+    return any(e.origin in origins for e in one.evidence)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 
 from tundish.catalog import sectors
+from tundish.catalog.evidence import Evidence
 from tundish.catalog.sectors import Names
 from tundish.flows.coverage import coverage
 from tundish.flows.ledger import list_ledger
@@ -43,17 +43,19 @@ class PlanReport(Record):
     targets: tuple[Target, ...]
 
 
-def measure(workspace: Workspace | None, folders: Sequence[Path] = ()) -> PlanReport:
+def measure(
+    workspace: Workspace | None, further: Sequence[Evidence] = ()
+) -> PlanReport:
     """Count what the ledger and the evidence show; nothing is taken on its word.
 
     Args:
         workspace: Whose ledger is read; without one, only the catalogue counts.
-        folders: Folders of evidence; see ``coverage``.
+        further: Evidence beside what ships; see ``coverage``.
     """
     entries = [] if workspace is None else list_ledger(workspace)
     done = [(n, e) for n, e in entries if e.outcome == "done"]
-    generated = _generated(done)
-    covered = coverage(folders)
+    generated = generated_in(done)
+    covered = coverage(further)
     shown = [
         one.scenario for one in covered.standings if one.level in {"shown", "proven"}
     ]
@@ -105,7 +107,7 @@ def _target(
     )
 
 
-def _generated(done: Sequence[tuple[int, Entry]]) -> set[Digest]:
+def generated_in(done: Sequence[tuple[int, Entry]]) -> set[Digest]:
     """Return generated sets, and all that was made of them."""
     found: set[Digest] = set()
     for _, entry in done:  # what descends stands later in the ledger

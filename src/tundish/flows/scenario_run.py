@@ -16,6 +16,7 @@ from tundish.catalog.errors import UnknownNameError
 from tundish.catalog.evidence import LEVELS, Evidence, EvidenceLimit, contract_of
 from tundish.catalog.scenario import Scenario, file_stem
 from tundish.flows import runs
+from tundish.flows.coverage import RAN
 from tundish.flows.fetch import Progress
 from tundish.flows.run_all import RunAllOrder, RunAllReport, run_all
 from tundish.flows.simulate import simulate
@@ -154,6 +155,15 @@ def _kept(
         judged=verdict.judged,
         limits=tuple(_limit(limit) for limit in verdict.limits),
         made_by=metadata.version("tundish"),
+    )
+    made = digest.of_json(evidence.to_json())
+    keep(evidence, scenario, workspace.evidence)
+    workspace.record(
+        RAN,
+        inputs=[found.digest],
+        outputs=[made],
+        names={made: f"{scenario.key} on {on.data}"},
+        detail={"accepted": verdict.accepted, "level": level},
     )
     return ScenarioRunReport(
         evidence=evidence,
