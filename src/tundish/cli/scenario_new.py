@@ -51,7 +51,7 @@ def _asked() -> Answers:
     decision = Decision(
         what=_text("What is decided with the answer"), who=_text("Who decides it")
     )
-    task = _until(f"Task ({', '.join(USUAL)})", _task)
+    task: Task = _until(f"Task ({', '.join(USUAL)})", _task)
     metric, side, usual = USUAL[task]
     signals = () if task == "inspect" else _signals()
     return Answers(

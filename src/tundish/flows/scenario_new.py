@@ -114,7 +114,7 @@ def _of_task(answers: Answers) -> dict[str, Json]:
     """Return the keys that only this task has."""
     made: dict[str, Json] = {}
     if answers.target is not None:
-        made["target"] = answers.target.to_json()
+        made["target"] = answers.target.beyond_defaults()
     if answers.classes:
         good = answers.classes[0]
         made["classes"] = [
