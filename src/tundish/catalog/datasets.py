@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from tundish.catalog.scenario import Bilingual, Name
 from tundish.catalog.tasks import Text
+from tundish.kernel import digest as digests
 from tundish.kernel.records import Record
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -31,6 +32,61 @@ class WheelSource(Record):
     implementation: Text = "py"
     abi: Text = "none"
     platform: Text = "any"
+
+
+class TreeSource(Record):
+    """Single files of a public place, each pinned in the list beside the entry.
+
+    The list is ``KEY.files.tsv``: a header, then one line for each file, tabs between
+    ``file`` (its name in the fetched folder), ``place`` (GitHub and Hugging Face:
+    ``owner/name``; Zenodo: the number of the record; HTTPS: the address of a folder),
+    ``version`` (the commit or revision; ``-`` if there is none), ``path`` (inside the
+    place), ``bytes`` and ``sha256``.
+
+    Attributes:
+        files: How many files the list has.
+        bytes: Bytes of all of them.
+        sha256: Of the list itself, so that the entry pins every byte of the set.
+    """
+
+    kind: Literal["github", "huggingface", "zenodo", "https"]
+    files: Annotated[int, Field(ge=1, le=100_000)]
+    bytes: Annotated[int, Field(gt=0)]
+    sha256: Sha256
+
+
+class HandFile(Record):
+    """One file that a person fetches from the maker; digests only if they were seen.
+
+    Attributes:
+        name: Its name, or a pattern such as ``*.mat``.
+        what: What it holds.
+    """
+
+    name: Text
+    what: Text
+    bytes: Annotated[int, Field(gt=0)] | None = None
+    sha256: Sha256 | None = None
+
+
+class HandSource(Record):
+    """A set that its maker gives out only to people: a form, an account, a licence click.
+
+    Attributes:
+        address: The maker's page.
+        steps: What a person does there, in order.
+        files: What then lies in the folder that ``tundish data fetch KEY --from`` reads.
+    """
+
+    kind: Literal["hand"]
+    address: Text
+    steps: Annotated[tuple[Text, ...], Field(min_length=1)]
+    files: Annotated[tuple[HandFile, ...], Field(min_length=1)]
+
+
+Source: TypeAlias = Annotated[
+    WheelSource | TreeSource | HandSource, Field(discriminator="kind")
+]
 
 
 class Member(Record):
@@ -69,7 +125,18 @@ class GradeHint(Record):
 
 
 class DatasetEntry(Record):
-    """One data set of the catalogue."""
+    """One data set of the catalogue.
+
+    Attributes:
+        sector: The division of GB/T 4754 it speaks of first, such as ``C34``.
+        further_sectors: Others that it serves.
+        isic: Divisions or classes of ISIC Rev. 4, such as ``2813``.
+        members: What is taken out of a wheel; other sources have none.
+        units: Column -> unit, as far as its maker states them.
+        grade: What ``tundish grade KEY`` reads; none for sets that are no table.
+        scenarios: Keys of the scenarios that it can show.
+        sites: Names of the site profiles that bind it to them.
+    """
 
     format: Literal["tundish.dataset"]
     version: Literal[1]
@@ -77,13 +144,30 @@ class DatasetEntry(Record):
     name: Bilingual
     description: Text
     sector: Text
+    further_sectors: tuple[Text, ...] = ()
+    isic: tuple[Text, ...] = ()
     task: Text
     origin: Literal["real", "simulated", "synthetic", "altered"]
-    source: WheelSource
-    members: Annotated[tuple[Member, ...], Field(min_length=1)]
+    source: Source
+    members: tuple[Member, ...] = ()
     licence: Licence
     citation: Text
     caveats: tuple[Text, ...] = ()
     units: dict[Text, Text] = Field(default_factory=dict)
-    grade: GradeHint
+    grade: GradeHint | None = None
     scenarios: tuple[Name | Text, ...] = ()
+    sites: tuple[Text, ...] = ()
+
+    @property
+    def pin(self) -> str:
+        """What pins its bytes: the digest of the wheel, of the list, of the steps."""
+        if isinstance(self.source, HandSource):
+            return digests.of_json(self.source.to_json())
+        return f"sha256:{self.source.sha256}"
+
+    @model_validator(mode="after")
+    def _members_of_wheels(self) -> Self:
+        if (self.source.kind == "wheel") != bool(self.members):
+            msg = "members: a wheel needs them, other sources have none"
+            raise ValueError(msg)
+        return self

@@ -106,12 +106,16 @@ class Formula:
         Raises:
             ConditionInvalidError: if a tag has no value.
         """
-        absent = sorted(self.tags - set(values))
+        return float(self.on({name: np.asarray(v) for name, v in values.items()}))
+
+    def on(self, columns: Columns) -> NDArray[np.float64]:
+        """Return its value row by row, in the shape of the columns; see ``at``."""
+        absent = sorted(self.tags - set(columns))
         if absent:
             msg = f"The formula {self.text!r} names {absent[0]!r}, which has no value."
             raise ConditionInvalidError(msg)
         with np.errstate(all="ignore"):
-            return float(_computed(self.tree, values, self.text))
+            return np.asarray(_computed(self.tree, columns, self.text))
 
 
 def compile_formula(text: str) -> Formula:
@@ -227,13 +231,13 @@ def _side(node: ast.expr, columns: Columns, text: str) -> NDArray[np.float64]:
     return np.asarray(_number(node, text))
 
 
-def _computed(node: ast.expr, values: Mapping[str, float], text: str) -> np.float64:
+def _computed(node: ast.expr, columns: Columns, text: str) -> NDArray[np.float64]:
     tag = tag_of(node)
     if tag is not None:
-        return np.float64(values[tag])
+        return np.asarray(columns[tag], dtype=np.float64)
     if isinstance(node, ast.BinOp):
-        left, right = (_computed(n, values, text) for n in (node.left, node.right))
-        return np.float64(_SUMS[type(node.op)](left, right))
+        left, right = (_computed(n, columns, text) for n in (node.left, node.right))
+        return np.asarray(_SUMS[type(node.op)](left, right))
     if isinstance(node, ast.UnaryOp) and not isinstance(node.operand, ast.Constant):
-        return -_computed(node.operand, values, text)
-    return np.float64(_number(node, text))  # compile_formula let nothing else in
+        return np.asarray(-_computed(node.operand, columns, text))
+    return np.asarray(_number(node, text))  # compile_formula let nothing else in

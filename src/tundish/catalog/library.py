@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from tundish.catalog.datasets import DatasetEntry
 from tundish.catalog.documents import parse_document
 from tundish.catalog.errors import UnknownNameError
+from tundish.catalog.evidence import Evidence
 from tundish.catalog.scenario import Scenario
 from tundish.catalog.site import SiteProfile
 from tundish.kernel import paths
@@ -43,6 +44,16 @@ def scenario(name: str) -> Scenario:
 def site(name: str) -> SiteProfile:
     """Return a site profile by its name, or from a file; raises as ``dataset``."""
     return _find(name, SiteProfile)
+
+
+def evidence() -> list[Evidence]:
+    """Return the evidence that ships with Tundish, by its file names."""
+    root = resources.files("tundish.catalog").joinpath("declared", "evidence")
+    files = sorted(
+        (item for item in root.iterdir() if item.name.endswith(".json")),
+        key=lambda item: item.name,
+    )
+    return [parse_document(f.read_bytes(), Evidence, f.name) for f in files]
 
 
 def source(name: str, kind: type[BaseModel]) -> bytes:

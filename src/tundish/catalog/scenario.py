@@ -13,11 +13,13 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, StringConstraints, model_validator
 
+from tundish.catalog.coherence import Frame, failure_problem, generator_problem
 from tundish.catalog.errors import ConditionInvalidError
 from tundish.catalog.expression import compile_condition, compile_formula
 from tundish.catalog.mechanism import Mechanism
 from tundish.catalog.modes import Mode
-from tundish.catalog.sectors import DIVISIONS, UTILITIES
+from tundish.catalog.sectors import is_sector
+from tundish.catalog.simulation import FailureMode, Simulation
 from tundish.catalog.tasks import (
     WITH_TARGET,
     ClassOfCondition,
@@ -241,6 +243,8 @@ class Scenario(Record):
         picture: The form of a picture (inspect).
         costs: What errors cost.
         mechanism: What is known of the physics.
+        failure_modes: What goes wrong, with its signature where it is known.
+        simulation: How to generate a stream before the first sensor is wired.
     """
 
     format: Literal["tundish.scenario"]
@@ -266,9 +270,10 @@ class Scenario(Record):
     picture: Picture | None = None
     costs: Costs | None = None
     mechanism: Mechanism | None = None
-    failure_modes: tuple[Text, ...] = ()
+    failure_modes: tuple[Text | FailureMode, ...] = ()
     risk: Risk
     controls: tuple[Text, ...] = ()
+    simulation: Simulation | None = None
 
     @property
     def sector(self) -> str:
@@ -286,9 +291,22 @@ class Scenario(Record):
         return sum(signal.channels for signal in self.signals)
 
     @property
+    def failures(self) -> tuple[FailureMode, ...]:
+        """The failure modes that say more than a text."""
+        return tuple(m for m in self.failure_modes if isinstance(m, FailureMode))
+
+    @property
     def digest(self) -> Digest:
         """Digest of what it says; see ``Record.beyond_defaults``."""
         return digests.of_json(self.beyond_defaults())
+
+    @property
+    def judged_digest(self) -> Digest:
+        """Digest of all but what a generated stream is made from."""
+        said = self.beyond_defaults()
+        for name in ("simulation", "failure_modes"):
+            said.pop(name, None)
+        return digests.of_json(said)
 
     @property
     def first_channels(self) -> tuple[int, ...]:
@@ -324,6 +342,8 @@ class Scenario(Record):
             _mechanism_problem(self),
             _balance_problem(self),
             _begins_problem(self),
+            _failure_problem(self),
+            _simulation_problem(self),
         ):
             if problem:
                 raise ValueError(problem)
@@ -331,7 +351,7 @@ class Scenario(Record):
 
 
 def _key_problem(scenario: Scenario) -> str:
-    if scenario.sector not in DIVISIONS and scenario.sector not in UTILITIES:
+    if not is_sector(scenario.sector):
         return (
             f"key: {scenario.sector} is no manufacturing division (C13-C43) "
             "or utility (D44-D46) of GB/T 4754"
@@ -441,6 +461,25 @@ def _begins_problem(scenario: Scenario) -> str:
     unknown = sorted(tags - single)
     return (
         f"window.begins: {unknown[0]!r} is no single-valued signal" if unknown else ""
+    )
+
+
+def _failure_problem(scenario: Scenario) -> str:
+    return failure_problem(_frame(scenario))
+
+
+def _simulation_problem(scenario: Scenario) -> str:
+    simulation = scenario.simulation
+    return generator_problem(simulation, _frame(scenario)) if simulation else ""
+
+
+def _frame(scenario: Scenario) -> Frame:
+    return Frame(
+        task=scenario.task,
+        axes={signal.name: signal.axis is not None for signal in scenario.signals},
+        target=scenario.target.name if scenario.target else None,
+        classes=scenario.classes,
+        modes=scenario.failures,
     )
 
 

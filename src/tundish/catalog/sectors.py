@@ -1,55 +1,168 @@
-"""Sectors: the 31 manufacturing divisions of GB/T 4754-2017 (C13-C43), bilingual.
+"""Sectors, links and priority industries: declared data, bilingual.
 
-Utilities (D44-D46) may be named by a scenario and are not counted among the 31.
+The 31 manufacturing divisions of GB/T 4754-2017 (C13-C43) and their place in ISIC Rev. 4;
+the 40 reference scenarios over 8 links; the 20 priority industries. Utilities (D44-D46)
+may be named by a scenario and are not counted among the 31.
 """
 
 from __future__ import annotations
 
-DIVISIONS: dict[str, tuple[str, str]] = {
-    "C13": ("agricultural & sideline food processing", "农副食品加工业"),
-    "C14": ("food manufacturing", "食品制造业"),
-    "C15": ("liquor, beverage, refined tea", "酒、饮料和精制茶制造业"),
-    "C16": ("tobacco", "烟草制品业"),
-    "C17": ("textiles", "纺织业"),
-    "C18": ("apparel", "纺织服装、服饰业"),
-    "C19": ("leather, fur, feather, footwear", "皮革、毛皮、羽毛及其制品和制鞋业"),
-    "C20": ("wood, bamboo, rattan products", "木材加工和木、竹、藤、棕、草制品业"),
-    "C21": ("furniture", "家具制造业"),
-    "C22": ("paper", "造纸和纸制品业"),
-    "C23": ("printing, media reproduction", "印刷和记录媒介复制业"),
-    "C24": ("culture, craft, sport, toys", "文教、工美、体育和娱乐用品制造业"),
-    "C25": ("petroleum, coal, other fuels", "石油、煤炭及其他燃料加工业"),
-    "C26": ("chemicals", "化学原料和化学制品制造业"),
-    "C27": ("pharmaceuticals", "医药制造业"),
-    "C28": ("man-made fibres", "化学纤维制造业"),
-    "C29": ("rubber & plastics", "橡胶和塑料制品业"),
-    "C30": ("non-metallic minerals", "非金属矿物制品业"),
-    "C31": ("ferrous smelting & rolling", "黑色金属冶炼和压延加工业"),
-    "C32": ("non-ferrous smelting & rolling", "有色金属冶炼和压延加工业"),
-    "C33": ("metal products", "金属制品业"),
-    "C34": ("general-purpose machinery", "通用设备制造业"),
-    "C35": ("special-purpose machinery", "专用设备制造业"),
-    "C36": ("motor vehicles", "汽车制造业"),
-    "C37": (
-        "rail, ship, aerospace, other transport",
-        "铁路、船舶、航空航天和其他运输设备",
-    ),
-    "C38": ("electrical machinery", "电气机械和器材制造业"),
-    "C39": (
-        "computers, communication, electronics",
-        "计算机、通信和其他电子设备制造业",
-    ),
-    "C40": ("instruments & meters", "仪器仪表制造业"),
-    "C41": ("other manufacturing", "其他制造业"),
-    "C42": ("waste-resource utilisation", "废弃资源综合利用业"),
-    "C43": ("repair", "金属制品、机械和设备修理业"),
-}
+from functools import cache
+from importlib import resources
+from typing import Annotated, Literal, TypeAlias, TypeVar
 
-UTILITIES: dict[str, tuple[str, str]] = {
-    "D44": ("electricity and heat supply", "电力、热力生产和供应业"),
-    "D45": ("gas supply", "燃气生产和供应业"),
-    "D46": ("water supply", "水的生产和供应业"),
-}
+from pydantic import BaseModel, Field, StringConstraints
+
+from tundish.catalog.documents import parse_document
+from tundish.catalog.tasks import Label, Text
+from tundish.kernel.records import Record
+
+SectorCode = Annotated[str, StringConstraints(pattern=r"^[CD]\d{2}$")]
+Autonomy: TypeAlias = Literal["perceive", "advise", "control"]
+T = TypeVar("T", bound=BaseModel)
+
+_FIRST, _LAST = 13, 43
+UTILITIES = ("D44", "D45", "D46")
+
+
+class Names(Record):
+    """A name in English and Chinese."""
+
+    en: Text
+    zh: Text
+
+
+class Isic(Record):
+    """Where a sector lies in ISIC Rev. 4.
+
+    Attributes:
+        code: Division, group or class.
+        kind: The same (exact), most of the sector (broad), or some of it (partial).
+    """
+
+    code: Annotated[str, StringConstraints(pattern=r"^\d{2,4}$")]
+    kind: Literal["exact", "broad", "partial"]
+    note: Text | None = None
+
+
+class Sector(Record):
+    """One division.
+
+    Attributes:
+        process: How it works: continuous, batch, discrete, project, service, mixed.
+        problems: What people first ask of AI there.
+        group: Group of policy, if it belongs to one.
+        counted: Whether it is one of the 31.
+    """
+
+    name: Names
+    process: tuple[Text, ...]
+    problems: tuple[Text, ...] = ()
+    group: Label | None = None
+    counted: bool = True
+    isic: Annotated[tuple[Isic, ...], Field(min_length=1)]
+
+
+class Link(Record):
+    """One of the 8 links, and the one of the 5 that it belongs to."""
+
+    name: Names
+    five: Label
+
+
+class Reference(Record):
+    """One of the 40 reference scenarios.
+
+    Attributes:
+        link: Key of the link (of 8).
+        five: Key of the link (of 5), where it is not that of its link.
+        task, data, metric: What is usual.
+        autonomy: What a model may do at most.
+    """
+
+    link: Label
+    five: Label | None = None
+    name: Names
+    task: Text
+    data: Text
+    metric: Text
+    autonomy: tuple[Autonomy, ...]
+
+
+class Industry(Record):
+    """One of the 20 priority industries and its divisions; software has none."""
+
+    name: Names
+    divisions: tuple[SectorCode, ...]
+
+
+class Sectors(Record):
+    """The file of sectors."""
+
+    format: Literal["tundish.sectors"]
+    version: Literal[1]
+    sectors: dict[SectorCode, Sector]
+
+
+class Links(Record):
+    """The file of links and reference scenarios."""
+
+    format: Literal["tundish.links"]
+    version: Literal[1]
+    links: dict[Label, Link]
+    five: dict[Label, Names]
+    scenarios: dict[int, Reference]
+
+    def five_of(self, number: int) -> str:
+        """Return the key of the link (of 5) of a reference scenario."""
+        reference = self.scenarios[number]
+        return reference.five or self.links[reference.link].five
+
+
+class Industries(Record):
+    """The file of priority industries."""
+
+    format: Literal["tundish.industries"]
+    version: Literal[1]
+    industries: dict[Label, Industry]
+
+
+@cache
+def sectors() -> dict[str, Sector]:
+    """Return all sectors by code, in order; see ``Sector``."""
+    return dict(_read("sectors.yaml", Sectors).sectors)
+
+
+@cache
+def links() -> Links:
+    """Return links and reference scenarios, both in the order of the guide."""
+    read = _read("links.yaml", Links)
+    numbered = dict(sorted(read.scenarios.items()))
+    order = dict.fromkeys(one.link for one in numbered.values())
+    named = {key: read.links[key] for key in order}
+    return read.model_copy(update={"scenarios": numbered, "links": named})
+
+
+@cache
+def industries() -> dict[str, Industry]:
+    """Return the priority industries by key."""
+    return dict(_read("industries.yaml", Industries).industries)
+
+
+def divisions() -> list[str]:
+    """Return the codes of the 31 manufacturing divisions."""
+    return [code for code, sector in sectors().items() if sector.counted]
+
+
+def is_sector(code: str) -> bool:
+    """Tell whether a code is a division or a utility, without reading a file.
+
+    An edge box asks this at every start.
+    """
+    if code in UTILITIES:
+        return True
+    number = code[1:]
+    return code[:1] == "C" and number.isdecimal() and _FIRST <= int(number) <= _LAST
 
 
 def sector_name(code: str) -> tuple[str, str]:
@@ -58,4 +171,10 @@ def sector_name(code: str) -> tuple[str, str]:
     Raises:
         KeyError: if the code is neither a division nor a utility.
     """
-    return (DIVISIONS | UTILITIES)[code]
+    name = sectors()[code].name
+    return name.en, name.zh
+
+
+def _read(name: str, kind: type[T]) -> T:
+    root = resources.files("tundish.catalog").joinpath("declared", "terms")
+    return parse_document(root.joinpath(name).read_bytes(), kind, name)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tundish.cli import scenarios as doing
 from tundish.cli import show
-from tundish.cli.options import AsJson
+from tundish.cli.options import AsJson, NameOrFile
+
+if TYPE_CHECKING:
+    from tundish.catalog.scenario import Scenario
 
 scenarios = typer.Typer(
     help="Scenarios: what is needed, and what is good enough.", no_args_is_help=True
@@ -16,32 +20,64 @@ sites = typer.Typer(
     help="Site profiles: one scenario bound to one plant.", no_args_is_help=True
 )
 
-NameOrFile = Annotated[
-    str, typer.Argument(help="A name of the catalogue, or a YAML file.")
-]
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
+    doing.register(scenarios)
     app.add_typer(scenarios, name="scenario")
     app.add_typer(sites, name="site")
 
 
 @scenarios.command("list")
-def list_scenarios(json: AsJson = False) -> None:
-    """List the scenarios of the catalogue."""
-    from tundish.catalog import library
-    from tundish.catalog.scenario import Scenario
-    from tundish.catalog.sectors import sector_name
+def list_scenarios(  # noqa: PLR0913  (a command's filters)
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(help="Words that its texts must hold, in English or Chinese."),
+    ] = None,
+    sector: Annotated[str | None, typer.Option(help="A division, such as C34.")] = None,
+    link: Annotated[
+        str | None,
+        typer.Option(help="A link (supply-chain ...), or a reference scenario (1-40)."),
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Such as anomaly or regress.")
+    ] = None,
+    signal: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--signal",
+            help="Something you measure, such as vibration; may be repeated.",
+        ),
+    ] = None,
+    level: Annotated[
+        str | None,
+        typer.Option(help="described, simulated, shown or proven, or better."),
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """List the scenarios of the catalogue; several filters must all fit.
 
-    found = [library.scenario(name) for name in library.names(Scenario)]
+    'I have vibration and current': --signal vibration --signal current
+    """
+    from tundish.flows.scenarios import Search, search
+
+    wanted = Search(
+        words=tuple(words or ()),
+        sector=sector,
+        link=link,
+        task=task,
+        signals=tuple(signal or ()),
+        level=level,
+    )
+    found = search(wanted)
     if json:
-        show.as_json([scenario.to_json() for scenario in found])
+        show.as_json([one.to_json() for one in found])
         return
     rows = [
-        (s.key, s.task, s.name.en, s.name.zh, sector_name(s.sector)[0]) for s in found
+        (one.key, one.task, one.level, f"{one.name.en} ({one.name.zh})")
+        for one in found
     ]
-    show.table("Scenarios", ["key", "task", "name", "名称", "sector"], rows)
+    show.table(f"Scenarios ({len(rows)})", ["key", "task", "level", "name"], rows)
 
 
 @scenarios.command("show")
@@ -55,6 +91,7 @@ def show_scenario(name: NameOrFile, json: AsJson = False) -> None:
         return
     show.line(f"{scenario.key}: {scenario.name.en} ({scenario.name.zh})", style="bold")
     show.line(scenario.problem)
+    show.line(_standing_line(scenario))
     show.line(f"Decided: {scenario.decision.what}; by {scenario.decision.who}.")
     rows = [
         (
@@ -78,6 +115,19 @@ def show_scenario(name: NameOrFile, json: AsJson = False) -> None:
         for limit in scenario.acceptance.limits
     ]
     show.table("Good enough", ["metric", "limit", "why"], limits)
+
+
+def _standing_line(scenario: Scenario) -> str:
+    """Say its place in the catalogue and its level, with what the level rests on."""
+    from tundish.catalog import sectors
+    from tundish.flows.scenarios import standing_of
+
+    links = sectors.links()
+    reference = links.scenarios[scenario.reference_scenario]
+    place = f"{sectors.sector_name(scenario.sector)[0]}; {links.links[reference.link].name.en}: {reference.name.en}"
+    one = standing_of(scenario)
+    rests = "; ".join(f"on {e.data} ({e.origin})" for e in one.evidence)
+    return f"{place}. Level: {one.level}{', ' + rests if rests else ''}. For the next level: {one.missing}."
 
 
 @scenarios.command("check")

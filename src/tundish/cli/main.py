@@ -11,6 +11,7 @@ import typer
 from tundish.cli import (
     catalog,
     certificate,
+    coverage,
     data,
     demo,
     device,
@@ -65,6 +66,7 @@ for group in (
     data,
     certificate,
     catalog,
+    coverage,
     recipes,
     run_all,
     runs,

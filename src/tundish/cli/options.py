@@ -66,6 +66,9 @@ AsJson: TypeAlias = Annotated[
 Data: TypeAlias = Annotated[
     str, typer.Argument(help="A file, a folder, or a key of 'tundish data list'.")
 ]
+NameOrFile: TypeAlias = Annotated[
+    str, typer.Argument(help="A name of the catalogue, or a YAML file.")
+]
 In: TypeAlias = Annotated[
     Path,
     typer.Option(

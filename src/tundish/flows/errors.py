@@ -222,6 +222,20 @@ class DataMovedError(RefusedError):
     default_advice = "Copy the data first, and give the command for the copy."
 
 
+class EvidenceThinError(UsageError):
+    """There is not enough to sign a plant's evidence for.
+
+    What happened: the package was not sealed here, was learnt from data that is not the
+    plant's own, or answered on the line for too short a time.
+
+    Why: "proven" is the highest level of a scenario. It rests on a model of the plant's
+    own data that was accepted, and on a line that every shift has seen.
+    """
+
+    code = "evidence-thin"
+    default_advice = "Let the line run on, in shadow if need be; then sign again."
+
+
 class OutExistsError(UsageError):
     """There is something already where something new was to be written.
 

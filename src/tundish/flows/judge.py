@@ -47,7 +47,11 @@ def judge(workspace: Workspace, run: str = "") -> Verdict:
         inputs=[found.digest],
         outputs=[made],
         names={made: f"{found.name} verdict"},
-        detail={"accepted": verdict.accepted, "graph": found.record.graph},
+        detail={
+            "accepted": verdict.accepted,
+            "graph": found.record.graph,
+            "samples": verdict.judged,
+        },
     )
     return verdict
 

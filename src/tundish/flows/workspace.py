@@ -9,6 +9,7 @@ signs the ledger's checkpoints, and a device key for which others issue grants; 
 from __future__ import annotations
 
 import re
+import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -126,6 +127,11 @@ class Workspace:
     def packages(self) -> Path:
         """The folder of sealed packages and grants."""
         return self.inner / "packages"
+
+    @property
+    def evidence(self) -> Path:
+        """The folder of what scenarios that were run here gave."""
+        return self.inner / "evidence"
 
     @property
     def reports(self) -> Path:
@@ -404,6 +410,16 @@ class Workspace:
         except RefusedError as error:
             self.record(act, inputs=inputs, refused=error.code)
             raise
+
+
+@contextmanager
+def passing(workspace: Workspace | None) -> Iterator[Workspace]:
+    """Give a workspace, or one that is gone afterwards if there is none."""
+    if workspace is not None:
+        yield workspace
+        return
+    with tempfile.TemporaryDirectory(prefix="tundish-passing-") as folder:
+        yield create(Path(folder) / "workspace")
 
 
 def create(

@@ -206,7 +206,7 @@ _FREE = frozenset(
     {
         "name", "problem", "decision", "recipe", "candidates", "acceptance", "baseline",
         "parity_tolerance", "balances", "modes", "costs", "mechanism", "failure_modes",
-        "risk", "controls",
+        "risk", "controls", "simulation",
     }
 )  # fmt: skip
 _FREE_OF_SIGNALS = frozenset({"description", "range", "min_spread", "max_rate_per_s"})

@@ -308,6 +308,16 @@ class DeviceRevokedError(RefusedError):
     )
 
 
+class EvidenceInvalidError(RefusedError):
+    """A plant's evidence was changed, has run out, or is none.
+
+    What to do: ask the plant that gave it for a new one.
+    """
+
+    code = "evidence-invalid"
+    default_advice = "Ask the plant that gave the evidence for a new one."
+
+
 class ApprovalInvalidError(RefusedError):
     """An approval was changed, or is none.
 
