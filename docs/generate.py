@@ -14,7 +14,7 @@ import typer.main
 
 import tundish.cli.errors  # noqa: F401  (loads every room's error classes)
 from tundish.catalog import library
-from tundish.catalog.datasets import DatasetEntry
+from tundish.catalog.datasets import DatasetEntry, Source, TreeSource, WheelSource
 from tundish.catalog.scenario import Scenario
 from tundish.cli.exits import CODES, MEANINGS, exit_code
 from tundish.cli.main import app
@@ -183,6 +183,22 @@ def recipes_page() -> str:
     return "\n".join(lines).replace("``", "`") + "\n"
 
 
+def _source_lines(source: Source) -> list[str]:
+    """Return where a data set comes from, and what a person does for those by hand."""
+    if isinstance(source, WheelSource):
+        return [
+            f"- Source: `{source.package}` {source.version}, SHA-256 `{source.sha256}`"
+        ]
+    if isinstance(source, TreeSource):
+        return [
+            f"- Source: {source.kind}, {source.files:,} files of {source.bytes:,} bytes "
+            f"in all, list of them with SHA-256 `{source.sha256}`"
+        ]
+    steps = " ".join(source.steps)
+    files = "; ".join(f"`{file.name}` ({file.what})" for file in source.files)
+    return [f"- By hand, <{source.address}>: {steps}", f"- Files: {files}"]
+
+
 def catalogue_page() -> str:
     """Return the page of shipped data sets and scenarios."""
     lines = ["# Catalogue\n", "## Data sets\n"]
@@ -193,7 +209,8 @@ def catalogue_page() -> str:
             f"{entry.description}\n",
             f"- Licence: {entry.licence.name} (class {entry.licence.kind}; {entry.licence.stated_in})",
             f"- Citation: {entry.citation}",
-            f"- Source: `{entry.source.package}` {entry.source.version}, SHA-256 `{entry.source.sha256}`",
+            f"- Sector: {', '.join((entry.sector, *entry.further_sectors))}; task: {entry.task}; origin: {entry.origin}",
+            *_source_lines(entry.source),
             *(f"- Caveat: {caveat}" for caveat in entry.caveats),
             "",
         ]

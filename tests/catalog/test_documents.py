@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -124,9 +125,14 @@ def test_every_shipped_document_is_valid_and_named_by_its_key() -> None:
         assert set(profile.tags) == (set() if profile.pictures else signals)
 
 
-def test_an_unknown_name_lists_what_there_is(tmp_path: Path) -> None:
-    with pytest.raises(UnknownNameError, match="fermentation, la-haute-borne"):
-        library.dataset("no-such-set")
+def test_an_unknown_name_lists_the_nearest_there_are(tmp_path: Path) -> None:
+    for name in ("fermentation", "la-haute-borne"):
+        with pytest.raises(UnknownNameError, match=f"nearest: {name}, ") as caught:
+            library.dataset(f"{name}s")
+        assert len(str(caught.value)) < 500
+    for name in library.names(SiteProfile):
+        with pytest.raises(UnknownNameError, match=re.escape(name)):
+            library.site(f"{name}s")
     with pytest.raises(PathMissingError, match="nothing is there"):
         read_document(tmp_path / "none.yaml", Scenario)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -25,6 +26,7 @@ _FOLDERS: dict[type[BaseModel], str] = {
     Scenario: "scenarios",
     SiteProfile: "sites",
 }
+_NEAR = 12  # names that a message bears
 
 
 def dataset(name: str) -> DatasetEntry:
@@ -63,9 +65,13 @@ def source(name: str, kind: type[BaseModel]) -> bytes:
             return item.read_bytes()
     if name.endswith((".yaml", ".yml")) or Path(name).is_file():
         return paths.read_file(Path(name))
-    have = ", ".join(names(kind))
-    folder = _FOLDERS[kind]
-    msg = f"There is no {name!r} among the {folder} of the catalogue ({have}), and no such file."
+    have = names(kind)
+    near = get_close_matches(name, have, n=_NEAR, cutoff=0)
+    said = ", ".join(have) if len(have) <= _NEAR else f"nearest: {', '.join(near)}"
+    msg = (
+        f"There is no {name!r} among the {len(have)} {_FOLDERS[kind]} of the catalogue "
+        f"({said}), and no such file."
+    )
     raise UnknownNameError(msg)
 
 
