@@ -134,7 +134,7 @@ def grade(
     if own is not None:
         located = replace(located, name=own.name, card=known)
     tell("reading and grading")
-    site = chosen.site or (located.entry.grade.site if located.entry else None)
+    site = chosen.site or located.site
     if site:
         graded = bound(located, chosen, site)
     else:
@@ -259,7 +259,9 @@ def _known(located: Located) -> Known | None:
     if located.entry is None:
         return of_folder(located.root)
     where = "the entry of the catalogue"
-    return Known(card=card_of(located.entry), where=where, own=False, fits=True)
+    return Known(
+        card=card_of(located.entry, located.listed), where=where, own=False, fits=True
+    )
 
 
 def _write_page(graded: Graded, wish: PageWish) -> None:
