@@ -353,3 +353,18 @@ class PicturesUnfitError(UsageError):
 
     code = "pictures-unfit"
     default_advice = "Correct 'pictures' in the site profile, or the file named."
+
+
+class SetUnfitError(UsageError):
+    """A file of a data set is not as its entry in the catalogue says.
+
+    What happened: a file or a column is missing, a column of numbers holds texts, there
+    are more or fewer records than the entry says, or the file lies the other way round.
+    The message says what was found and what was expected.
+
+    What to do: fetch the set again (``tundish data fetch``), which checks every byte. If
+    the files are right, correct ``load`` in the entry.
+    """
+
+    code = "set-unfit"
+    default_advice = "Fetch the set again, or correct 'load' in its entry."
