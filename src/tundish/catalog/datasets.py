@@ -117,11 +117,11 @@ class GradeHint(Record):
     """Which file ``tundish grade KEY`` reads, and the roles of its columns.
 
     Attributes:
-        table: The table of ``load`` that is graded; all of them if absent.
+        part: The part of ``load`` that is graded; all of its kind if absent.
     """
 
     file: Text
-    table: Name | None = None
+    part: Name | None = None
     time: Text | None = None
     unit: Text | None = None
     target: Text | None = None

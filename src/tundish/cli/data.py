@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tundish.cli import cards, data_sets, show
+from tundish.cli import cards, data_sets, sets, show
 from tundish.cli.exits import NOT_GOOD_ENOUGH
 from tundish.cli.options import AsJson, Data, Mirror, nearby
 from tundish.kernel.digest import short
@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
     data_sets.register(group)
     cards.register(group)
+    sets.register(group)
     app.add_typer(group, name="data")
 
 

@@ -20,14 +20,14 @@ def card_of(entry: DatasetEntry, files: tuple[PinnedFile, ...] = ()) -> Card:
         entry: The set's.
         files: Its list, if it has one.
     """
-    hint = entry.grade
+    hint, units = entry.grade, entry.stated_units
     roles = (
         {hint.time: "time", hint.unit: "unit", hint.target: "target"} if hint else {}
     )
-    names = [*entry.units, *(n for n in roles if n and n not in entry.units)]
+    names = [*units, *(n for n in roles if n and n not in units)]
     fields = [
         FieldNote.model_validate(
-            {"name": name, "unit": entry.units.get(name), "role": roles.get(name)}
+            {"name": name, "unit": units.get(name), "role": roles.get(name)}
         )
         for name in names
         if name

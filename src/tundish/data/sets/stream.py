@@ -24,6 +24,20 @@ _COLUMNS = (
     Column(name="value", role="text"),
     Column(name="number", role="signal"),
 )
+_UNITS = {  # of the MTConnect standard -> as plants write them
+    "CELSIUS": "degC",
+    "DEGREE": "deg",
+    "HERTZ": "Hz",
+    "MILLIMETER": "mm",
+    "MILLIMETER_3D": "mm",
+    "MILLIMETER/SECOND": "mm/s",
+    "NEWTON_METER": "N*m",
+    "PERCENT": "%",
+    "REVOLUTION/MINUTE": "rpm",
+    "SECOND": "s",
+    "VOLT": "V",
+    "WATT": "W",
+}
 
 
 def load_stream(name: str, form: StreamForm, root: Path) -> LoadedTable:
@@ -91,7 +105,8 @@ def _described(root: Path, form: StreamForm, tags: set[str]) -> dict[str, str]:
         if item.tag.rpartition("}")[2] == "DataItem" and item.get("units"):
             for key in (item.get("name"), item.get("id")):
                 if key in tags and key is not None:
-                    found[key] = item.get("units", "")
+                    stated = item.get("units", "")
+                    found[key] = _UNITS.get(stated, stated)
     if not found:
         msg = f"{form.described} names no unit of a tag in the recording."
         raise SetUnfitError(msg)
