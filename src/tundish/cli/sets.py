@@ -66,7 +66,7 @@ def load(
 def _row(part: PartReport) -> tuple[str, ...]:
     kinds = sorted(set(part.units.values()))
     roles = [f"{role} {_some(names)}" for role, names in part.roles.items()]
-    labels = [f"{label} {count:,}" for label, count in part.labels.items()]
+    labels = [f"{name}: {_counted(found)}" for name, found in part.labels.items()]
     return (
         part.name,
         part.kind,
@@ -75,8 +75,12 @@ def _row(part: PartReport) -> tuple[str, ...]:
         f"{part.missing:,}" if part.columns else "",
         "; ".join(roles),
         _some(kinds),
-        _some(labels),
+        "; ".join(labels),
     )
+
+
+def _counted(found: dict[str, int]) -> str:
+    return _some([f"{label} {count:,}" for label, count in found.items()])
 
 
 def _some(words: tuple[str, ...] | list[str]) -> str:

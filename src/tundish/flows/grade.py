@@ -29,6 +29,7 @@ from tundish.data.readers import read_table, read_tables
 from tundish.data.roles import Named
 from tundish.flows.engine import Engine, spread_by
 from tundish.flows.fetch import Located, Progress, locate
+from tundish.flows.grade_loaded import grade_loaded
 from tundish.flows.own_sets import find_set, place_of
 from tundish.flows.report.grade_words import Language
 from tundish.flows.workspace import Workspace
@@ -192,8 +193,18 @@ def asked(located: Located, options: GradeOptions, known: Known | None = None) -
     )
 
 
+def asked_of(located: Located, options: GradeOptions) -> Asked:
+    """Return what stands beside a set of the catalogue: its entry is its card."""
+    return asked(located, options, _known(located))
+
+
 def _own(located: Located, path: Path, options: GradeOptions, tell: Progress) -> Graded:
-    """Grade data of one's own as the kind it is."""
+    """Grade data of one's own as the kind it is, a set of the catalogue as it is loaded."""
+    entry = located.entry
+    if entry is not None and entry.load and options.kind is None:
+        told = asked_of(located, options)
+        part = options.sheet
+        return grade_loaded(entry, located.root, options.named, told, part)[0]
     place = path if path.exists() else located.root
     kind = options.kind or kind_of(place)
     if kind == "table":

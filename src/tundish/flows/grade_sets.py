@@ -9,31 +9,13 @@ from pathlib import Path
 
 from tundish.catalog import library
 from tundish.catalog.datasets import DatasetEntry
-from tundish.catalog.setforms import (
-    InstanceForm,
-    LogForm,
-    PictureForm,
-    SetForm,
-    TextForm,
-)
-from tundish.data.card.beside import Known
-from tundish.data.card.catalogued import card_of
-from tundish.data.errors import SetUnfitError
-from tundish.data.grade.asked import Asked
-from tundish.data.grade.events.grading import grade_events
-from tundish.data.grade.file import graded_tables
-from tundish.data.grade.images.grading import grade_images
+from tundish.catalog.setforms import InstanceForm
 from tundish.data.grade.report import GradeReport
-from tundish.data.grade.texts.grading import grade_texts
-from tundish.data.load import load
-from tundish.data.roles import Named
-from tundish.data.sets.found import any_there, find_files
-from tundish.data.sets.graded import as_table, named_in
 from tundish.data.version import version_of
 from tundish.flows.fetch import Located
-from tundish.flows.grade import GradeOptions, bound
+from tundish.flows.grade import GradeOptions, asked_of, bound
+from tundish.flows.grade_loaded import grade_loaded
 from tundish.kernel import paths
-from tundish.kernel.clock import SystemClock
 from tundish.kernel.digest import short
 from tundish.kernel.errors import TundishError
 from tundish.kernel.records import Record
@@ -160,60 +142,19 @@ def _graded(
     entry: DatasetEntry, folder: Path, *, quick: bool
 ) -> tuple[GradeReport, str]:
     """Grade a set as what it is, and say how."""
+    options = GradeOptions(quick=quick)
+    located = Located(
+        root=folder,
+        place=folder,
+        name=entry.key,
+        entry=entry,
+        listed=library.files_of(entry.key),
+    )
     site = entry.grade.site if entry.grade else None
     if site is not None:
-        located = Located(root=folder, place=folder, name=entry.key, entry=entry)
-        report = bound(located, GradeOptions(quick=quick), site).report
-        return report, f"bound by {site}"
-    forms = _chosen(entry, folder)
-    asked = _asked(entry, quick=quick)
-    brief = asked.brief(entry.key, entry.task)
-    what = f"{next(iter(forms))}" if len(forms) == 1 else f"{len(forms)} parts"
-    first = next(iter(forms.values()))
-    if isinstance(first, PictureForm):
-        return grade_images(folder, brief), f"pictures: {what}"
-    if isinstance(first, TextForm):
-        files = [
-            (path, place)
-            for name, form in forms.items()
-            for place, path in find_files(form, folder, name)
-        ]
-        return grade_texts(files, brief), f"texts: {what}"
-    loaded = load(entry, folder, only=list(forms)).tables
-    tables = [as_table(table) for table in loaded.values()]
-    if isinstance(first, LogForm):
-        return grade_events(tables, brief), f"events: {what}"
-    one = next(iter(loaded.values()))
-    named = named_in(one, entry) if len(loaded) == 1 else Named()
-    report = graded_tables(tables, named, asked, name=entry.key).report
-    return report, f"table: {what}" if len(forms) == 1 else what
-
-
-def _chosen(entry: DatasetEntry, folder: Path) -> dict[str, SetForm]:
-    """Return what is graded: the part that the entry hints at, else all of one kind."""
-    there = {n: f for n, f in entry.load.items() if any_there(f, folder)}
-    hint = entry.grade.part if entry.grade else None
-    if hint in there:
-        return {hint: there[hint]}
-    for kind in ("table", "log", "stream", "pictures", "texts"):
-        alike: dict[str, SetForm] = {
-            name: form for name, form in there.items() if form.kind == kind
-        }
-        if alike:
-            return alike
-    msg = f"None of the files of {entry.key} that can be graded is in {folder}."
-    raise SetUnfitError(msg)
-
-
-def _asked(entry: DatasetEntry, *, quick: bool) -> Asked:
-    where = "the entry of the catalogue"
-    return Asked(
-        now=SystemClock().now(),
-        licence=entry.licence.name,
-        licence_kind=entry.licence.kind,
-        known=Known(card=card_of(entry), where=where, own=False, fits=True),
-        deep=not quick,
-    )
+        return bound(located, options, site).report, f"bound by {site}"
+    graded, how = grade_loaded(entry, folder, options.named, asked_of(located, options))
+    return graded.report, how
 
 
 def page(grades: SetGrades) -> str:

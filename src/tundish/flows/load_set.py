@@ -9,14 +9,17 @@ from pydantic import Field
 
 from tundish.catalog import library
 from tundish.catalog.datasets import DatasetEntry
-from tundish.data.errors import FolderInUseError
+from tundish.catalog.setforms import PictureForm
+from tundish.data.errors import DigestMismatchError, FolderInUseError
 from tundish.data.load import load
 from tundish.data.sets.loaded import LoadedSet, LoadedTable
 from tundish.data.sets.parquet import write_table
 from tundish.flows.fetch import locate
+from tundish.kernel import digest, paths
 from tundish.kernel.records import Record
 
 Progress = Callable[[str], None]
+MOST_CLASSES = 30
 
 
 class PartReport(Record):
@@ -28,7 +31,8 @@ class PartReport(Record):
         missing: Cells of a table without a value.
         units: Column (or tag) -> unit.
         roles: Role -> names of its columns; signals are counted, not named.
-        labels: Class -> how many.
+        labels: Column (or ``box``, ``picture``, ``text``) -> class -> how many; columns
+            with more than 30 classes are names, and left out.
         file: Where it was written, if it was.
     """
 
@@ -40,7 +44,7 @@ class PartReport(Record):
     missing: int = 0
     units: dict[str, str] = Field(default_factory=dict)
     roles: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    labels: dict[str, int] = Field(default_factory=dict)
+    labels: dict[str, dict[str, int]] = Field(default_factory=dict)
     file: str = ""
 
 
@@ -82,6 +86,7 @@ def load_set(
     Raises:
         UnknownNameError: if the catalogue has no such set.
         SetUnfitError: if it is not as its entry says.
+        DigestMismatchError: if a file in the mirror is not the pinned one.
         FolderInUseError: if ``out`` holds something.
     """
     entry = library.dataset(key)
@@ -106,10 +111,20 @@ def load_set(
 def folder_of(
     entry: DatasetEntry, name: str, mirror: Path | None, progress: Progress | None
 ) -> Path:
-    """Return where the files of a set lie: in a mirror by its key, else as fetched."""
-    if mirror is not None and (mirror / entry.key).is_dir():
-        return mirror / entry.key
-    return locate(name, mirror=mirror, progress=progress).root
+    """Return where the files of a set lie: in a mirror by its key, else as fetched.
+
+    Raises:
+        DigestMismatchError: if a file there is not the pinned one.
+    """
+    if mirror is None or not (mirror / entry.key).is_dir():
+        return locate(name, mirror=mirror, progress=progress).root
+    folder = mirror / entry.key
+    for file in library.files_of(name):
+        path = paths.join(folder, file.name)
+        if path.is_file() and digest.hex_part(digest.of_file(path)) != file.sha256:
+            msg = f"{file.name} in {folder} is not the file that the catalogue pins: its SHA-256 differs."
+            raise DigestMismatchError(msg)
+    return folder
 
 
 def _written(
@@ -140,7 +155,7 @@ def _parts(
                 kind="pictures",
                 about=about[name],
                 rows=len(album.pictures),
-                labels=album.labels,
+                labels={_kind_of(entry, name): album.labels},
             )
         )
     for name, texts in loaded.texts.items():
@@ -150,7 +165,7 @@ def _parts(
                 kind="texts",
                 about=about[name],
                 rows=len(texts.items),
-                labels=texts.labels,
+                labels={"text": texts.labels} if texts.labels else {},
             )
         )
     for name, problems in loaded.instances.items():
@@ -166,16 +181,23 @@ def _parts(
     return sorted(found, key=lambda part: order.index(part.name))
 
 
+def _kind_of(entry: DatasetEntry, name: str) -> str:
+    form = entry.load[name]
+    return (
+        "box" if isinstance(form, PictureForm) and form.label == "boxes" else "picture"
+    )
+
+
 def _table(table: LoadedTable, about: str, file: str) -> PartReport:
     roles: dict[str, tuple[str, ...]] = {}
     for column in table.columns:
         if column.role != "signal":
             roles[column.role] = (*roles.get(column.role, ()), column.name)
-    labels: dict[str, int] = {}
-    named = table.of_role("label")
-    if len(named) == 1 and table.kind == "table":
-        counts = table.frame[named[0]].drop_nulls().value_counts(sort=True)
-        labels = {str(label): int(count) for label, count in counts.iter_rows()}
+    labels = {}
+    for name in table.of_role("label") if table.kind == "table" else []:
+        counts = table.frame[name].drop_nulls().value_counts(sort=True)
+        if len(counts) <= MOST_CLASSES:
+            labels[name] = {str(label): int(n) for label, n in counts.iter_rows()}
     return PartReport(
         name=table.name,
         kind=table.kind,

@@ -23,7 +23,10 @@ def find_files(form: Files, root: Path, name: str) -> list[tuple[str, Path]]:
     if len(found) != form.many:
         wanted = ", ".join(form.files[:4])
         msg = f"{name} needs {form.many} files ({wanted}) in {root.name}, and {len(found)} are there."
-        raise SetUnfitError(msg)
+        raise SetUnfitError(
+            msg,
+            advice="Fetch the set again; --partial leaves out parts of which no file is there.",
+        )
     return sorted(found.items(), key=lambda item: _natural(item[0]))
 
 
