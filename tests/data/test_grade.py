@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from tundish.catalog import library
 from tundish.data.binding import bind
 from tundish.data.errors import ColumnMissingError
-from tundish.data.fetch import fetch
+from tundish.data.fetch import obtain
 from tundish.data.grade import scan
 from tundish.data.grade.bound import grade_bound
 from tundish.data.grade.catalogue import SPECS
@@ -395,11 +395,8 @@ def test_the_water_main_shows_its_gaps_and_no_marked_event(
 def wind_farm(tmp_path_factory: pytest.TempPathFactory) -> GradeReport:
     entry = library.dataset("la-haute-borne")
     try:
-        got = fetch(
-            entry,
-            cache=settings.cache_dir(),
-            mirror=tmp_path_factory.mktemp("m") / "none",
-        )
+        how = obtain.How(mirror=tmp_path_factory.mktemp("m") / "none")
+        got = obtain.fetch(entry, (), settings.cache_dir(), how)
     except TundishError:
         pytest.skip("la-haute-borne is not in the cache")
     site = library.site("la-haute-borne")

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 from pydantic import Field, StringConstraints, model_validator
 
 from tundish.catalog.scenario import Bilingual, Name
+from tundish.catalog.setforms import SetForm, Tabular
 from tundish.catalog.tasks import Text
 from tundish.kernel import digest as digests
 from tundish.kernel.records import Record
@@ -114,9 +115,14 @@ class Licence(Record):
 
 
 class GradeHint(Record):
-    """Which file ``tundish grade KEY`` reads, and the roles of its columns."""
+    """Which file ``tundish grade KEY`` reads, and the roles of its columns.
+
+    Attributes:
+        part: The part of ``load`` that is graded; all of its kind if absent.
+    """
 
     file: Text
+    part: Name | None = None
     time: Text | None = None
     unit: Text | None = None
     target: Text | None = None
@@ -132,7 +138,8 @@ class DatasetEntry(Record):
         further_sectors: Others that it serves.
         isic: Divisions or classes of ISIC Rev. 4, such as ``2813``.
         members: What is taken out of a wheel; other sources have none.
-        units: Column -> unit, as far as its maker states them.
+        units: Column -> unit, as far as its maker states them and ``load`` does not.
+        load: Name -> table, log, pictures, texts or instances that the files hold.
         grade: What ``tundish grade KEY`` reads; none for sets that are no table.
         scenarios: Keys of the scenarios that it can show.
         sites: Names of the site profiles that bind it to them.
@@ -154,6 +161,7 @@ class DatasetEntry(Record):
     citation: Text
     caveats: tuple[Text, ...] = ()
     units: dict[Text, Text] = Field(default_factory=dict)
+    load: dict[Name, SetForm] = Field(default_factory=dict)
     grade: GradeHint | None = None
     scenarios: tuple[Name | Text, ...] = ()
     sites: tuple[Text, ...] = ()
@@ -171,3 +179,19 @@ class DatasetEntry(Record):
             msg = "members: a wheel needs them, other sources have none"
             raise ValueError(msg)
         return self
+
+    @property
+    def tables(self) -> dict[str, Tabular]:
+        """The tables and event logs among what it holds."""
+        return {k: f for k, f in self.load.items() if isinstance(f, Tabular)}
+
+    @property
+    def stated_units(self) -> dict[str, str]:
+        """Column -> unit, wherever the entry states it."""
+        named = {
+            column.name: column.unit
+            for form in self.tables.values()
+            for column in form.columns
+            if column.unit is not None
+        }
+        return {**named, **self.units}

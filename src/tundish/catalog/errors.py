@@ -20,6 +20,25 @@ class DocumentInvalidError(UsageError):
     default_advice = "Mend the keys named; unknown keys are refused on purpose."
 
 
+class FileListRefusedError(RefusedError):
+    """The list of a data set's files is not the one that its entry pins, or is wrong.
+
+    What happened: beside an entry lies ``KEY.files.tsv``, one line for each file with
+    its place, bytes and SHA-256. Its own SHA-256 is not the one in the entry, or a line
+    is not of the form: a name that leads outside, a branch instead of a commit, a
+    digest that is none, a name that stands twice. The message says which.
+
+    Why: the list says what is fetched and how it is checked. Who can change it can
+    bring other data.
+
+    What to do: take entry and list from the same release. In an entry of your own, put
+    the number of files, their bytes and the list's SHA-256 into ``source``.
+    """
+
+    code = "file-list-refused"
+    default_advice = "Take the entry and its list from the same release."
+
+
 class UnknownNameError(UsageError):
     """The catalogue has no scenario, site or data set of that name.
 

@@ -11,10 +11,11 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from tundish.catalog.datasets import DatasetEntry
+from tundish.catalog.datasets import DatasetEntry, TreeSource
 from tundish.catalog.documents import parse_document
 from tundish.catalog.errors import UnknownNameError
 from tundish.catalog.evidence import Evidence
+from tundish.catalog.filelist import MOST_LIST_BYTES, PinnedFile, parse_list
 from tundish.catalog.scenario import Scenario
 from tundish.catalog.site import SiteProfile
 from tundish.kernel import paths
@@ -36,6 +37,29 @@ def dataset(name: str) -> DatasetEntry:
         UnknownNameError, DocumentInvalidError, DocumentMalformedError.
     """
     return _find(name, DatasetEntry)
+
+
+def files_of(name: str) -> tuple[PinnedFile, ...]:
+    """Return the pinned files of a data set; none for wheels and sets fetched by hand.
+
+    The list lies beside the entry as ``KEY.files.tsv``, also beside an entry of one's own.
+
+    Args:
+        name: As ``dataset`` takes it.
+
+    Raises:
+        FileListRefusedError: if the list is not the one that the entry pins.
+        PathMissingError: if there is none; and as ``dataset``.
+    """
+    entry = dataset(name)
+    if not isinstance(entry.source, TreeSource):
+        return ()
+    wanted = f"{entry.key}.files.tsv"
+    if name in names(DatasetEntry):
+        data = _folder(DatasetEntry).joinpath(wanted).read_bytes()
+    else:
+        data = paths.read_file(Path(name).parent / wanted, most=MOST_LIST_BYTES)
+    return parse_list(data, entry.source, entry.key)
 
 
 def scenario(name: str) -> Scenario:
@@ -85,5 +109,8 @@ def _find(name: str, kind: type[T]) -> T:
 
 
 def _shipped(kind: type[BaseModel]) -> Iterator[Traversable]:
-    root = resources.files("tundish.catalog").joinpath("declared", _FOLDERS[kind])
-    return (item for item in root.iterdir() if item.name.endswith(".yaml"))
+    return (i for i in _folder(kind).iterdir() if i.name.endswith(".yaml"))
+
+
+def _folder(kind: type[BaseModel]) -> Traversable:
+    return resources.files("tundish.catalog").joinpath("declared", _FOLDERS[kind])

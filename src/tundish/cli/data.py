@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tundish.cli import cards, show
+from tundish.cli import cards, data_sets, sets, show
 from tundish.cli.exits import NOT_GOOD_ENOUGH
 from tundish.cli.options import AsJson, Data, Mirror, nearby
 from tundish.kernel.digest import short
@@ -20,56 +20,10 @@ group = typer.Typer(
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
+    data_sets.register(group)
     cards.register(group)
+    sets.register(group)
     app.add_typer(group, name="data")
-
-
-@group.command("list")
-def list_sets(json: AsJson = False) -> None:
-    """List the data sets of the catalogue, and those that are registered here."""
-    from tundish.catalog import library
-    from tundish.catalog.datasets import DatasetEntry
-    from tundish.flows import own_sets
-
-    found = [library.dataset(name) for name in library.names(DatasetEntry)]
-    workspace = nearby()
-    own = own_sets.list_sets(workspace) if workspace else []
-    if json:
-        show.as_json([entry.to_json() for entry in [*found, *own]])
-        return
-    rows = [
-        (e.key, e.name.en, e.sector, e.task, f"{e.licence.name} ({e.licence.kind})")
-        for e in found
-    ]
-    for one in own:
-        title = one.card.title.en if one.card.title else one.card.name
-        licence = one.card.licence.name if one.card.licence else ""
-        rows.append(
-            (one.name, title, one.card.sector or "", one.card.task or "", licence)
-        )
-    show.table("Data sets", ["key", "name", "sector", "task", "licence (class)"], rows)
-
-
-@group.command()
-def fetch(
-    key: Annotated[str, typer.Argument(help="A key of 'tundish data list'.")],
-    mirror: Mirror = None,
-    json: AsJson = False,
-) -> None:
-    """Fetch a data set, check every byte against its pinned digest, and cache it."""
-    from tundish.flows.fetch import fetch as fetch_set
-
-    with show.working(f"Fetching {key}") as tell:
-        report = fetch_set(key, mirror=mirror, workspace=nearby(), progress=tell)
-    if json:
-        show.as_json(report)
-        return
-    show.line(f"{report.name}: {len(report.files)} files in {report.folder}", show.GOOD)
-    show.line(
-        f"Licence: {report.licence} (class {report.licence_class}). Cite: {report.citation}"
-    )
-    for caveat in report.caveats:
-        show.line(f"Caveat: {caveat}", show.WARN)
 
 
 @group.command()

@@ -38,6 +38,116 @@ class SourceAbsentError(UsageError):
     )
 
 
+class HostUnreachableError(MachineError):
+    """The host that publishes a data set cannot be reached, or breaks off again and again.
+
+    What happened: no connection stood, its certificate was not good, the answers
+    stopped coming or came too slowly, also after some tries. What had come is kept.
+
+    What to do: give the command again; it goes on where it was. Without a network, run
+    ``tundish data mirror OUT KEY`` on a machine that has one, carry the folder over, and
+    give ``--mirror OUT``. A plant's own copy of a host is named by ``TUNDISH_GITHUB``,
+    ``TUNDISH_HUGGINGFACE``, ``TUNDISH_ZENODO`` or ``TUNDISH_HTTPS``.
+    """
+
+    code = "host-unreachable"
+    default_advice = "Give the command again (it goes on), or give --mirror FOLDER."
+
+
+class HostRefusedError(MachineError):
+    """The host of a data set answers, and does not give the file.
+
+    What happened: it wants a login, limits how much is asked, or answers with an error.
+    The message names its status.
+
+    What to do: wait an hour if it limits what is asked. Else fetch the set on a machine
+    that may, with ``tundish data mirror``, and give ``--mirror FOLDER``.
+    """
+
+    code = "host-refused"
+    default_advice = "Wait and give the command again, or give --mirror FOLDER."
+
+
+class RedirectRefusedError(RefusedError):
+    """A host sends this machine on to a place that is not gone to.
+
+    What happened: a redirect leads to plain HTTP, to an address within a network or on
+    this machine, to one with a login in it, or there are too many of them.
+
+    Why: a redirect is foreign text. It must not make this machine ask its neighbours,
+    or speak where others can listen and change what is said.
+
+    What to do: tell the maintainers of the catalogue; fetch the file elsewhere, and
+    give ``--mirror FOLDER``.
+    """
+
+    code = "redirect-refused"
+    default_advice = "Fetch the file elsewhere and give --mirror FOLDER."
+
+
+class FetchTooLargeError(UsageError):
+    """What is to be fetched is more than was allowed.
+
+    What happened: the pinned sizes of what is not here yet are together above
+    ``--max-bytes``. Nothing was fetched.
+
+    What to do: give a greater ``--max-bytes``, or fewer sets.
+    """
+
+    code = "fetch-too-large"
+    default_advice = "Give a greater --max-bytes, or fewer sets."
+
+
+class LicenceNotAcceptedError(RefusedError):
+    """A data set's terms must be accepted before it is fetched or used.
+
+    What happened: its licence allows non-commercial use or research only (class N), or
+    none is stated (class U). Nothing was fetched.
+
+    Why: whoever uses such data in a plant may not be allowed to. A person must have
+    read the terms; Tundish does not judge them.
+
+    What to do: read the terms (``tundish data show KEY``). If your use fits, fetch with
+    ``--accept-licence``; that is remembered beside the fetched sets, and stands in the
+    ledger of the workspace. Terms that change are asked for again.
+    """
+
+    code = "licence-not-accepted"
+    default_advice = (
+        "If your use fits the terms: tundish data fetch KEY --accept-licence"
+    )
+
+
+class ByHandError(UsageError):
+    """A data set is given out to people only, and its files were not named rightly.
+
+    What happened: its maker wants a form, an account or a click, so no program fetches
+    it; or the folder given by ``--from`` lacks a file that the entry names, or holds too
+    many of them; or ``--from`` was given for a set that is fetched.
+
+    What to do: ``tundish data show KEY`` tells the steps. Then
+    ``tundish data fetch KEY --from FOLDER``.
+    """
+
+    code = "by-hand"
+    default_advice = (
+        "'tundish data show KEY' tells the steps; then fetch it with --from FOLDER."
+    )
+
+
+class MirrorInvalidError(UsageError):
+    """A folder is no mirror of data sets that can be read.
+
+    What happened: its ``index.json`` is not what ``tundish data mirror`` writes, or it
+    names a file that leads outside.
+
+    What to do: make the mirror again.
+    """
+
+    code = "mirror-invalid"
+    default_advice = "Make it again with 'tundish data mirror'."
+
+
 class PipMissingError(MachineError):
     """This Python has no pip, so nothing can be fetched from a package index.
 
@@ -243,3 +353,18 @@ class PicturesUnfitError(UsageError):
 
     code = "pictures-unfit"
     default_advice = "Correct 'pictures' in the site profile, or the file named."
+
+
+class SetUnfitError(UsageError):
+    """A file of a data set is not as its entry in the catalogue says.
+
+    What happened: a file or a column is missing, a column of numbers holds texts, there
+    are more or fewer records than the entry says, or the file lies the other way round.
+    The message says what was found and what was expected.
+
+    What to do: fetch the set again (``tundish data fetch``), which checks every byte. If
+    the files are right, correct ``load`` in the entry.
+    """
+
+    code = "set-unfit"
+    default_advice = "Fetch the set again, or correct 'load' in its entry."

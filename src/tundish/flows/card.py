@@ -139,7 +139,12 @@ def _place(
     located = locate(data, mirror=mirror, progress=tell)
     if located.entry is not None:
         where = "the entry of the catalogue"
-        known = Known(card=card_of(located.entry), where=where, own=False, fits=True)
+        known = Known(
+            card=card_of(located.entry, located.listed),
+            where=where,
+            own=False,
+            fits=True,
+        )
         return located.place, located.name, known
     if located.place.is_file():
         return located.place, located.name, beside(located.place)[0]

@@ -81,9 +81,7 @@ def diff(
     chosen = options or GradeOptions()
     tell = progress or (lambda _text: None)
     located = [locate(d, mirror=mirror, progress=progress) for d in (before, after)]
-    site = chosen.site or next(
-        (e.grade.site for one in located if (e := one.entry)), None
-    )
+    site = chosen.site or next((one.site for one in located if one.site), None)
     tell("reading and grading both")
     old, new = (_graded(one, chosen, site) for one in located)
     tell("comparing")

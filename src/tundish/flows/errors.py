@@ -70,6 +70,20 @@ class EngineUnfitError(UsageError):
     default_advice = "Store the table as Parquet, or leave --engine out."
 
 
+class SetAbsentError(UsageError):
+    """A folder does not hold a data set that was asked for by its key.
+
+    What happened: ``tundish data verify KEY --mirror FOLDER`` found no file of the set
+    there, or only some. Nothing that is there differs.
+
+    What to do: ``tundish data mirror FOLDER KEY`` adds what is missing; or leave the
+    key out to prove what is there.
+    """
+
+    code = "set-absent"
+    default_advice = "'tundish data mirror FOLDER KEY' adds what is missing."
+
+
 class RunMissingError(UsageError):
     """There is no run of that name in the workspace.
 

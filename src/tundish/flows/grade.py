@@ -29,6 +29,7 @@ from tundish.data.readers import read_table, read_tables
 from tundish.data.roles import Named
 from tundish.flows.engine import Engine, spread_by
 from tundish.flows.fetch import Located, Progress, locate
+from tundish.flows.grade_loaded import grade_loaded
 from tundish.flows.own_sets import find_set, place_of
 from tundish.flows.report.grade_words import Language
 from tundish.flows.workspace import Workspace
@@ -134,7 +135,7 @@ def grade(
     if own is not None:
         located = replace(located, name=own.name, card=known)
     tell("reading and grading")
-    site = chosen.site or (located.entry.grade.site if located.entry else None)
+    site = chosen.site or located.site
     if site:
         graded = bound(located, chosen, site)
     else:
@@ -192,8 +193,18 @@ def asked(located: Located, options: GradeOptions, known: Known | None = None) -
     )
 
 
+def asked_of(located: Located, options: GradeOptions) -> Asked:
+    """Return what stands beside a set of the catalogue: its entry is its card."""
+    return asked(located, options, _known(located))
+
+
 def _own(located: Located, path: Path, options: GradeOptions, tell: Progress) -> Graded:
-    """Grade data of one's own as the kind it is."""
+    """Grade data of one's own as the kind it is, a set of the catalogue as it is loaded."""
+    entry = located.entry
+    if entry is not None and entry.load and options.kind is None:
+        told = asked_of(located, options)
+        part = options.sheet
+        return grade_loaded(entry, located.root, options.named, told, part)[0]
     place = path if path.exists() else located.root
     kind = options.kind or kind_of(place)
     if kind == "table":
@@ -259,7 +270,9 @@ def _known(located: Located) -> Known | None:
     if located.entry is None:
         return of_folder(located.root)
     where = "the entry of the catalogue"
-    return Known(card=card_of(located.entry), where=where, own=False, fits=True)
+    return Known(
+        card=card_of(located.entry, located.listed), where=where, own=False, fits=True
+    )
 
 
 def _write_page(graded: Graded, wish: PageWish) -> None:

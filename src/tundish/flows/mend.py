@@ -166,7 +166,7 @@ class _Done:
 
 
 def _terms(located: Located, options: GradeOptions) -> _Terms:
-    name = options.site or (located.entry.grade.site if located.entry else None)
+    name = options.site or located.site
     if name is None and located.place.is_dir():
         msg = (
             f"{located.name} is a folder, and no site profile says what its files are."

@@ -17,6 +17,7 @@ _EXTRAS = {
         "tzdata",
     },
     "deep": {"torch"},
+    "fetch": {"urllib3"},
     "learn": {"onnx"},
     "mqtt": {"orjson"},
     "opcua": {"asyncua"},

@@ -24,6 +24,28 @@ def cache_dir() -> Path:
     return (Path(home) if home else Path.home() / ".cache") / "tundish"
 
 
+def copy_of_host(kind: str) -> str | None:
+    """Return the plant's own copy of a host of data sets, if one is named.
+
+    Args:
+        kind: ``github``, ``huggingface``, ``zenodo`` or ``https``; the variables are
+            ``TUNDISH_GITHUB`` and so on.
+    """
+    return os.environ.get(f"TUNDISH_{kind.upper()}") or None
+
+
+def proxy_before(address: str) -> str | None:
+    """Return the proxy that the environment puts before an address, if it names one."""
+    from urllib.parse import urlsplit  # noqa: PLC0415  (heavy, and only for a fetch)
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415
+
+    parts = urlsplit(address)
+    if not parts.hostname or proxy_bypass(parts.hostname):
+        return None
+    named = getproxies()
+    return named.get(parts.scheme) or named.get("all")
+
+
 def data_dir() -> Path | None:
     """Return the folder of development data sets (``TUNDISH_DATA``), if named."""
     named = os.environ.get("TUNDISH_DATA")

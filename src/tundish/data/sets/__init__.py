@@ -1,0 +1,1 @@
+"""Sets of the catalogue as typed tables, pictures, texts and instances."""

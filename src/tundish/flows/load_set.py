@@ -1,0 +1,212 @@
+"""Load a set of the catalogue, say what is in it, and write its tables as Parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import Field
+
+from tundish.catalog import library
+from tundish.catalog.datasets import DatasetEntry
+from tundish.catalog.setforms import PictureForm
+from tundish.data.errors import DigestMismatchError, FolderInUseError
+from tundish.data.load import load
+from tundish.data.sets.loaded import LoadedSet, LoadedTable
+from tundish.data.sets.parquet import write_table
+from tundish.flows.fetch import locate
+from tundish.kernel import digest, paths
+from tundish.kernel.records import Record
+
+Progress = Callable[[str], None]
+MOST_CLASSES = 30
+
+
+class PartReport(Record):
+    """One part of a loaded set.
+
+    Attributes:
+        rows: Records, pictures, texts or problems.
+        columns: Of a table, else 0.
+        missing: Cells of a table without a value.
+        units: Column (or tag) -> unit.
+        roles: Role -> names of its columns; signals are counted, not named.
+        labels: Column (or ``box``, ``picture``, ``text``) -> class -> how many; columns
+            with more than 30 classes are names, and left out.
+        file: Where it was written, if it was.
+    """
+
+    name: str
+    kind: str
+    about: str
+    rows: int
+    columns: int = 0
+    missing: int = 0
+    units: dict[str, str] = Field(default_factory=dict)
+    roles: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    labels: dict[str, dict[str, int]] = Field(default_factory=dict)
+    file: str = ""
+
+
+class LoadReport(Record):
+    """What was loaded, and on which terms.
+
+    Attributes:
+        absent: Parts of which no file is there.
+    """
+
+    key: str
+    name: str
+    folder: str
+    parts: tuple[PartReport, ...]
+    absent: tuple[str, ...]
+    licence: str
+    licence_class: str
+    caveats: tuple[str, ...]
+
+
+def load_set(
+    key: str,
+    *,
+    mirror: Path | None = None,
+    out: Path | None = None,
+    partial: bool = False,
+    progress: Progress | None = None,
+) -> LoadReport:
+    """Load a set, checked against its entry.
+
+    Args:
+        key: Of the catalogue, or an entry of one's own.
+        mirror: Where to take it from: ``MIRROR/KEY/FILE`` is read where it lies,
+            anything else is fetched as ``fetch`` does.
+        out: A new or empty folder for its tables as Parquet, units in the metadata.
+        partial: Leave out parts of which no file is there.
+        progress: Told what is being done.
+
+    Raises:
+        UnknownNameError: if the catalogue has no such set.
+        SetUnfitError: if it is not as its entry says.
+        DigestMismatchError: if a file in the mirror is not the pinned one.
+        FolderInUseError: if ``out`` holds something.
+    """
+    entry = library.dataset(key)
+    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        msg = f"{out} is not empty; tables are written to a new or empty folder."
+        raise FolderInUseError(msg)
+    folder = folder_of(entry, key, mirror, progress)
+    loaded = load(entry, folder, partial=partial, progress=progress)
+    written = _written(loaded, entry, out)
+    return LoadReport(
+        key=entry.key,
+        name=entry.name.en,
+        folder=str(folder),
+        parts=tuple(_parts(loaded, entry, written)),
+        absent=loaded.absent,
+        licence=entry.licence.name,
+        licence_class=entry.licence.kind,
+        caveats=entry.caveats,
+    )
+
+
+def folder_of(
+    entry: DatasetEntry, name: str, mirror: Path | None, progress: Progress | None
+) -> Path:
+    """Return where the files of a set lie: in a mirror by its key, else as fetched.
+
+    Raises:
+        DigestMismatchError: if a file there is not the pinned one.
+    """
+    if mirror is None or not (mirror / entry.key).is_dir():
+        return locate(name, mirror=mirror, progress=progress).root
+    folder = mirror / entry.key
+    for file in library.files_of(name):
+        path = paths.join(folder, file.name)
+        if path.is_file() and digest.hex_part(digest.of_file(path)) != file.sha256:
+            msg = f"{file.name} in {folder} is not the file that the catalogue pins: its SHA-256 differs."
+            raise DigestMismatchError(msg)
+    return folder
+
+
+def _written(
+    loaded: LoadedSet, entry: DatasetEntry, out: Path | None
+) -> dict[str, str]:
+    if out is None:
+        return {}
+    out.mkdir(parents=True, exist_ok=True)
+    facts = {"set": entry.key, "licence": entry.licence.name}
+    return {
+        name: str(write_table(table, out / f"{name}.parquet", facts))
+        for name, table in loaded.tables.items()
+    }
+
+
+def _parts(
+    loaded: LoadedSet, entry: DatasetEntry, written: dict[str, str]
+) -> list[PartReport]:
+    about = {name: form.about or "" for name, form in entry.load.items()}
+    found = [
+        _table(table, about[name], written.get(name, ""))
+        for name, table in loaded.tables.items()
+    ]
+    for name, album in loaded.pictures.items():
+        found.append(
+            PartReport(
+                name=name,
+                kind="pictures",
+                about=about[name],
+                rows=len(album.pictures),
+                labels={_kind_of(entry, name): album.labels},
+            )
+        )
+    for name, texts in loaded.texts.items():
+        found.append(
+            PartReport(
+                name=name,
+                kind="texts",
+                about=about[name],
+                rows=len(texts.items),
+                labels={"text": texts.labels} if texts.labels else {},
+            )
+        )
+    for name, problems in loaded.instances.items():
+        found.append(
+            PartReport(
+                name=name,
+                kind="instances",
+                about=about[name],
+                rows=len(problems.instances),
+            )
+        )
+    order = list(entry.load)
+    return sorted(found, key=lambda part: order.index(part.name))
+
+
+def _kind_of(entry: DatasetEntry, name: str) -> str:
+    form = entry.load[name]
+    return (
+        "box" if isinstance(form, PictureForm) and form.label == "boxes" else "picture"
+    )
+
+
+def _table(table: LoadedTable, about: str, file: str) -> PartReport:
+    roles: dict[str, tuple[str, ...]] = {}
+    for column in table.columns:
+        if column.role != "signal":
+            roles[column.role] = (*roles.get(column.role, ()), column.name)
+    labels = {}
+    for name in table.of_role("label") if table.kind == "table" else []:
+        counts = table.frame[name].drop_nulls().value_counts(sort=True)
+        if len(counts) <= MOST_CLASSES:
+            labels[name] = {str(label): int(n) for label, n in counts.iter_rows()}
+    return PartReport(
+        name=table.name,
+        kind=table.kind,
+        about=about,
+        rows=table.frame.height,
+        columns=table.frame.width,
+        missing=table.missing,
+        units={**table.units, **table.described},
+        roles=roles,
+        labels=labels,
+        file=file,
+    )
