@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import typer.main
 
 import tundish.cli.errors  # noqa: F401  (loads every room's error classes)
 from tundish.catalog import library
-from tundish.catalog.datasets import DatasetEntry, Source, TreeSource, WheelSource
+from tundish.catalog.datasets import DatasetEntry, HandSource, WheelSource
 from tundish.catalog.scenario import Scenario
 from tundish.cli.exits import CODES, MEANINGS, exit_code
 from tundish.cli.main import app
@@ -183,37 +184,10 @@ def recipes_page() -> str:
     return "\n".join(lines).replace("``", "`") + "\n"
 
 
-def _source_lines(source: Source) -> list[str]:
-    """Return where a data set comes from, and what a person does for those by hand."""
-    if isinstance(source, WheelSource):
-        return [
-            f"- Source: `{source.package}` {source.version}, SHA-256 `{source.sha256}`"
-        ]
-    if isinstance(source, TreeSource):
-        return [
-            f"- Source: {source.kind}, {source.files:,} files of {source.bytes:,} bytes "
-            f"in all, list of them with SHA-256 `{source.sha256}`"
-        ]
-    steps = " ".join(source.steps)
-    files = "; ".join(f"`{file.name}` ({file.what})" for file in source.files)
-    return [f"- By hand, <{source.address}>: {steps}", f"- Files: {files}"]
-
-
 def catalogue_page() -> str:
     """Return the page of shipped data sets and scenarios."""
-    lines = ["# Catalogue\n", "## Data sets\n"]
-    for name in library.names(DatasetEntry):
-        entry = library.dataset(name)
-        lines += [
-            f"### `{entry.key}`: {entry.name.en} ({entry.name.zh})\n",
-            f"{entry.description}\n",
-            f"- Licence: {entry.licence.name} (class {entry.licence.kind}; {entry.licence.stated_in})",
-            f"- Citation: {entry.citation}",
-            f"- Sector: {', '.join((entry.sector, *entry.further_sectors))}; task: {entry.task}; origin: {entry.origin}",
-            *_source_lines(entry.source),
-            *(f"- Caveat: {caveat}" for caveat in entry.caveats),
-            "",
-        ]
+    entries = [library.dataset(name) for name in library.names(DatasetEntry)]
+    lines = ["# Catalogue\n", "## Data sets\n", *_sets_table(entries), ""]
     lines.append("## Scenarios\n")
     for name in library.names(Scenario):
         scenario = library.scenario(name)
@@ -231,6 +205,35 @@ def catalogue_page() -> str:
             lines.append(f"| {limit.metric} {side} | {limit.why} |")
         lines.append("")
     return "\n".join(lines)
+
+
+def _sets_table(entries: list[DatasetEntry]) -> Iterator[str]:
+    """Yield a line for each set; ``tundish data show KEY`` tells the rest."""
+    kinds = Counter(entry.licence.kind for entry in entries)
+    sums = ", ".join(f"{kinds[kind]} of class {kind}" for kind in sorted(kinds))
+    yield (
+        f"{len(entries)} sets: {sums}. `tundish data show KEY` prints units, caveats, citation, scenarios "
+        "and the way to get one ([how](../how-to/data-sets.md)). Sizes are bytes to be fetched.\n"
+    )
+    yield "| key | name | sector | task | origin | source | bytes | licence (class) |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for entry in entries:
+        source = entry.source
+        size = "" if isinstance(source, HandSource) else f"{source.bytes:,}"
+        sectors = ", ".join((entry.sector, *entry.further_sectors))
+        yield (
+            f"| `{entry.key}` | {entry.name.en} ({entry.name.zh}) | {sectors} | {entry.task} | {entry.origin} "
+            f"| {_place_of(entry)} | {size} | {entry.licence.name} ({entry.licence.kind}) |"
+        )
+
+
+def _place_of(entry: DatasetEntry) -> str:
+    source = entry.source
+    if isinstance(source, WheelSource):
+        return f"package `{source.package}` {source.version}"
+    if isinstance(source, HandSource):
+        return f"by hand: {source.address}"
+    return f"{source.kind}, {source.files} files"
 
 
 def _exit(cls: type[errors.TundishError]) -> int:

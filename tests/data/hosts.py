@@ -26,6 +26,8 @@ class Host:
     files: dict[str, bytes] = field(default_factory=dict)
     ways: list[Way] = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)
+    connections: int = 0
+    logins: list[str] = field(default_factory=list)
 
     @property
     def base(self) -> str:
@@ -36,7 +38,12 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     host: Host
 
+    def setup(self) -> None:
+        self.host.connections += 1
+        super().setup()
+
     def do_GET(self) -> None:
+        self.host.logins.append(self.headers.get("Proxy-Authorization", ""))
         self.host.asked.append((self.path, self.headers.get("Range", "")))
         data = self.host.files.get(self.path)
         if data is None:

@@ -313,6 +313,27 @@ def test_an_air_gapped_workspace_asks_no_host(host: Host, tmp_path: Path) -> Non
     assert host.asked == []
 
 
+def test_a_connection_is_kept_for_the_next_file(host: Host, tmp_path: Path) -> None:
+    many = {f"{number}.csv": b"%d\n" % number for number in range(20)}
+    entry, files = entry_of(many)
+    host.files |= {_at("github", name): data for name, data in many.items()}
+    obtain.fetch(entry, files, tmp_path, How(patience=QUICK))
+    assert (len(host.asked), host.connections) == (20, 1)
+
+
+def test_a_proxy_of_the_environment_is_asked_with_its_login(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    through = {f"{host.base}{path}": data for path, data in host.files.items()}
+    with hosting(through) as proxy:
+        address = proxy.base.replace("//", "//plant:se%20cret@")
+        monkeypatch.setenv("http_proxy", address)
+        monkeypatch.setenv("no_proxy", "")
+        assert _fetch(tmp_path).files["note.txt"].read_bytes() == FILES["note.txt"]
+        assert host.asked == []
+        assert set(proxy.logins) == {"Basic cGxhbnQ6c2UgY3JldA=="}
+
+
 def test_two_names_of_one_file_are_fetched_once(host: Host, tmp_path: Path) -> None:
     twice = {"a.csv": TABLE, "b.csv": TABLE}
     entry, files = entry_of(twice)

@@ -145,6 +145,11 @@ OWN: dict[str, str] = {
     "tundish.line.sources.opcua:OpcUaSource.read_history": (
         "values come through the target opcua-wire"
     ),
+    **dict.fromkeys(
+        ("tundish.data.fetch.hand:import_folder", "tundish.data.fetch.hand:from_mirror"),
+        "copies files as they are, checked or noted by digest; nothing is parsed",
+    ),
+    "tundish.data.fetch.wheel:unpack": "a pinned wheel, through the target zip-member",
     "tundish.seal.application:load": "the line's own certificate and key",
     "tundish.line.bufferrows:from_row": "rows of the line's own buffer",
     "tundish.line.samples:from_us": "a number becomes a moment",

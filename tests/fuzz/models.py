@@ -7,10 +7,12 @@ import json
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import yaml
 from pydantic import BaseModel
+from tests.data import hosts
 from tests.fuzz.desk import (
     KEY,
     NOW,
@@ -21,13 +23,15 @@ from tests.fuzz.desk import (
 )  # fmt: skip
 from tests.fuzz.target import Target, at_file, room
 
-from tundish.catalog import expression, library
-from tundish.catalog.datasets import DatasetEntry
+from tundish.catalog import expression, filelist, library
+from tundish.catalog.datasets import DatasetEntry, TreeSource
 from tundish.catalog.documents import parse_document, read_document
 from tundish.catalog.scenario import Scenario
 from tundish.catalog.site import SiteProfile
+from tundish.data.fetch import cache, mirror
+from tundish.data.fetch.hosts import address_of, is_allowed
 from tundish.flows import own_sets, pip, wheelfile, wheelhouse, workspace
-from tundish.kernel import canonical, digest
+from tundish.kernel import canonical, digest, paths
 from tundish.kernel.canonical import Json
 from tundish.kernel.clock import ManualClock, to_text
 from tundish.kernel.errors import TundishError
@@ -47,6 +51,10 @@ from tundish.seal.freshness import MemoryFreshness
 from tundish.seal.policy import Policy, PolicyFile
 
 _MODEL, _CATALOG, _LINE = "tundish.model.", "tundish.catalog.", "tundish.line."
+KINDS: tuple[Literal["github", "huggingface", "zenodo", "https"], ...] = (
+    "github", "huggingface", "zenodo", "https",
+)  # fmt: skip
+PLACE = Path("/a/set")
 _ENDINGS = (".safetensors", ".json", ".onnx", ".txt", ".csv", ".pkl", "")
 
 
@@ -234,6 +242,52 @@ buffer: {path: pump.db, max_mb: 10}
 safe_points: ["06:00"]
 budget: {}
 """
+
+
+def _file_list(data: bytes) -> None:
+    """Read a list as each kind of place; the sums of the entry are the list's own."""
+    rows = [line.split(b"\t") for line in data.split(b"\n")[1:] if line]
+    size = sum(
+        int(row[4][:13]) for row in rows if len(row) > 4 and row[4][:13].isdigit()
+    )
+    kind = KINDS[len(data) % len(KINDS)]
+    source = TreeSource(
+        kind=kind,
+        files=min(max(len(rows), 1), filelist.MOST_FILES),
+        bytes=max(size, 1),
+        sha256=digest.hex_part(digest.of_bytes(data)),
+    )
+    for file in filelist.parse_list(data, source, "plantset"):
+        assert paths.join(PLACE, file.name).is_relative_to(PLACE)
+        address = address_of(kind, file)
+        assert is_allowed(address, here=False) or kind == "https"
+        assert address.isascii()
+        assert "/../" not in address
+
+
+def _file_lists() -> list[bytes]:
+    files = {"a.csv": b"1\n", "runs/b #1.csv": b"22\n"}
+    return [hosts.list_of(files, kind) for kind in hosts.PLACES]
+
+
+def _mirror_index(data: bytes) -> None:
+    index = mirror.parse_index(data, "index.json")
+    for one in index.sets.values():
+        for name in one.files:
+            assert paths.join(PLACE, name).is_relative_to(PLACE)
+
+
+def _mirror_indices() -> list[bytes]:
+    return [(OLD / "fetched" / "mirror" / "index.json").read_bytes()]
+
+
+def _fetched_note(data: bytes) -> None:
+    cache.manifest_of(at_file(cache.MANIFEST, data).parent)
+
+
+def _fetched_notes() -> list[bytes]:
+    below = OLD / "fetched" / "cache" / "datasets"
+    return [path.read_bytes() for path in sorted(below.glob("*/fetched.json"))]
 
 
 def _policy(data: bytes) -> None:
@@ -505,6 +559,18 @@ TARGETS = (
     Target(
         name="dataset", json=True, parse=_parsed(DatasetEntry), seeds=_written("datasets"),
         doors=(_CATALOG + "documents:parse_document",),
+    ),
+    Target(
+        name="file-list", parse=_file_list, seeds=_file_lists,
+        doors=(_CATALOG + "filelist:parse_list", _CATALOG + "filelist:read_list"),
+    ),
+    Target(
+        name="mirror-index", json=True, parse=_mirror_index, seeds=_mirror_indices,
+        doors=("tundish.data.fetch.mirror:parse_index",),
+    ),
+    Target(
+        name="fetched-note", json=True, parse=_fetched_note, seeds=_fetched_notes,
+        doors=("tundish.data.fetch.cache:manifest_of",),
     ),
     Target(
         name="policy", json=True, parse=_policy, seeds=lambda: [_POLICY, _as_json(_POLICY)],

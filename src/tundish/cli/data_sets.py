@@ -93,19 +93,18 @@ def list_sets(  # noqa: PLR0913  (a command's options)
     for kept in own:
         card = kept.card
         title = card.title.en if card.title else card.name
-        terms = card.licence.name if card.licence else ""
+        terms = (card.licence.kind or card.licence.name) if card.licence else ""
         about = (card.sector or "", card.task or "", card.origin or "")
         rows.append((kept.name, title, *about, terms, "own"))
-    columns = ["key", "name", "sector", "task", "origin", "licence (class)", "here"]
-    show.table("Data sets", columns, rows)
+    columns = ["key", "name", "sector", "task", "origin", "class", "here"]
+    show.table("Data sets", columns, rows, whole=1)
     show.line(f"{len(found)} sets of the catalogue, {len(own)} of your own")
 
 
 def _row(found: Found) -> tuple[str, ...]:
     entry = found.entry
-    terms = f"{entry.licence.name} ({entry.licence.kind})"
-    about = (entry.sector, entry.task, entry.origin)
-    return (entry.key, entry.name.en, *about, terms, found.where)
+    about = (entry.sector, entry.task, entry.origin, entry.licence.kind)
+    return (entry.key, entry.name.en, *about, found.where)
 
 
 def show_set(
@@ -305,7 +304,9 @@ def _show_proof(report: ProofReport) -> None:
         (one.key, f"{one.files:,} of {one.pinned:,}", f"{one.bytes:,}", _result(one))
         for one in report.sets
     ]
-    show.table(f"Sets in {report.folder}", ["set", "files", "bytes", "result"], rows)
+    show.table(
+        f"Sets in {report.folder}", ["set", "files", "bytes", "result"], rows, whole=3
+    )
     size = sum(one.bytes for one in report.sets)
     show.line(f"{report.proven:,} files with {size:,} bytes have the pinned digests.")
     if report.absent:

@@ -49,13 +49,22 @@ def error(problem: TundishError, *, json: bool) -> None:
     err.print(f"  More: tundish explain {problem.code}", style="dim")
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table; cells are plain text, never markup."""
+def table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, whole: int = 0
+) -> None:
+    """Print a table; cells are plain text, never markup.
+
+    Args:
+        title: Above it.
+        columns: Their names.
+        rows: Their cells.
+        whole: So many columns are never broken: what people copy out of them.
+    """
     from rich.table import Table
 
     made = Table(title=_plain(title) or None, title_justify="left", header_style="bold")
-    for name in columns:
-        made.add_column(name, overflow="fold")
+    for number, name in enumerate(columns):
+        made.add_column(name, overflow="fold", no_wrap=number < whole)
     for row in rows:
         made.add_row(*(_plain(cell) for cell in row))
     out.print(made)

@@ -23,18 +23,18 @@ class IndexUnreachableError(MachineError):
 
 
 class SourceAbsentError(UsageError):
-    """The package index or the mirror does not have the pinned file.
+    """The package index, the host or the mirror does not have the pinned file.
 
-    What happened: the index answered (or the mirror folder was read), and the pinned
-    version or file is not there.
+    What happened: the index or the host answered (or the mirror folder was read), and
+    the pinned version or file is not there.
 
     What to do: put the file into the mirror under its own name or under the 64 hex
-    digits of its SHA-256, or use an index that carries it.
+    digits of its SHA-256, or use an index or a copy of the host that carries it.
     """
 
     code = "source-absent"
     default_advice = (
-        "Give --mirror FOLDER with the named file in it, or let pip know another index."
+        "Give --mirror FOLDER with the named file in it, or use an index that has it."
     )
 
 

@@ -140,10 +140,10 @@ def verify_sets(
     names = list(keys) or library.names(DatasetEntry)
     tell = progress or (lambda _text, _share: None)
     proofs = []
-    with Prover(mirror=Mirror.at(folder), named=bool(keys)) as prover:
-        for number, name in enumerate(names):
-            tell(name, number / len(names))
-            proofs.append(prover.prove(library.dataset(name), library.files_of(name)))
+    prover = Prover(mirror=Mirror.at(folder), named=bool(keys))
+    for number, name in enumerate(names):
+        tell(name, number / len(names))
+        proofs.append(prover.prove(library.dataset(name), library.files_of(name)))
     return ProofReport(
         folder=str(folder),
         sets=tuple(one for one in proofs if one.result != "absent"),

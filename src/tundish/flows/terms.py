@@ -115,7 +115,7 @@ def admit(
 
 
 def _terms(entry: DatasetEntry) -> str:
-    return digests.of_json(entry.licence.to_json())
+    return digests.of_json(entry.licence.beyond_defaults())
 
 
 def _place(entry: DatasetEntry, cache: Path) -> Path:

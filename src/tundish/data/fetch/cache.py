@@ -76,7 +76,7 @@ class Fetched:
 def source_digest(entry: DatasetEntry) -> str:
     """Return the hex digits of what the entry pins its source by."""
     if isinstance(entry.source, HandSource):
-        return digest.hex_part(digest.of_json(entry.source.to_json()))
+        return digest.hex_part(digest.of_json(entry.source.beyond_defaults()))
     return entry.source.sha256
 
 

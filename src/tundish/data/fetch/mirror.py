@@ -118,9 +118,14 @@ class Mirror:
         names = (entry.key, f"datasets/{held}", held)
         return [f for name in names if (f := self.root / name).is_dir()]
 
-    def files(self, entry: DatasetEntry, pin: Pin) -> Iterator[Path]:
-        """Yield where a pinned file lies, the surest places first."""
-        below = (paths.join(folder, pin.name) for folder in self.folders(entry))
+    def files(self, folders: list[Path], pin: Pin) -> Iterator[Path]:
+        """Yield where a pinned file lies, the surest place first.
+
+        Args:
+            folders: The set's, from ``folders``.
+            pin: The file.
+        """
+        below = (paths.join(folder, pin.name) for folder in folders)
         yield from _there((self.shelf.place(pin.sha256), *below))
 
     def loose(self, pin: Pin) -> Iterator[Path]:
@@ -137,7 +142,7 @@ class Mirror:
             DigestMismatchError: if what lies there has other bytes.
         """
         found: DigestMismatchError | None = None
-        for path in (*self.files(entry, pin), *self.loose(pin)):
+        for path in (*self.files(self.folders(entry), pin), *self.loose(pin)):
             try:
                 copy_pinned(path, target, pin)
             except DigestMismatchError as error:

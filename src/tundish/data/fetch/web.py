@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
-from urllib.parse import urldefrag, urljoin, urlsplit
+from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 import urllib3
 from urllib3.exceptions import HTTPError, SSLError
@@ -226,9 +226,16 @@ class Web:
     def _pool(self, address: str) -> urllib3.PoolManager:
         proxy = settings.proxy_before(address)
         if proxy not in self._pools:
-            made = urllib3.ProxyManager(proxy) if proxy else urllib3.PoolManager()
-            self._pools[proxy] = made
+            self._pools[proxy] = _through(proxy) if proxy else urllib3.PoolManager()
         return self._pools[proxy]
+
+
+def _through(proxy: str) -> urllib3.ProxyManager:
+    """Return connections through a proxy, with the login that stands in its address."""
+    parts = urlsplit(proxy)
+    login = unquote(parts.netloc.rpartition("@")[0])
+    headers = urllib3.make_headers(proxy_basic_auth=login) if login else None
+    return urllib3.ProxyManager(proxy, proxy_headers=headers)
 
 
 class _Pace:
