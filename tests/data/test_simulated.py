@@ -44,7 +44,7 @@ BASE: dict[str, Any] = {
             "steam": {"level": 20, "spread": 2, "settles_s": 300, "noise": 0.1, "low": 0},
             "speed": {"level": 900, "spread": 50, "holds_s": 600},
         },
-        "target": {"formula": "furnish - 1.5 * steam", "settles_s": 60, "noise": 0.2},
+        "target": {"formula": "furnish - 1.5 * steam", "noise": 0.2},
     },
 }  # fmt: skip
 
