@@ -153,7 +153,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_others(tmp_path: Path) -
 
 def test_every_file_says_that_it_was_generated(tmp_path: Path) -> None:
     written(scenario(), tmp_path / "a")
-    assert all(writing.generated(p) for p in (tmp_path / "a").glob("*.parquet"))
+    assert all(writing.has_mark(p) for p in (tmp_path / "a").glob("*.parquet"))
     card = read_card(tmp_path / "a" / "card.yaml")
     assert (card.origin, card.generated_share) == ("synthetic", 1.0)
     site = read_document(tmp_path / "a" / "site.yaml", SiteProfile)

@@ -10,7 +10,7 @@ from tests.data.test_simulated import BASE, scenario
 from typer.testing import CliRunner
 
 from tundish.catalog import library, sectors
-from tundish.catalog.evidence import Evidence, contract_of, standing
+from tundish.catalog.evidence import Evidence, LevelName, contract_of, standing
 from tundish.catalog.scenario import Scenario
 from tundish.cli.main import app
 from tundish.flows import coverage as covering
@@ -27,13 +27,15 @@ from tundish.kernel import canonical
 from tundish.kernel.errors import TundishError
 
 
-def evidence(of: Scenario, level: str = "simulated", **changes: object) -> Evidence:
+def evidence(
+    of: Scenario, level: LevelName = "simulated", **changes: object
+) -> Evidence:
     made = Evidence(
         scenario=of.key, contract=contract_of(of, level), level=level, data="generated",
         pin="sha256:0", origin="generated", site="its own", site_digest="sha256:1",
         candidate="first", graph="sha256:2", seed=0, accepted=True, judged=100,
         limits=(), made_by="0.1.0",
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # fmt: skip
     return made.model_copy(update=changes)
 
 
@@ -191,7 +193,7 @@ def test_a_new_scenario_is_asked_for_until_it_is_valid(tmp_path: Path) -> None:
     )
     assert done.exit_code == 0, done.output
     made = library.scenario(str(out))
-    assert made.key == "C22.21.web-moisture"
+    assert str(made.key) == "C22.21.web-moisture"
     assert made.signals[0].range == (0, 50)
     assert CliRunner().invoke(app, ["scenario", "check", str(out)]).exit_code == 0
     again = CliRunner().invoke(
