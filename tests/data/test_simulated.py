@@ -123,7 +123,7 @@ def test_a_failure_does_what_its_signature_says_while_it_lasts(
     whole = stream(of, rows=300)
     damage = np.zeros(300)
     damage[100:200] = 1.0
-    signature = [{"signal": "steam", **change}]
+    signature: list[Json] = [{"signal": "steam", **change}]
     mode = parse_value(
         {"name": "x", "what": "y", "signature": signature}, FailureMode, "mode"
     )

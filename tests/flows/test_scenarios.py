@@ -194,7 +194,7 @@ def test_a_new_scenario_is_asked_for_until_it_is_valid(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     made = library.scenario(str(out))
     assert str(made.key) == "C22.21.web-moisture"
-    assert made.signals[0].range == (0, 50)
+    assert made.signals[0].range == (0.0, 50.0)
     assert CliRunner().invoke(app, ["scenario", "check", str(out)]).exit_code == 0
     again = CliRunner().invoke(
         app, ["scenario", "new", str(out)], input="\n".join(ANSWERS) + "\n"
