@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 WHEELHOUSE := $(VENV)/wheelhouse
 
-.PHONY: demo test check docs bench-grade bench-seal bench-fingerprint bench-precision bench-scoring bench-line bench-edge kill-line results truth fuzz clean bench-gaps soak bench-serve chaos
+.PHONY: demo test check docs bench-grade bench-seal bench-fingerprint bench-precision bench-scoring bench-line bench-edge kill-line results truth fuzz clean bench-gaps soak bench-serve chaos evidence
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.ready-all
@@ -129,3 +129,7 @@ chaos: $(VENV)/.ready-dev
 	TUNDISH_CHAOS=100 $(BIN)/python -m pytest -n0 -q tests/line/test_ua_chaos.py tests/line/test_ua_kill.py tests/line/test_uasecurity.py \
 	  tests/line/test_mqtt_chaos.py tests/line/test_mqtt_kill.py tests/line/test_modbus_chaos.py tests/line/test_chaos_kill.py tests/line/test_kafka_chaos.py tests/line/test_kafka_kill.py \
 	  tests/line/test_http_chaos.py tests/line/test_http_kill.py $(ARGS)
+
+# Runs every scenario whose evidence is stale or missing, on its generated stream and on the sets that name it.
+evidence: $(VENV)/.ready-dev
+	$(BIN)/python -W ignore -m bench.evidence $(if $(TUNDISH_DATA),--mirror $(TUNDISH_DATA)) $(ARGS)

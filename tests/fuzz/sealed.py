@@ -48,6 +48,7 @@ from tundish.seal import (
     foreign,
     grant,
     model_signature,
+    plantevidence,
     request,
     revocation,
     rotation,
@@ -282,6 +283,26 @@ def _approvals() -> list[bytes]:
         approval.sign(asked, now=NOW, not_after=LATER, note=note, key=KEY)
         for note in ("", "seen on site")
     ]
+
+
+def _evidence(data: bytes) -> None:
+    plantevidence.read(data, TRUSTED, now=NOW)
+
+
+def _evidence_signed(payload: bytes) -> None:
+    form = plantevidence.PAYLOAD_TYPE
+    text = armour.wrap(plantevidence.KIND, signed(form, payload))
+    plantevidence.read(text, TRUSTED, now=NOW)
+
+
+def _evidences() -> list[bytes]:
+    seen = plantevidence.Seen(
+        plant="pump house 3", scenario="C34.27.water-pump",
+        contract=PACKAGE, package=PACKAGE, data=PACKAGE, judged=400,
+        first="2026-04-01T00:00:00Z", last="2026-05-01T00:00:00Z",
+        answers=40_000, withheld=120, right=3, wrong=1, unclear=0,
+    )  # fmt: skip
+    return [plantevidence.sign(seen, now=NOW, not_after=LATER, key=KEY)]
 
 
 def _change(data: bytes) -> None:
@@ -649,6 +670,15 @@ TARGETS = (
     Target(
         name="approval", parse=_approval, seeds=_approvals,
         doors=(_SEAL + "approval:read",),
+    ),
+    Target(
+        name="evidence", parse=_evidence, seeds=_evidences,
+        doors=(_SEAL + "plantevidence:read",),
+    ),
+    Target(
+        name="evidence-signed", json=True, parse=_evidence_signed,
+        seeds=lambda: _inside(plantevidence.KIND, _evidences()),
+        doors=(_SEAL + "plantevidence:read", _SEAL + "dsse:read_record"),
     ),
     Target(
         name="approval-signed", json=True, parse=_approval_signed,

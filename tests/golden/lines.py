@@ -14,9 +14,10 @@ from tundish.flows import workspace as workspaces
 from tundish.flows.wheelhouse import HeldFile, HeldWheel, Manifest, signed
 from tundish.kernel import canonical, clock, digest
 from tundish.kernel.clock import ManualClock
-from tundish.seal import approval, change
+from tundish.seal import approval, change, plantevidence
 from tundish.seal.approval import Asked
 from tundish.seal.keys import SigningKey
+from tundish.seal.plantevidence import Seen
 
 README = """# What persons give to a line of this version
 
@@ -29,6 +30,12 @@ CHANGE = """# What a person signs so that one package takes another's place
 
 A change record of a line of this version and the public key of who signed it. Every later version must
 read it (`tests/golden/test_lines.py`). The key belongs to this file alone: it is no secret.
+"""
+
+EVIDENCE = """# What a plant signs of its own line
+
+A plant's evidence of this version and the public key of who signed it. Every later version must read it
+(`tests/golden/test_lines.py`). The key belongs to this file alone: it is no secret.
 """
 
 WHEELHOUSE = """# What a wheelhouse of this version says of itself
@@ -79,6 +86,26 @@ def add_change(folder: Path) -> None:
     said = change.read(text, [key.public]).body.to_json()
     (folder / "expected.json").write_text(json.dumps(said, indent=1) + "\n")
     (folder / "README.md").write_text(CHANGE)
+
+
+def add_evidence(folder: Path) -> None:
+    """Write a plant's evidence."""
+    folder.mkdir()
+    key = SigningKey.generate()
+    seen = Seen(
+        plant="pump house 3", scenario="C34.27.water-pump",
+        contract=digest.of_bytes(b"contract"), package=digest.of_bytes(b"package"),
+        data=digest.of_bytes(b"data"), judged=400,
+        first="2026-04-01T00:00:00Z", last="2026-05-01T00:00:00Z",
+        answers=40_000, withheld=120, right=3, wrong=1, unclear=0,
+    )  # fmt: skip
+    until = NOW + timedelta(days=36_000)
+    text = plantevidence.sign(seen, now=NOW, not_after=until, key=key)
+    (folder / "evidence.txt").write_bytes(text)
+    (folder / "plant.pub").write_bytes(key.public.to_pem())
+    said = plantevidence.read(text, [key.public], now=NOW).body.to_json()
+    (folder / "expected.json").write_text(json.dumps(said, indent=1) + "\n")
+    (folder / "README.md").write_text(EVIDENCE)
 
 
 def add(folder: Path) -> None:

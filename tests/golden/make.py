@@ -188,6 +188,8 @@ if __name__ == "__main__":
         lines.add(place / "line")
     if not (place / "change").exists():
         lines.add_change(place / "change")
+    if not (place / "evidence").exists():
+        lines.add_evidence(place / "evidence")
     if not (place / "wheelhouse").exists():
         lines.add_wheelhouse(place / "wheelhouse")
     if not (place / "fetched").exists():

@@ -21,6 +21,7 @@ WITHOUT = {
     "tundish.comparison": "a report for people: nothing reads it",
     "tundish.copying": "a run's own: made again by 'tundish judge'",
     "tundish.data": "is hashed, never written: its digest stands in expected.json",
+    "tundish.evidence": "counts only with the scenario it was made of: made again by 'tundish scenario run'",
     "tundish.gaps": "a report for people: what is read is tundish.collect",
     "tundish.grade": "a report for people: what is read is tundish.certificate",
     "tundish.leave-one-out": "a report for people: nothing reads it",

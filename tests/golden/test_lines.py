@@ -11,8 +11,9 @@ import pytest
 
 from tundish.flows import clients, wheelhouse
 from tundish.flows import workspace as workspaces
+from tundish.kernel.clock import from_text
 from tundish.line.serving.access import token_digest
-from tundish.seal import approval, change, signedtext
+from tundish.seal import approval, change, plantevidence, signedtext
 from tundish.seal.keys import VerifyKey
 
 VERSIONS = sorted(path for path in Path(__file__).parent.glob("v*/line"))
@@ -47,6 +48,15 @@ def test_an_old_change_record_says_which_switch_was_allowed(old: Path) -> None:
     key = VerifyKey.load(folder / "signer.pub")
     found = change.read((folder / "change.txt").read_bytes(), [key])
     assert found.body.to_json() == expected(folder)
+
+
+def test_old_evidence_says_what_a_plant_saw(old: Path) -> None:
+    folder = old.parent / "evidence"
+    key = VerifyKey.load(folder / "plant.pub")
+    text = (folder / "evidence.txt").read_bytes()
+    said = expected(folder)
+    now = from_text(said["issued_at"])
+    assert plantevidence.read(text, [key], now=now).body.to_json() == said
 
 
 def test_an_old_wheelhouse_is_verified_by_its_signature(old: Path) -> None:

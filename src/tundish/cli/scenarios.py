@@ -87,7 +87,6 @@ def run(  # noqa: PLR0913  (a command's options)
 
     Ends with 1 if a limit is missed. Its level follows from what is kept of such runs.
     """
-    from tundish.catalog import library
     from tundish.flows.scenario_run import On, keep, run_scenario
     from tundish.flows.workspace import passing
 
@@ -95,7 +94,7 @@ def run(  # noqa: PLR0913  (a command's options)
     with passing(nearby()) as workspace, show.working(f"Running {name}") as tell:
         report = run_scenario(workspace, name, on, progress=tell)
     if evidence is not None:
-        keep(report.evidence, library.scenario(name), evidence)
+        keep(report.evidence, evidence)
     if json:
         show.as_json(report)
     else:

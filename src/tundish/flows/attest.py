@@ -101,7 +101,8 @@ def _origin(
         (e.inputs[0] for e in trained if set(e.outputs) & set(sealed.inputs)), None
     )
     public = {d for _, e in entries if e.act == "data-fetched" for d in e.outputs}
-    if data is None or data in generated_in(entries) or data in public:
+    made = generated_in(entries)
+    if data is None or package in made or data in public:
         what = "unknown" if data is None else "generated or public"
         msg = f"The package of the line was learnt from {what} data; a plant's evidence speaks of its own."
         raise EvidenceThinError(msg)

@@ -111,7 +111,8 @@ def generated_in(done: Sequence[tuple[int, Entry]]) -> set[Digest]:
     """Return generated sets, and all that was made of them."""
     found: set[Digest] = set()
     for _, entry in done:  # what descends stands later in the ledger
-        if entry.act == "data-generated" or found & set(entry.inputs):
+        marked = entry.act == "data-generated" or entry.detail.get("generated") is True
+        if marked or found & set(entry.inputs):
             found |= set(entry.outputs)
     return found
 

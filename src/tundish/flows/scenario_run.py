@@ -14,7 +14,7 @@ from tundish.catalog import library
 from tundish.catalog.datasets import DatasetEntry
 from tundish.catalog.errors import UnknownNameError
 from tundish.catalog.evidence import LEVELS, Evidence, EvidenceLimit, contract_of
-from tundish.catalog.scenario import Scenario, file_stem
+from tundish.catalog.scenario import Scenario
 from tundish.flows import runs
 from tundish.flows.coverage import RAN
 from tundish.flows.fetch import Progress
@@ -157,7 +157,7 @@ def _kept(
         made_by=metadata.version("tundish"),
     )
     made = digest.of_json(evidence.to_json())
-    keep(evidence, scenario, workspace.evidence)
+    keep(evidence, workspace.evidence)
     workspace.record(
         RAN,
         inputs=[found.digest],
@@ -184,14 +184,15 @@ def _limit(limit: LimitResult) -> EvidenceLimit:
     )
 
 
-def evidence_name(evidence: Evidence, scenario: Scenario) -> str:
+def evidence_name(evidence: Evidence) -> str:
     """Return the name of the file that evidence is kept in."""
-    return f"{file_stem(scenario)}.{evidence.data}.json"
+    site = "" if evidence.level == "simulated" else f".{Path(evidence.site).stem}"
+    return f"{evidence.scenario}.{evidence.data}{site}.json"
 
 
-def keep(evidence: Evidence, scenario: Scenario, folder: Path) -> Path:
+def keep(evidence: Evidence, folder: Path) -> Path:
     """Write evidence into a folder, in canonical JSON."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / evidence_name(evidence, scenario)
+    path = folder / evidence_name(evidence)
     path.write_bytes(canonical.dumps(evidence.to_json()) + b"\n")
     return path

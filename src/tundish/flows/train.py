@@ -10,6 +10,8 @@ from tundish.catalog import library
 from tundish.catalog.errors import UnknownNameError
 from tundish.catalog.scenario import Scenario
 from tundish.catalog.site import SiteProfile
+from tundish.data.card.beside import of_folder
+from tundish.data.simulated.writing import has_mark
 from tundish.flows import runs
 from tundish.flows.fetch import Located, Progress, locate
 from tundish.flows.material import material_from
@@ -208,5 +210,12 @@ def _record(
         inputs=[located.digest],
         outputs=[run, digests.Digest(graph)],
         names={located.digest: located.name, run: name, graph: f"{name} graph"},
-        detail={"run": name},
+        detail={"run": name, **({"generated": True} if generated(located) else {})},
     )
+
+
+def generated(located: Located) -> bool:
+    """Tell whether a set is marked as generated, by its card or in its files."""
+    known = located.card or of_folder(located.root)
+    said = known is not None and bool(known.card.generated_share)
+    return said or any(has_mark(path) for path in located.root.glob("*.parquet"))

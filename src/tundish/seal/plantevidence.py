@@ -102,7 +102,7 @@ def sign(seen: Seen, *, now: datetime, not_after: datetime, key: SigningKey) -> 
     try:
         body = EvidenceBody(
             issuer=key.public.key_id,
-            seen=seen,
+            seen=Seen.model_validate(seen.to_json()),
             issued_at=clock.to_text(now),
             not_after=clock.to_text(not_after),
         )

@@ -136,6 +136,9 @@ def _as_yaml(path: Path, value: object) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def generated(path: Path) -> bool:
+def has_mark(path: Path) -> bool:
     """Tell whether a Parquet file carries the mark of a generated one."""
-    return MARK in pl.read_parquet_metadata(path)
+    try:
+        return MARK in pl.read_parquet_metadata(path)
+    except (OSError, pl.exceptions.PolarsError):
+        return False  # it is no Parquet, whatever its name says

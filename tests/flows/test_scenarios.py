@@ -1,0 +1,216 @@
+"""The level of a scenario follows from runs, and from nothing that anybody claims."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.data.test_simulated import BASE, scenario
+from typer.testing import CliRunner
+
+from tundish.catalog import library, sectors
+from tundish.catalog.evidence import Evidence, LevelName, contract_of, standing
+from tundish.catalog.scenario import Scenario
+from tundish.cli.main import app
+from tundish.flows import coverage as covering
+from tundish.flows import scenario_run, scenarios
+from tundish.flows import workspace as workspaces
+from tundish.flows.coverage import coverage, own_evidence
+from tundish.flows.errors import OutExistsError
+from tundish.flows.plan import measure
+from tundish.flows.scenario_run import On, run_scenario
+from tundish.flows.scenarios import Search, search
+from tundish.flows.simulate import simulate
+from tundish.flows.workspace import Workspace
+from tundish.kernel import canonical
+from tundish.kernel.errors import TundishError
+
+
+def evidence(
+    of: Scenario, level: LevelName = "simulated", **changes: object
+) -> Evidence:
+    made = Evidence(
+        scenario=of.key, contract=contract_of(of, level), level=level, data="generated",
+        pin="sha256:0", origin="generated", site="its own", site_digest="sha256:1",
+        candidate="first", graph="sha256:2", seed=0, accepted=True, judged=100,
+        limits=(), made_by="0.1.0",
+    )  # fmt: skip
+    return made.model_copy(update=changes)
+
+
+PINS = {"some-set": "sha256:pinned"}
+
+
+def test_a_level_follows_from_accepted_runs_alone() -> None:
+    of = scenario()
+    shown = evidence(of, "shown", data="some-set", pin="sha256:pinned", origin="real")
+    refused = shown.model_copy(update={"accepted": False})
+    assert standing(of, [], PINS).level == "described"
+    assert standing(of, [evidence(of)], PINS).level == "simulated"
+    assert standing(of, [shown], PINS).level == "shown"
+    assert standing(of, [evidence(of), refused], PINS).level == "simulated"
+    assert standing(of, [evidence(of), refused], PINS).refused == (refused,)
+
+
+def test_what_ran_on_another_contract_or_other_bytes_counts_no_more() -> None:
+    of = scenario()
+    shown = evidence(of, "shown", data="some-set", pin="sha256:pinned", origin="real")
+    other = scenario(acceptance__tolerance=2)
+    assert standing(other, [evidence(of), shown], PINS).level == "described"
+    assert len(standing(other, [evidence(of), shown], PINS).stale) == 2
+    moved = scenario(simulation__rows=700)  # another stream, the same contract
+    assert standing(moved, [evidence(of), shown], PINS).level == "shown"
+    assert standing(moved, [evidence(of)], PINS).level == "described"
+    assert standing(of, [shown], {"some-set": "sha256:other"}).level == "described"
+    assert standing(of, [shown], {}).level == "described"
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Path]:
+    """A workspace in which a scenario of one's own ran on its own stream."""
+    root = tmp_path_factory.mktemp("ran")
+    path = root / "C22.21.dryer.yaml"
+    path.write_text(yaml.safe_dump(BASE, allow_unicode=True), encoding="utf-8")
+    workspace = workspaces.create(root / "ws", "ws")
+    report = run_scenario(workspace, str(path), On())
+    assert report.evidence.accepted, report.verdict.limits
+    return workspace, path
+
+
+def test_a_run_is_kept_with_what_it_is_bound_to(ran: tuple[Workspace, Path]) -> None:
+    workspace, path = ran
+    (mine,) = own_evidence(workspace)
+    of = library.scenario(str(path))
+    assert (mine.level, mine.contract) == ("simulated", of.digest)
+    assert mine.origin == "generated"
+    assert mine.limits[0].value is not None
+    assert mine.limits[0].value <= 1
+    assert standing(of, [mine], {}).level == "simulated"
+
+
+def test_evidence_that_the_ledger_does_not_know_is_none(
+    ran: tuple[Workspace, Path],
+) -> None:
+    workspace, _ = ran
+    (mine,) = own_evidence(workspace)
+    forged = mine.model_copy(update={"level": "proven"})
+    place = workspace.evidence / "forged.json"
+    place.write_bytes(canonical.dumps(forged.to_json()))
+    try:
+        assert own_evidence(workspace) == [mine]
+    finally:
+        place.unlink()
+
+
+def test_a_generated_set_counts_for_no_target(ran: tuple[Workspace, Path]) -> None:
+    workspace, _ = ran
+    report = measure(workspace, own_evidence(workspace))
+    found = {target.key: target for target in report.targets}
+    without = {target.key: target.found for target in measure(None).targets}
+    assert found["data-sets"].found == 0
+    assert found["plants"].found == 0
+    assert found["scenarios"].found == without["scenarios"]
+
+
+def test_a_stream_goes_into_a_new_folder_and_into_no_other(tmp_path: Path) -> None:
+    out = tmp_path / "set"
+    report = simulate("D46.27.pipeline-flow", out, seed=3)
+    assert set(report.rows) == {"normal.parquet", "watched.parquet"}
+    assert report.failures["loss"] == "flow: scale"
+    with pytest.raises(OutExistsError):
+        simulate("D46.27.pipeline-flow", out)
+    again = simulate("D46.27.pipeline-flow", tmp_path / "again", seed=3)
+    assert again.digest == report.digest
+
+
+def test_coverage_counts_each_cell_once_by_its_best_scenario() -> None:
+    report = coverage()
+    assert sum(report.levels.values()) == len(report.standings)
+    assert len({(c.sector, c.reference) for c in report.cells}) == len(report.cells)
+    assert {key for cell in report.cells for key in cell.scenarios} == {
+        one.scenario for one in report.standings
+    }
+    assert set(report.sectors_shown) <= set(sectors.divisions())
+    assert set(report.on_real).isdisjoint(report.on_simulated)
+
+
+def test_simulated_is_never_counted_as_coverage() -> None:
+    of = library.scenario("C34.28.hydraulic-valve")
+    before = coverage()
+    after = coverage([evidence(of)])
+    assert (after.on_real, after.sectors_shown) == (
+        before.on_real,
+        before.sectors_shown,
+    )
+
+
+def test_evidence_that_ships_is_bound_to_what_ships() -> None:
+    for _, one in covering.standings():
+        assert one.stale == (), f"{one.scenario}: run 'make evidence'"
+
+
+def test_a_search_needs_all_that_is_asked_for() -> None:
+    everything = {one.key for one in search(Search())}
+    vibration = {one.key for one in search(Search(signals=("vibration",)))}
+    assert "C34.28.hydraulic-valve" in vibration < everything
+    assert search(Search(signals=("vibration", "torque of a left-handed spoon"))) == []
+    by_link = search(Search(link="production-operation", sector="C34"))
+    assert "C34.28.hydraulic-valve" in {one.key for one in by_link}
+    assert {one.key for one in search(Search(words=("液压",)))} >= {
+        "C34.28.hydraulic-valve"
+    }
+    with pytest.raises(TundishError, match="no sector 'C99'"):
+        search(Search(sector="C99"))
+
+
+def test_terms_are_whole_and_bilingual() -> None:
+    links = sectors.links()
+    assert list(links.scenarios) == list(range(1, 41))
+    assert len(links.links) == 8
+    assert {links.five_of(n) for n in links.scenarios} == set(links.five)
+    assert len(sectors.industries()) == 20
+    manufacturing = [one for one in sectors.industries().values() if one.divisions]
+    assert {d for one in manufacturing for d in one.divisions} <= set(
+        sectors.divisions()
+    )
+    for sector in sectors.sectors().values():
+        assert any("\u4e00" <= letter <= "\u9fff" for letter in sector.name.zh)
+        assert len(sector.isic) == len({one.code for one in sector.isic})
+
+
+ANSWERS = [
+    "C99", "C22", "21", "Web moisture", "web-moisture", "Moisture", "水分", "too wet", "steam", "the tender",
+    "regress", "steam", "steam to the dryer", "t/h", "50", "0", "0", "50", "60", "", "moisture", "moisture of the web",
+    "%", "0", "20", "0.5", "", "an operator looks at one in five", "the last scan", "low", "medium", "advise", "a person acts",
+]  # fmt: skip
+
+
+def test_a_new_scenario_is_asked_for_until_it_is_valid(tmp_path: Path) -> None:
+    out = tmp_path / "mine.yaml"
+    done = CliRunner().invoke(
+        app, ["scenario", "new", str(out)], input="\n".join(ANSWERS) + "\n"
+    )
+    assert done.exit_code == 0, done.output
+    made = library.scenario(str(out))
+    assert str(made.key) == "C22.21.web-moisture"
+    assert made.signals[0].range == (0.0, 50.0)
+    assert CliRunner().invoke(app, ["scenario", "check", str(out)]).exit_code == 0
+    again = CliRunner().invoke(
+        app, ["scenario", "new", str(out)], input="\n".join(ANSWERS) + "\n"
+    )
+    assert again.exit_code != 0, "a file is never written over"
+
+
+def test_a_set_that_cannot_show_a_scenario_is_refused(tmp_path: Path) -> None:
+    workspace = workspaces.create(tmp_path / "ws", "ws")
+    with pytest.raises(TundishError, match="cannot show"):
+        run_scenario(workspace, "C34.28.hydraulic-valve", On(data="water-flow"))
+
+
+def test_each_set_that_a_scenario_is_shown_on_names_it() -> None:
+    for name in library.names(Scenario):
+        of = library.scenario(name)
+        able = {entry.key for entry, _ in scenario_run.sites_of(of)}
+        shown = [e for e in scenarios.standing_of(of).evidence if e.level == "shown"]
+        assert {e.data for e in shown} <= able, name
