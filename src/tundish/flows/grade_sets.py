@@ -13,10 +13,11 @@ from tundish.catalog.setforms import InstanceForm
 from tundish.data.grade.report import GradeReport
 from tundish.data.grade.verdict import RULE
 from tundish.data.version import version_of
+from tundish.flows import terms
 from tundish.flows.fetch import Located
 from tundish.flows.grade import GradeOptions, asked_of, bound
 from tundish.flows.grade_loaded import grade_loaded
-from tundish.kernel import paths
+from tundish.kernel import paths, settings
 from tundish.kernel.digest import short
 from tundish.kernel.errors import TundishError
 from tundish.kernel.records import Record
@@ -111,6 +112,7 @@ def _one(entry: DatasetEntry, folder: Path, *, quick: bool) -> SetGrade:
     begun = time.perf_counter()
     report, why, how = None, "", ""
     try:
+        terms.admit(entry, settings.cache_dir())
         report, how = _graded(entry, folder, quick=quick)
     except TundishError as error:
         why = error.message
