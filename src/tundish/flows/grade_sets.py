@@ -174,7 +174,8 @@ def page(grades: SetGrades) -> str:
         f"{RULE}\n",
         "A B says that nothing in the values is below its floor, not that a model will be "
         "good: most of these sets lack units, an origin or a card, which an A asks for. "
-        "Gates are named if they failed, or in brackets if nothing decides them.\n",
+        "Gates are named if they failed, or in brackets if nothing decides them. Seconds are "
+        "those of a machine that others used at the same time.\n",
         "| set | letter | gates | worst finding | why no better letter | what was graded | s | digest |",
         "|---|---|---|---|---|---|---|---|",
     ]
