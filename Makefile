@@ -6,6 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 WHEELHOUSE := $(VENV)/wheelhouse
 
 .PHONY: demo test check docs bench-grade bench-seal bench-fingerprint bench-precision bench-scoring bench-line bench-edge kill-line results truth fuzz clean bench-gaps soak bench-serve chaos evidence
+.PHONY: demo test check docs bench-grade bench-seal bench-fingerprint bench-precision bench-scoring bench-line bench-edge kill-line results truth fuzz clean bench-gaps soak bench-serve chaos grade-sets
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.ready-all
@@ -30,6 +31,10 @@ docs: $(VENV)/.ready-dev
 # Measures the detectors on plants with known faults (minutes), and writes docs/reference/truth.md.
 truth: $(VENV)/.ready-dev
 	$(BIN)/python bench/truth.py
+
+# Grades every set of the catalogue that lies in TUNDISH_DATA (five minutes), and writes docs/reference/dataset-grades.md.
+grade-sets: $(VENV)/.ready-dev
+	$(BIN)/tundish data grade-all --mirror $(TUNDISH_DATA) --out docs/reference/dataset-grades.md
 
 # Grades a million rows beside a hand-written kernel and other tools (in throw-away environments;
 # half an hour, 4 GB), and writes docs/reference/grade-speed.md. Quiet machines only.

@@ -8,7 +8,7 @@ from tundish.catalog import library
 from tundish.catalog.datasets import DatasetEntry
 from tundish.catalog.documents import parse_document
 from tundish.catalog.errors import DocumentInvalidError
-from tundish.catalog.setforms import SetForm
+from tundish.catalog.setforms import SetForm, TableForm
 from tundish.data.units import unit_of
 from tundish.kernel.records import Record
 
@@ -23,7 +23,8 @@ def form(text: str) -> SetForm:
 
 def test_a_bare_name_is_a_signal_of_numbers() -> None:
     found = form("{kind: table, files: [a.csv], columns: [x, {name: y}], rows: 3}")
-    assert [(c.name, c.role, c.holds) for c in found.columns] == [  # type: ignore[union-attr]
+    assert isinstance(found, TableForm)
+    assert [(c.name, c.role, c.holds) for c in found.columns] == [
         ("x", "signal", "number"),
         ("y", "signal", "number"),
     ]
@@ -84,7 +85,8 @@ def test_what_is_hinted_for_a_grade_is_among_what_is_loaded() -> None:
         form = entry.tables.get(hint.part)
         if form is None or form.rest is not None:
             continue
-        names = {c.name for c in (*form.columns, *form.file_columns)}
+        names = {column.name for column in form.columns}
+        names |= {column.name for column in form.file_columns}
         for column in (hint.time, hint.unit, hint.target):
             assert column is None or column in names, (entry.key, column)
 

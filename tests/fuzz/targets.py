@@ -18,6 +18,7 @@ _PLACES = (
     "plant",
     "models",
     "tables",
+    "sets",
     "modbus",
     "asked",
     "brokers",

@@ -11,11 +11,13 @@ from tundish.catalog import library
 from tundish.catalog.datasets import DatasetEntry
 from tundish.catalog.setforms import InstanceForm
 from tundish.data.grade.report import GradeReport
+from tundish.data.grade.verdict import RULE
 from tundish.data.version import version_of
+from tundish.flows import terms
 from tundish.flows.fetch import Located
 from tundish.flows.grade import GradeOptions, asked_of, bound
 from tundish.flows.grade_loaded import grade_loaded
-from tundish.kernel import paths
+from tundish.kernel import paths, settings
 from tundish.kernel.digest import short
 from tundish.kernel.errors import TundishError
 from tundish.kernel.records import Record
@@ -31,6 +33,7 @@ class SetGrade(Record):
         letter: ``A`` to ``D``; empty if it could not be graded.
         failed, unsettled: Names of gates that failed, or that nothing decides.
         worst: The finding of most worth in words, or why there is no grade.
+        why: Why the letter is no better.
         how: What was graded: bound to a scenario, tables, pictures, texts or events.
         digest: The version of the files that were graded.
         seconds: How long it took.
@@ -42,6 +45,7 @@ class SetGrade(Record):
     failed: tuple[str, ...]
     unsettled: tuple[str, ...]
     worst: str
+    why: str
     how: str
     digest: str
     seconds: float
@@ -108,6 +112,7 @@ def _one(entry: DatasetEntry, folder: Path, *, quick: bool) -> SetGrade:
     begun = time.perf_counter()
     report, why, how = None, "", ""
     try:
+        terms.admit(entry, settings.cache_dir())
         report, how = _graded(entry, folder, quick=quick)
     except TundishError as error:
         why = error.message
@@ -118,6 +123,7 @@ def _one(entry: DatasetEntry, folder: Path, *, quick: bool) -> SetGrade:
         failed=_gates(report, "failed"),
         unsettled=_gates(report, "open"),
         worst=_worst(report) if report else why,
+        why=report.why.removeprefix(f"{report.letter}: ") if report else "",
         how=how,
         digest=version_of(folder).digest,
         seconds=round(time.perf_counter() - begun, 1),
@@ -130,9 +136,8 @@ def _gates(report: GradeReport | None, state: str) -> tuple[str, ...]:
 
 
 def _worst(report: GradeReport) -> str:
-    """Say the finding of most worth, or why the letter is no better."""
     if not report.findings:
-        return f"no finding. {report.why}"
+        return "nothing was found"
     first = report.findings[0]
     place = f"{first.tag}: " if first.tag else ""
     return f"{place}{first.what}"
@@ -165,11 +170,14 @@ def page(grades: SetGrades) -> str:
         "# Grades of the data sets\n",
         f"{NOTE}\n",
         f"Measured by `make grade-sets` with Tundish {grades.version}: {len(grades.graded)} "
-        f"sets ({counts}). The letter is for the data as its makers gave it out, before any "
-        "mending; C and D mean that the worst finding must be looked at first. Gates are "
-        "named if they failed, or (in brackets) if nothing decides them.\n",
-        "| set | letter | gates | worst finding | what was graded | s | digest |",
-        "|---|---|---|---|---|---|---|",
+        f"sets ({counts}), as their makers gave them out, before any mending.\n",
+        f"{RULE}\n",
+        "A B says that nothing in the values is below its floor, not that a model will be "
+        "good: most of these sets lack units, an origin or a card, which an A asks for. "
+        "Gates are named if they failed, or in brackets if nothing decides them. Seconds are "
+        "those of a machine that others used at the same time.\n",
+        "| set | letter | gates | worst finding | why no better letter | what was graded | s | digest |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for one in grades.graded:
         gates = [*one.failed, *(f"({name})" for name in one.unsettled)]
@@ -178,6 +186,7 @@ def page(grades: SetGrades) -> str:
             one.letter or "none",
             ", ".join(gates) or "all passed",
             one.worst,
+            one.why,
             one.how,
             f"{one.seconds:g}",
             f"`{short(one.digest)}`",

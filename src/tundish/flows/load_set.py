@@ -14,8 +14,9 @@ from tundish.data.errors import DigestMismatchError, FolderInUseError
 from tundish.data.load import load
 from tundish.data.sets.loaded import LoadedSet, LoadedTable
 from tundish.data.sets.parquet import write_table
+from tundish.flows import terms
 from tundish.flows.fetch import locate
-from tundish.kernel import digest, paths
+from tundish.kernel import digest, paths, settings
 from tundish.kernel.records import Record
 
 Progress = Callable[[str], None]
@@ -115,10 +116,12 @@ def folder_of(
 
     Raises:
         DigestMismatchError: if a file there is not the pinned one.
+        LicenceNotAcceptedError: if the set's terms must be accepted and were not.
     """
     if mirror is None or not (mirror / entry.key).is_dir():
         return locate(name, mirror=mirror, progress=progress).root
     folder = mirror / entry.key
+    terms.admit(entry, settings.cache_dir())
     for file in library.files_of(name):
         path = paths.join(folder, file.name)
         if path.is_file() and digest.hex_part(digest.of_file(path)) != file.sha256:

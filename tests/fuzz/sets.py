@@ -1,0 +1,97 @@
+"""Files of data sets: each kind of part that an entry may name, and job shops."""
+
+from __future__ import annotations
+
+import io
+import json
+
+from PIL import Image
+from tests.data.test_load import (
+    BOUNDED,
+    DEVICES,
+    GOOD,
+    PICTURES,
+    PLACED,
+    QUESTIONS,
+    ROWS,
+    SHDR,
+    SHOP,
+    STREAM,
+    TABLE,
+    entry,
+)
+from tests.fuzz.target import Target, room
+
+from tundish.data.load import load
+from tundish.data.sets.instances import read_instance
+from tundish.kernel.errors import TundishError
+
+_HOME = "tundish.data.sets."
+# file of the part -> the entry that reads it; all get the same bytes
+_PARTS = {
+    "runs.csv": (TABLE, PLACED),
+    "quiz.jsonl": (QUESTIONS,),
+    "known.json": (BOUNDED % "",),
+    "t.txt": (STREAM,),
+    "Devices.xml": (STREAM,),
+    "a/a1.txt": (PICTURES.replace("many: 2", "many: 1"),),
+}
+_QUESTION = {
+    "question": "Which sensor tells of wear?",
+    "options": ["flow", "force"],
+    "correct": [False, True],
+}
+_KNOWN = [{"path": "a.txt", "jobs": 2, "machines": 2, "optimum": 60}]
+
+
+def _set(data: bytes) -> None:
+    """Load each kind of part with foreign bytes in one of its files."""
+    refused: TundishError | None = None
+    for name, said in _PARTS.items():
+        place = room() / "set"
+        (place / "a").mkdir(parents=True, exist_ok=True)
+        (place / "t.txt").write_text(SHDR)
+        (place / "Devices.xml").write_text(DEVICES)
+        (place / "a.txt").write_text(SHOP)
+        for kind in ("test", "temp"):
+            (place / "a" / f"a1_{kind}.png").write_bytes(_PICTURE)
+        (place / name).write_bytes(data)
+        for text in said:
+            try:
+                load(entry(text), place)
+            except TundishError as error:
+                refused = error
+    if refused is not None:
+        raise refused
+
+
+def _picture() -> bytes:
+    out = io.BytesIO()
+    Image.new("L", (32, 16)).save(out, "PNG")
+    return out.getvalue()
+
+
+_PICTURE = _picture()
+
+
+def _seeds() -> list[bytes]:
+    question = json.dumps(_QUESTION) + "\n"
+    texts = [GOOD, ROWS, SHDR, DEVICES, question * 2, json.dumps(_KNOWN), "1 2 5 6 1\n"]
+    return [text.encode() for text in texts]
+
+
+TARGETS = (
+    Target(
+        name="loaded-set", parse=_set, seeds=_seeds,
+        doors=(
+            "tundish.data.load:load", _HOME + "tables:load_table",
+            _HOME + "texts:load_texts", _HOME + "stream:load_stream",
+            _HOME + "pictures:load_pictures", _HOME + "instances:load_instances",
+        ),
+    ),
+    Target(
+        name="job-shop", parse=lambda data: read_instance(data, "a shop"),
+        seeds=lambda: [SHOP.encode(), b"2 3\n0 4 1 5 2 6\n2 7 1 8 0 9\n", b"1 2 1.5\n"],
+        doors=(_HOME + "instances:read_instance",),
+    ),
+)  # fmt: skip
