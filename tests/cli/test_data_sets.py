@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,7 +121,7 @@ def test_the_list_says_what_is_here(
     assert found == {OPEN: "cache", CLOSED: "mirror"}
     capsys.readouterr()
     _run("list", "--licence", "A", "plant")
-    assert "1 sets of the catalogue" in capsys.readouterr().out
+    assert "Sets of the catalogue: 1;" in capsys.readouterr().out
 
 
 def test_a_set_is_shown_whole_with_the_way_to_get_it(
@@ -208,6 +209,20 @@ def test_too_much_is_refused_before_a_byte_is_asked_for(
     _run("fetch", OPEN, "--max-bytes", "1")  # it is here: nothing is to be fetched
 
 
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("said", "code"), [("y\n", 0), ("n\n", 2)])
+def test_at_a_terminal_a_person_is_asked_before_much_is_fetched(
+    host: Host, monkeypatch: pytest.MonkeyPatch, said: str, code: int
+) -> None:
+    monkeypatch.setattr("sys.stdin", _Terminal(said))
+    _run("fetch", OPEN, "--max-bytes", "1", code=code)
+    assert bool(host.asked) == (code == 0)
+
+
 def test_several_sets_are_fetched_in_one_call(
     host: Host, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -267,7 +282,9 @@ def test_a_set_given_by_hand_is_imported_and_trusted_in_words(
     (here / "mine/97.mat").write_bytes(b"normal")
     (here / "mine/labels.csv").write_bytes(LABELS)
     _run("fetch", "handset", "--from", "mine")
-    assert "pins no digest of 1 files" in " ".join(capsys.readouterr().out.split())
+    assert "pins no digest of 97.mat: what came now is trusted" in " ".join(
+        capsys.readouterr().out.split()
+    )
     _run("fetch", "handset", OPEN, "--from", "mine", code=2)
     _run("fetch", OPEN, "--from", "mine", code=2)
     proof = cast("dict[str, list[dict[str, object]]]", _json(capsys, "verify"))
