@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -271,6 +272,22 @@ def test_a_broken_copy_goes_on(host: Host, here: Path) -> None:
     count = len(host.asked)
     _run("mirror", "stick", OPEN)
     assert len(host.asked) == count, "what is there is not asked for again"
+
+
+def test_an_index_of_somebody_else_is_not_written_over(host: Host, here: Path) -> None:
+    (here / "stick").mkdir()
+    (here / "stick/index.json").write_text('{"name": "a web page"}')
+    _run("mirror", "stick", OPEN, code=2)
+    assert host.asked == []
+
+
+def test_without_the_library_that_asks_hosts_its_extra_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "urllib3", None)
+    monkeypatch.delitem(sys.modules, "tundish.data.fetch.web", raising=False)
+    _run("fetch", OPEN, code=4)
+    assert "tundish[fetch]" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_set_given_by_hand_is_imported_and_trusted_in_words(
