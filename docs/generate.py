@@ -233,7 +233,7 @@ def _place_of(entry: DatasetEntry) -> str:
         return f"package `{source.package}` {source.version}"
     if isinstance(source, HandSource):
         return f"by hand: {source.address}"
-    return f"{source.kind}, {source.files} files"
+    return f"{source.kind}, {source.files} file{'s' if source.files > 1 else ''}"
 
 
 def _exit(cls: type[errors.TundishError]) -> int:

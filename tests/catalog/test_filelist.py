@@ -50,7 +50,7 @@ def test_a_list_is_read_as_it_stands() -> None:
     ("place", "text", "said"),
     [
         (0, "../a.csv", "not safe"), (0, "/a.csv", "not safe"), (0, "a\\b", "not safe"),
-        (0, "con.txt", "not safe"), (0, "", "not safe"), (0, "a\u202e.csv", "not safe"),
+        (0, "con.txt", "not safe"), (0, "", "not safe"), (0, "Fetched.json", "a note"), (0, "a\u202e.csv", "not safe"),
         (1, "o", "no place"), (1, "o/../n", "no place"), (1, "o/n?x", "no place"),
         (1, "-o/n", "no place"), (1, "o/..", "no place"), (2, "main", "no commit"),
         (2, COMMIT[:12], "no commit"), (2, "-", "no commit"), (3, "../x", "'.' or '..'"),

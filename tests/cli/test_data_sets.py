@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -120,7 +122,7 @@ def test_the_list_says_what_is_here(
     assert found == {OPEN: "cache", CLOSED: "mirror"}
     capsys.readouterr()
     _run("list", "--licence", "A", "plant")
-    assert "1 sets of the catalogue" in capsys.readouterr().out
+    assert "Sets of the catalogue: 1;" in capsys.readouterr().out
 
 
 def test_a_set_is_shown_whole_with_the_way_to_get_it(
@@ -208,6 +210,20 @@ def test_too_much_is_refused_before_a_byte_is_asked_for(
     _run("fetch", OPEN, "--max-bytes", "1")  # it is here: nothing is to be fetched
 
 
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("said", "code"), [("y\n", 0), ("n\n", 2)])
+def test_at_a_terminal_a_person_is_asked_before_much_is_fetched(
+    host: Host, monkeypatch: pytest.MonkeyPatch, said: str, code: int
+) -> None:
+    monkeypatch.setattr("sys.stdin", _Terminal(said))
+    _run("fetch", OPEN, "--max-bytes", "1", code=code)
+    assert bool(host.asked) == (code == 0)
+
+
 def test_several_sets_are_fetched_in_one_call(
     host: Host, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -258,6 +274,22 @@ def test_a_broken_copy_goes_on(host: Host, here: Path) -> None:
     assert len(host.asked) == count, "what is there is not asked for again"
 
 
+def test_an_index_of_somebody_else_is_not_written_over(host: Host, here: Path) -> None:
+    (here / "stick").mkdir()
+    (here / "stick/index.json").write_text('{"name": "a web page"}')
+    _run("mirror", "stick", OPEN, code=2)
+    assert host.asked == []
+
+
+def test_without_the_library_that_asks_hosts_its_extra_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "urllib3", None)
+    monkeypatch.delitem(sys.modules, "tundish.data.fetch.web", raising=False)
+    _run("fetch", OPEN, code=4)
+    assert "tundish[fetch]" in " ".join(capsys.readouterr().err.split())
+
+
 def test_a_set_given_by_hand_is_imported_and_trusted_in_words(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -267,7 +299,9 @@ def test_a_set_given_by_hand_is_imported_and_trusted_in_words(
     (here / "mine/97.mat").write_bytes(b"normal")
     (here / "mine/labels.csv").write_bytes(LABELS)
     _run("fetch", "handset", "--from", "mine")
-    assert "pins no digest of 1 files" in " ".join(capsys.readouterr().out.split())
+    assert "pins no digest of 97.mat: what came now is trusted" in " ".join(
+        capsys.readouterr().out.split()
+    )
     _run("fetch", "handset", OPEN, "--from", "mine", code=2)
     _run("fetch", OPEN, "--from", "mine", code=2)
     proof = cast("dict[str, list[dict[str, object]]]", _json(capsys, "verify"))

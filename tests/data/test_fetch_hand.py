@@ -11,7 +11,9 @@ from tundish.catalog.datasets import DatasetEntry
 from tundish.data.errors import ByHandError, DigestMismatchError, FetchTooLargeError
 from tundish.data.fetch import copying, obtain
 from tundish.data.fetch.cache import Fetched
+from tundish.data.fetch.mirror import Mirror
 from tundish.data.fetch.obtain import How
+from tundish.data.fetch.proof import Prover
 from tundish.kernel.errors import PathMissingError, UnsafePathError
 
 LABELS = b"wafer,good\n1,1\n"
@@ -151,3 +153,23 @@ def test_a_mirror_carries_such_a_set_to_another_machine(
     there = obtain.fetch(by_hand(), (), tmp_path / "there", How(mirror=out))
     assert there.digest == got.digest
     assert set(there.first_use) == {"rig/97.mat", "rig/105.mat"}
+
+
+def test_files_that_nobody_pinned_are_said_to_be_unpinned(
+    tmp_path: Path, filled: Path
+) -> None:
+    filled.rename(tmp_path / "handset")
+    prover = Prover(mirror=Mirror.at(tmp_path))
+    proof = prover.prove(by_hand(), ())
+    assert (proof.result, proof.files, proof.on_trust) == ("proven", 1, 2)
+    (tmp_path / "handset/labels.csv").unlink()
+    proof = prover.prove(by_hand(), ())
+    assert (proof.result, proof.files, proof.on_trust) == ("unpinned", 0, 2)
+
+
+def test_a_mirror_that_does_not_list_such_a_set_gives_none(tmp_path: Path) -> None:
+    (tmp_path / "stick").mkdir()
+    with pytest.raises(ByHandError):
+        _take(tmp_path, None, mirror=tmp_path / "stick")
+    with pytest.raises(ByHandError, match="not imported yet"):
+        copying.add(by_hand(), (), tmp_path / "stick", tmp_path / "cache", How())

@@ -150,7 +150,7 @@ def test_a_mirror_that_lacks_what_its_index_lists_differs(stick: Path) -> None:
     (stick / next(iter(_by_digest()))).unlink()
     proof = _prove(stick)
     assert proof.result == "differs"
-    assert "1 files that are not there" in proof.why
+    assert "lists 1 are not there" in proof.why
 
 
 def test_a_mirror_of_another_release_differs(stick: Path) -> None:

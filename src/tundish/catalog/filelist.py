@@ -22,6 +22,7 @@ HEADER = "file\tplace\tversion\tpath\tbytes\tsha256"
 MOST_LIST_BYTES = 32 * 1024**2
 MOST_FILES = 100_000
 MOST_FILE_BYTES = 2**40
+NOTES = frozenset({"fetched.json", "lineage.json"})
 
 _HEX = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -116,6 +117,8 @@ def _file(line: str, kind: str, where: str) -> PinnedFile:
         paths.check_name(name)
     except UnsafePathError as error:
         _refuse(where, error.message.rstrip("."))
+    if name.casefold() in NOTES:
+        _refuse(where, f"{name} is the name of a note that Tundish writes itself")
     if not _COUNT.fullmatch(size) or int(size) > MOST_FILE_BYTES:
         _refuse(where, f"{size[:20]!r} is no number of bytes")
     if not _HEX.fullmatch(sha256):

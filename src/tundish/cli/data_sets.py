@@ -98,7 +98,7 @@ def list_sets(  # noqa: PLR0913  (a command's options)
         rows.append((kept.name, title, *about, terms, "own"))
     columns = ["key", "name", "sector", "task", "origin", "class", "here"]
     show.table("Data sets", columns, rows, whole=1)
-    show.line(f"{len(found)} sets of the catalogue, {len(own)} of your own")
+    show.line(f"Sets of the catalogue: {len(found)}; of your own: {len(own)}")
 
 
 def _row(found: Found) -> tuple[str, ...]:
@@ -215,9 +215,12 @@ def _show_fetched(report: FetchReport) -> None:
     for caveat in report.caveats:
         show.line(f"Caveat: {caveat}", show.WARN)
     if report.first_use:
+        names = ", ".join(report.first_use[:NAMED])
+        more = len(report.first_use) - NAMED
+        tail = f" and {more:,} more" if more > 0 else ""
         show.line(
-            f"The catalogue pins no digest of {len(report.first_use)} files: what came now "
-            "is trusted, and other bytes are refused from now on.",
+            f"The catalogue pins no digest of {names}{tail}: what came now is trusted, "
+            "and other bytes are refused from now on.",
             show.WARN,
         )
 

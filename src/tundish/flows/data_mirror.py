@@ -104,6 +104,7 @@ def mirror_sets(
     found = [(library.dataset(key), library.files_of(key)) for key in keys]
     refuse_terms([entry for entry, _ in found], wish, workspace)
     refuse_size([entry for entry, _ in found], wish)
+    copying.sets_in(out)  # somebody else's index is not written over
     how = how_of(wish, workspace, told)
     files = size = held = 0
     with alone(out, how.told):

@@ -12,6 +12,7 @@ from tundish.data.fetch import tree, wheel
 from tundish.data.fetch.cache import Fetched, room, source_digest
 from tundish.data.fetch.mirror import (
     INDEX,
+    MOST_INDEX_BYTES,
     Mirror,
     MirroredFile,
     MirroredSet,
@@ -63,13 +64,22 @@ def note(out: Path, key: str, held: MirroredSet) -> MirrorIndex:
     Raises:
         MirrorInvalidError: if the index that is there is none.
     """
-    place = out / INDEX
-    before = {}
-    if place.is_file():
-        before = parse_index(paths.read_file(place), str(place)).sets
-    index = MirrorIndex(sets={**before, key: held})
-    paths.write_whole(place, canonical.dumps(index.to_json()))
+    index = MirrorIndex(sets={**sets_in(out), key: held})
+    paths.write_whole(out / INDEX, canonical.dumps(index.to_json()))
     return index
+
+
+def sets_in(out: Path) -> dict[str, MirroredSet]:
+    """Return what the index of a mirror lists; nothing if there is none yet.
+
+    Raises:
+        MirrorInvalidError: if the index that is there is none of a mirror.
+    """
+    place = out / INDEX
+    if not place.is_file():
+        return {}
+    data = paths.read_file(place, most=MOST_INDEX_BYTES)
+    return dict(parse_index(data, str(place)).sets)
 
 
 def _tree(

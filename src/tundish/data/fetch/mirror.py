@@ -156,4 +156,11 @@ class Mirror:
 
 
 def _there(places: tuple[Path, ...]) -> Iterator[Path]:
-    return (place for place in places if place.is_file())
+    """Yield those that are there; where the system does not say, reading will tell."""
+    for place in places:
+        try:
+            there = place.is_file()
+        except OSError:
+            there = True
+        if there:
+            yield place

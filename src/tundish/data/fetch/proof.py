@@ -85,7 +85,7 @@ class Prover:
         missing = len(found) - len(proven) - len(wrong)
         why = claims.why
         if claims.complete and missing and not why:
-            why = f"the index lists {missing} files that are not there"
+            why = f"of the files that the index lists {missing} are not there"
         result = _result(len(proven), missing, faulty=bool(wrong or why))
         if result == "absent" and claims.on_trust:
             result = "unpinned"

@@ -10,6 +10,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from tundish.data.errors import DigestMismatchError
 from tundish.kernel import digest, paths
@@ -92,7 +93,7 @@ def copy(source: Path, target: Path, *, most: int | None = None) -> tuple[str, i
         most: Stop above so many bytes; then an empty digest and -1 are returned.
     """
     sums, count = hashlib.sha256(), 0
-    with paths.existing_file(source).open("rb") as come, target.open("wb") as go:
+    with _opened(source) as come, target.open("wb") as go:
         while block := come.read(_BLOCK):
             count += len(block)
             if most is not None and count > most:
@@ -100,6 +101,13 @@ def copy(source: Path, target: Path, *, most: int | None = None) -> tuple[str, i
             go.write(block)
             sums.update(block)
     return sums.hexdigest(), count
+
+
+def _opened(source: Path) -> BinaryIO:
+    try:
+        return paths.existing_file(source).open("rb")
+    except OSError as error:
+        raise paths.refused(error, source) from error
 
 
 def link_or_copy(source: Path, target: Path) -> None:
