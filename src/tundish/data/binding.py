@@ -20,7 +20,7 @@ from tundish.catalog.errors import ContractBrokenError
 from tundish.catalog.expression import compile_condition
 from tundish.catalog.scenario import Scenario, Signal
 from tundish.catalog.site import SiteProfile, Tag, TargetSource
-from tundish.data import blocks, truths
+from tundish.data import blocks, known, truths
 from tundish.data.errors import ColumnMissingError, TimeUnreadableError
 from tundish.data.lineup import lined_up
 from tundish.data.readers import read_table
@@ -228,10 +228,14 @@ def _bind_table(
     group = _group(table, said.unit_column or site.batch_column)
     if site.blocks is not None:
         group = blocks.names(site.blocks, files.beside(site.blocks.file, table))
+    channels = known.as_known(channels, _delays(site.tags, scenario), us, group)
     target, laboratory = None, None
     if said.target is not None and (scenario.target or scenario.classes):
         target, laboratory = _target(said.target, files, table, (site, scenario))
-        if said.target.by == "unit-end":
+        if said.target.label is not None:
+            place = truths.place_of(said.target.label, scenario)
+            target = np.full(table.frame.height, place)
+        elif said.target.by == "unit-end":
             target = truths.rows_left(group, table.frame.height) * said.target.scale
         elif said.target.by == "unit-last" and target is not None:
             target = truths.at_last_rows(target, group, table)
@@ -274,6 +278,17 @@ def _channels(
     return tuple(found), np.concatenate(parts, axis=1)
 
 
+def _delays(tags: Mapping[str, Tag], scenario: Scenario) -> Floats:
+    """Return by how many seconds each channel is known later, [C]."""
+    return np.asarray(
+        [
+            tags[signal.name].known_after_s or 0.0
+            for signal in scenario.signals
+            for _ in range(signal.channels)
+        ]
+    )
+
+
 def _numbers(table: Table, columns: list[str], scale: tuple[float, float]) -> Floats:
     schema = table.frame.schema
     texts = [c for c in columns if not schema[c].is_numeric()]
@@ -307,18 +322,39 @@ def _columns_of(table: Table, tag: Tag, signal: Signal) -> list[str]:
             )
             raise ContractBrokenError(msg)
         return list(table.frame.columns)
+    first, between, last = (tag.columns or "").partition("..")
+    if between:
+        return _from_to(table, (first, last), signal)
     prefix = "" if tag.columns == "numeric" else tag.columns or ""
+    unit = signal.axis.unit if signal.axis else ""
     named = {
         name: value
         for name in table.frame.columns
-        if name.startswith(prefix) and (value := _axis_value(name, prefix)) is not None
+        if name.startswith(prefix)
+        and (value := _axis_value(name.removeprefix(prefix), unit)) is not None
     }
     return _along_axis(table, named, signal)
 
 
-def _axis_value(name: str, prefix: str) -> float | None:
+def _from_to(table: Table, ends: tuple[str, str], signal: Signal) -> list[str]:
+    """Return the columns from one to another, in the file's order."""
+    names = table.frame.columns
+    absent = [end for end in ends if end not in names]
+    if absent:
+        return absent
+    chosen = names[names.index(ends[0]) : names.index(ends[1]) + 1]
+    if len(chosen) != signal.channels:
+        msg = (
+            f"{table.name} has {len(chosen)} columns from {ends[0]} to {ends[1]}; "
+            f"{signal.name} needs {signal.channels}."
+        )
+        raise ContractBrokenError(msg)
+    return chosen
+
+
+def _axis_value(name: str, unit: str) -> float | None:
     try:
-        return float(name.removeprefix(prefix))
+        return float(name.removesuffix(unit))
     except ValueError:
         return None
 
