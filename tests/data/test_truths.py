@@ -208,18 +208,20 @@ def test_a_late_value_needs_times(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "columns"),
+    ("header", "columns", "unit"),
     [
-        ("500 nm,510 nm,520 nm", "numeric"),
-        ("first,a,last", "first..last"),
-        ("c_500,c_510,c_520", "c_"),
+        ("500 nm,510 nm,520 nm", "numeric", "nm"),
+        ("first,a,last", "first..last", "nm"),
+        ("c_500,c_510,c_520", "c_", "nm"),
+        ("c_1,c_2,c_11", "c_", '"1"'),  # a unit with which a number may end
     ],
 )
 def test_a_spectrum_is_found_by_its_names_or_between_two_of_them(
-    tmp_path: Path, header: str, columns: str
+    tmp_path: Path, header: str, columns: str, unit: str
 ) -> None:
     write(tmp_path, "a.csv", f"id,{header},answer", "x1,1,2,3,9", "x2,4,5,6,8")
-    axis = "axis: {quantity: wavelength, unit: nm, first: 500, last: 520, points: 3}"
+    ends = "first: 500, last: 520" if unit == "nm" else "first: 1, last: 11"
+    axis = f"axis: {{quantity: place, unit: {unit}, {ends}, points: 3}}"
     text = HEAD.replace("period_s: 60", f"period_s: 60, {axis}") + "task: regress\n"
     site = (
         SITE.replace("{column: load}", f"{{columns: {columns}}}")
