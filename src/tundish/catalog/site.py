@@ -175,10 +175,13 @@ class Blocks(Record):
     Attributes:
         columns: A row begins a block if one of them differs from the row before.
         file: A file of their own, row by row beside the table's.
+        anywhere: Rows with the same values are one block wherever they stand, so that a
+            setting that was repeated later is not in two parts.
     """
 
     columns: Annotated[tuple[Text, ...], Field(min_length=1)]
     file: Text | None = None
+    anywhere: bool = False
 
 
 class Event(Record):
