@@ -17,7 +17,9 @@ from tundish.data.units import conversion
 SITES = {
     "aeration-rate-spc": "aeration-rate-spc",
     "batch-dryer": "batch-dryer",
+    "batch-nylon": "batch-nylon",
     "bibmon-real-process": "bibmon-real-process",
+    "debutanizer-analyser": "debutanizer-column",
     "debutanizer-column": "debutanizer-column",
     "dtu-pectin-ftir": "dtu-pectin-ftir",
     "gasoline-nir-octane": "gasoline-nir-octane",
