@@ -327,6 +327,17 @@ def test_blocks_in_order_of_time_are_stretches(tmp_path: Path) -> None:
     assert sum(a != b for a, b in itertools.pairwise(made.part.tolist())) == 2
 
 
+def test_a_setting_that_is_repeated_anywhere_is_one_block(tmp_path: Path) -> None:
+    _settings(tmp_path)
+    blocks = {"columns": ("valve", "pump"), "anywhere": True}
+    _, made = _made(tmp_path, _scenario(), _blocked(blocks=blocks))
+    sources, counts = np.unique(made.source, return_counts=True)
+    assert len(sources) == 8
+    assert set(counts) == {25}
+    for source in sources:
+        assert len(set(made.part[made.source == source])) == 1
+
+
 def test_rows_without_batches_are_never_mixed() -> None:
     with pytest.raises(ValidationError, match="only batches"):
         _site(order="mixed")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tundish.catalog.documents import parse_document
-from tundish.catalog.errors import ContractBrokenError
+from tundish.catalog.errors import ContractBrokenError, DocumentInvalidError
 from tundish.catalog.scenario import Scenario
 from tundish.catalog.site import SiteProfile
 from tundish.data.binding import bind
@@ -151,3 +151,95 @@ def test_a_file_on_its_side_is_turned(tmp_path: Path) -> None:
     profile = parse_document(site.encode(), SiteProfile, "site.yaml")
     bound = bind(profile, scenario, tmp_path)
     assert bound.tables["t"].channels[:, 0].tolist() == [9, 8, 7, 6]
+
+
+def test_a_whole_table_may_be_of_one_class(tmp_path: Path) -> None:
+    write(tmp_path, "a.csv", "load", "1", "2")
+    write(tmp_path, "b.csv", "load", "3")
+    made = samples(
+        tmp_path,
+        DIAGNOSE,
+        "tables:\n  a: {file: a.csv, target: {by: table, label: worn}}\n"
+        "  b: {file: b.csv, target: {by: table, label: good}}\n",
+    )
+    assert made.x[:, 0, 0].tolist() == [1, 2, 3]
+    assert made.y.tolist() == [1, 1, 0]
+
+
+def test_a_table_of_a_class_that_the_scenario_lacks_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, "a.csv", "load", "1")
+    site = "tables: {a: {file: a.csv, target: {by: table, label: lost}}}\n"
+    with pytest.raises(ContractBrokenError, match=r"lost.*good, worn"):
+        samples(tmp_path, DIAGNOSE, site)
+
+
+@pytest.mark.parametrize("said", ["{by: table}", "{by: unit-end, label: worn}"])
+def test_a_class_of_the_table_is_said_with_it_or_not_at_all(said: str) -> None:
+    site = SITE + f"tables: {{a: {{file: a.csv, target: {said}}}}}\n"
+    with pytest.raises(DocumentInvalidError, match="label"):
+        parse_document(site.encode(), SiteProfile, "site.yaml")
+
+
+def test_a_late_value_stands_in_the_row_in_which_it_was_known(tmp_path: Path) -> None:
+    write(
+        tmp_path, "a.csv", "unit,t,load,answer", "a,0,1,0", "a,60,,0", "a,120,3,0",
+        "a,180,4,0", "b,180,9,0", "b,240,10,0", "b,360,11,0",
+    )  # fmt: skip
+    site = (
+        SITE.replace("{column: load}", "{column: load, known_after_s: 61}")
+        + 'tables: {a: {file: a.csv, clock: {start: "2024-01-01T00:00:00Z", column: t}, '
+        "unit_column: unit, target: {file: a.csv, column: answer, by: row}}}\n"
+    )
+    scenario = parse_document((HEAD + "task: regress\n").encode(), Scenario, "s.yaml")
+    bound = bind(parse_document(site.encode(), SiteProfile, "x"), scenario, tmp_path)
+    known = bound.tables["a"].channels[:, 0]
+    np.testing.assert_array_equal(known, [np.nan, np.nan, 1, 1, np.nan, np.nan, 10])
+
+
+def test_a_late_value_needs_times(tmp_path: Path) -> None:
+    write(tmp_path, "a.csv", "load,answer", "1,0")
+    site = (
+        SITE.replace("{column: load}", "{column: load, known_after_s: 60}")
+        + "tables: {a: {file: a.csv, target: {file: a.csv, column: answer, by: row}}}\n"
+    )
+    scenario = parse_document((HEAD + "task: regress\n").encode(), Scenario, "s.yaml")
+    with pytest.raises(ContractBrokenError, match="known_after_s"):
+        bind(parse_document(site.encode(), SiteProfile, "x"), scenario, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("header", "columns", "unit"),
+    [
+        ("500 nm,510 nm,520 nm", "numeric", "nm"),
+        ("first,a,last", "first..last", "nm"),
+        ("c_500,c_510,c_520", "c_", "nm"),
+        ("c_1,c_2,c_11", "c_", '"1"'),  # a unit with which a number may end
+    ],
+)
+def test_a_spectrum_is_found_by_its_names_or_between_two_of_them(
+    tmp_path: Path, header: str, columns: str, unit: str
+) -> None:
+    write(tmp_path, "a.csv", f"id,{header},answer", "x1,1,2,3,9", "x2,4,5,6,8")
+    ends = "first: 500, last: 520" if unit == "nm" else "first: 1, last: 11"
+    axis = f"axis: {{quantity: place, unit: {unit}, {ends}, points: 3}}"
+    text = HEAD.replace("period_s: 60", f"period_s: 60, {axis}") + "task: regress\n"
+    site = (
+        SITE.replace("{column: load}", f"{{columns: {columns}}}")
+        + "tables: {a: {file: a.csv, target: {file: a.csv, column: answer, by: row}}}\n"
+    )
+    scenario = parse_document(text.encode(), Scenario, "s.yaml")
+    bound = bind(parse_document(site.encode(), SiteProfile, "x"), scenario, tmp_path)
+    assert bound.tables["a"].channels.tolist() == [[1, 2, 3], [4, 5, 6]]
+
+
+def test_a_stretch_of_columns_of_another_length_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, "a.csv", "a,b,c,answer", "1,2,3,9")
+    axis = "axis: {quantity: wavelength, unit: nm, first: 500, last: 520, points: 3}"
+    text = HEAD.replace("period_s: 60", f"period_s: 60, {axis}") + "task: regress\n"
+    site = (
+        SITE.replace("{column: load}", "{columns: a..b}")
+        + "tables: {a: {file: a.csv, target: {file: a.csv, column: answer, by: row}}}\n"
+    )
+    scenario = parse_document(text.encode(), Scenario, "s.yaml")
+    with pytest.raises(ContractBrokenError, match=r"2 columns from a to b.*needs 3"):
+        bind(parse_document(site.encode(), SiteProfile, "x"), scenario, tmp_path)

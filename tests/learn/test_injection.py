@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from tundish.catalog.scenario import Scenario
+from tundish.catalog.scenario import Limit, Scenario
 from tundish.learn.injection import (
     FAULTS,
     SIZES,
@@ -139,10 +140,34 @@ def test_a_verdict_without_marked_events_says_what_injected_faults_show(
     assert large.named is not None
     assert small.named is not None
     assert large.named > max(0.9, small.named)
+    figure = verdict.figure("injected_bias_found")
+    assert (figure.value, figure.low, figure.high) == (
+        large.found,
+        large.low,
+        large.high,
+    )
     assert any("injected, not real" in note for note in verdict.notes)
     assert type(verdict).model_validate_json(verdict.model_dump_json()) == verdict
     marked = judge(flow_material, flow, run, fitted.claim)
     assert marked.injected == ()
+    assert all(f.metric != "injected_bias_found" for f in marked.figures)
+
+
+def test_a_limit_on_injected_faults_refuses_a_detector_that_never_alarms(
+    flow: Scenario, flow_material: Material, opener: Opener, fitted: Fitted
+) -> None:
+    limit = Limit(metric="injected_bias_found", at_least=0.5, why="it must see some")
+    acceptance = flow.acceptance.model_copy(update={"limits": (limit,)})
+    asked = flow.model_copy(update={"acceptance": acceptance})
+    unmarked = replace(flow_material, event=np.full(len(flow_material), -1))
+    run = opener(fitted.graph, fitted.golden_window)
+
+    def deaf(x: Windows) -> dict[str, NDArray[np.float64]]:
+        answers = run(x)
+        return {**answers, "score": np.zeros_like(answers["score"])}
+
+    assert judge(unmarked, asked, run, fitted.claim).accepted
+    assert not judge(unmarked, asked, deaf, fitted.claim).accepted
 
 
 def test_the_table_is_the_same_for_the_same_seed(

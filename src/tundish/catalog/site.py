@@ -50,28 +50,34 @@ class TargetSource(Record):
         by: ``row`` if line n belongs to row n of the signals; ``time`` if each value
             belongs to the signals within ``within_s`` of its time; ``unit-end`` if each
             unit ran until it failed, so that the rows left are the truth (rul; no
-            file); ``unit-last`` if line n is the truth at the last row of the n-th unit.
+            file); ``unit-last`` if line n is the truth at the last row of the n-th unit;
+            ``table`` if all rows of the table are of one class (a file for each fault).
         scale: Factor from the file's unit (from rows, for ``unit-end``) to the
             scenario's.
         classes: The file's value -> the scenario's class (diagnose, inspect). Rows with
             any other value have no label.
+        label: The scenario's class of the whole table (``by: table``).
     """
 
     file: Text | None = None
     column: Text | None = None
-    by: Literal["row", "time", "unit-end", "unit-last"]
+    by: Literal["row", "time", "unit-end", "unit-last", "table"]
     time_column: Text | None = None
     clock: Clock | None = None
     within_s: Annotated[float, Field(gt=0)] | None = None
     scale: float = 1.0
     classes: dict[Text, Label] = Field(default_factory=dict)
+    label: Label | None = None
 
     @model_validator(mode="after")
     def _timed(self) -> Self:
-        if (self.by == "unit-end") != (self.file is None) or (
+        if (self.by in {"unit-end", "table"}) != (self.file is None) or (
             (self.file is None) != (self.column is None)
         ):
-            msg = "give file and column, or by: unit-end without them"
+            msg = "give file and column, or by: unit-end or by: table without them"
+            raise ValueError(msg)
+        if (self.by == "table") != (self.label is not None):
+            msg = "by: table needs label, the class of all its rows"
             raise ValueError(msg)
         if self.by == "time" and self.within_s is None:
             msg = "by: time needs within_s"
@@ -110,13 +116,18 @@ class Tag(Record):
     Attributes:
         column: The plant's name of the column, for a signal with one channel.
         columns: ``numeric`` for a spectrum whose columns are named by their axis
-            values; a prefix such as ``NIR_`` if the names start with it; ``all`` for
-            all columns of the tag's own file, in their order.
+            values, with or without the axis's unit (``900 nm``); a prefix such as
+            ``NIR_`` if the names start with it; ``first..last`` for the columns from
+            one to another as the file has them; ``all`` for all columns of the tag's
+            own file, in their order.
         file: A file of its own for this signal, row by row beside the table's.
         scale, offset: signal = scale * plant's value + offset (unit conversion).
         unit: The plant's unit, converted to the scenario's; instead of ``scale``.
         range: The instrument's own range, if narrower than the scenario's.
         clip: Values at which the instrument saturates, if known.
+        known_after_s: Seconds by which a value is known later than the file says, such
+            as an analysis that stands under the time of its sample. Each row then has
+            the newest value that was known at its time, as on the line.
     """
 
     column: Text | None = None
@@ -127,6 +138,7 @@ class Tag(Record):
     unit: Text | None = None
     range: Range | None = None
     clip: Range | None = None
+    known_after_s: Annotated[float, Field(gt=0)] | None = None
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
@@ -163,10 +175,13 @@ class Blocks(Record):
     Attributes:
         columns: A row begins a block if one of them differs from the row before.
         file: A file of their own, row by row beside the table's.
+        anywhere: Rows with the same values are one block wherever they stand, so that a
+            setting that was repeated later is not in two parts.
     """
 
     columns: Annotated[tuple[Text, ...], Field(min_length=1)]
     file: Text | None = None
+    anywhere: bool = False
 
 
 class Event(Record):

@@ -44,6 +44,7 @@ Metric: TypeAlias = Literal[
     "false_alarms_per_week_bound",
     "auroc",
     "recall_at_5_percent_false_alarms",
+    "injected_bias_found",
     # diagnose, inspect
     "macro_f1",
     "worst_class_recall",

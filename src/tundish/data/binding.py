@@ -20,7 +20,7 @@ from tundish.catalog.errors import ContractBrokenError
 from tundish.catalog.expression import compile_condition
 from tundish.catalog.scenario import Scenario, Signal
 from tundish.catalog.site import SiteProfile, Tag, TargetSource
-from tundish.data import blocks, truths
+from tundish.data import blocks, known, spectra, truths
 from tundish.data.errors import ColumnMissingError, TimeUnreadableError
 from tundish.data.lineup import lined_up
 from tundish.data.readers import read_table
@@ -32,7 +32,6 @@ from tundish.kernel import paths
 
 Floats = NDArray[np.float64]
 Micros = NDArray[np.int64]
-_AXIS_TOLERANCE = 0.02
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -228,10 +227,14 @@ def _bind_table(
     group = _group(table, said.unit_column or site.batch_column)
     if site.blocks is not None:
         group = blocks.names(site.blocks, files.beside(site.blocks.file, table))
+    channels = known.as_known(channels, _delays(site.tags, scenario), us, group)
     target, laboratory = None, None
     if said.target is not None and (scenario.target or scenario.classes):
         target, laboratory = _target(said.target, files, table, (site, scenario))
-        if said.target.by == "unit-end":
+        if said.target.label is not None:
+            place = truths.place_of(said.target.label, scenario)
+            target = np.full(table.frame.height, place)
+        elif said.target.by == "unit-end":
             target = truths.rows_left(group, table.frame.height) * said.target.scale
         elif said.target.by == "unit-last" and target is not None:
             target = truths.at_last_rows(target, group, table)
@@ -258,7 +261,7 @@ def _channels(
     for signal in scenario.signals:
         tag = tags[signal.name]
         source = files.beside(tag.file, table)
-        columns = _columns_of(source, tag, signal)
+        columns = spectra.columns_of(source, tag, signal)
         absent = [c for c in columns if c not in source.frame.columns]
         missing += absent
         found += columns
@@ -272,6 +275,17 @@ def _channels(
         )
         raise ContractBrokenError(msg)
     return tuple(found), np.concatenate(parts, axis=1)
+
+
+def _delays(tags: Mapping[str, Tag], scenario: Scenario) -> Floats:
+    """Return by how many seconds each channel is known later, [C]."""
+    return np.asarray(
+        [
+            tags[signal.name].known_after_s or 0.0
+            for signal in scenario.signals
+            for _ in range(signal.channels)
+        ]
+    )
 
 
 def _numbers(table: Table, columns: list[str], scale: tuple[float, float]) -> Floats:
@@ -289,61 +303,6 @@ def _scale(tag: Tag, signal: Signal) -> tuple[float, float]:
     if tag.unit is None or tag.unit == signal.unit:
         return tag.scale, tag.offset
     return conversion(tag.unit, signal.unit)
-
-
-def _columns_of(table: Table, tag: Tag, signal: Signal) -> list[str]:
-    if tag.column is not None:
-        if signal.axis is not None:
-            msg = (
-                f"{signal.name} is a spectrum; the site names one column, {tag.column}."
-            )
-            raise ContractBrokenError(msg)
-        return [tag.column]
-    if tag.columns == "all":
-        if len(table.frame.columns) != signal.channels:
-            msg = (
-                f"{table.name} has {len(table.frame.columns)} columns; {signal.name} "
-                f"needs {signal.channels}."
-            )
-            raise ContractBrokenError(msg)
-        return list(table.frame.columns)
-    prefix = "" if tag.columns == "numeric" else tag.columns or ""
-    named = {
-        name: value
-        for name in table.frame.columns
-        if name.startswith(prefix) and (value := _axis_value(name, prefix)) is not None
-    }
-    return _along_axis(table, named, signal)
-
-
-def _axis_value(name: str, prefix: str) -> float | None:
-    try:
-        return float(name.removeprefix(prefix))
-    except ValueError:
-        return None
-
-
-def _along_axis(table: Table, named: dict[str, float], signal: Signal) -> list[str]:
-    """Return the spectrum's columns in the direction of the contract's axis."""
-    points = signal.channels
-    if len(named) != points or signal.axis is None:
-        msg = (
-            f"{table.name} has {len(named)} columns for {signal.name}; the contract "
-            f"needs {points}."
-        )
-        raise ContractBrokenError(msg)
-    axis = signal.axis
-    falling = axis.first > axis.last
-    order = sorted(named, key=lambda name: named[name], reverse=falling)
-    reach = _AXIS_TOLERANCE * abs(axis.last - axis.first)
-    ends = (named[order[0]], named[order[-1]])
-    if abs(ends[0] - axis.first) > reach or abs(ends[1] - axis.last) > reach:
-        msg = (
-            f"{signal.name} in {table.name} runs from {ends[0]:g} to {ends[1]:g} "
-            f"{axis.unit}; the contract says {axis.first:g} to {axis.last:g}."
-        )
-        raise ContractBrokenError(msg)
-    return order
 
 
 def _column(table: Table, name: str, option: str) -> pl.Series:

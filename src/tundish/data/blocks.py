@@ -27,6 +27,9 @@ def names(said: Blocks, table: Table) -> NDArray[np.str_]:
             have = ", ".join(frame.columns[:8])
             msg = f"{table.name} has no column {column!r} (blocks); it has {have}."
             raise ColumnMissingError(msg)
+    if said.anywhere:
+        ranks = frame.select(pl.struct(said.columns).rank("dense")).to_series()
+        return np.asarray([f"setting-{place:04d}" for place in ranks.to_list()])
     begins = frame.select(
         pl.any_horizontal(
             pl.col(column).ne_missing(pl.col(column).shift()) for column in said.columns

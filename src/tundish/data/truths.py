@@ -41,6 +41,20 @@ def places(series: pl.Series, classes: Mapping[str, str], scenario: Scenario) ->
     return np.asarray(found, dtype=np.float64)
 
 
+def place_of(label: str, scenario: Scenario) -> float:
+    """Return the place of a class among the scenario's.
+
+    Raises:
+        ContractBrokenError: if it is none of them.
+    """
+    order = [item.name for item in scenario.classes]
+    if label not in order:
+        have = ", ".join(order) or "none"
+        msg = f"target.label is {label!r}; the classes of {scenario.key} are {have}."
+        raise ContractBrokenError(msg)
+    return float(order.index(label))
+
+
 def rows_left(group: NDArray[np.str_] | None, rows: int) -> Floats:
     """Return how many rows of its unit follow each row, [n]: 0 at the last one."""
     units = np.zeros(rows, dtype=np.int64)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tundish.catalog.scenario import Scenario
 from tundish.catalog.site import SiteProfile
+from tundish.data import spectra
 from tundish.data.binding import BoundData, bind
 from tundish.data.pictures import read_pictures
 from tundish.data.samples import Samples, make_samples
@@ -87,18 +88,13 @@ def _events(
 
 
 def _axis(bound: BoundData, scenario: Scenario) -> NDArray[np.float64]:
-    """Return the axis value of each channel from the plant's column names, [C]."""
+    """Return the axis value of each channel, [C]; NaN where there is no axis."""
     columns = next(iter(bound.tables.values())).columns
-    axis = np.full(scenario.channels, np.nan)
+    values = np.full(scenario.channels, np.nan)
     at = 0
     for signal in scenario.signals:
         if signal.axis is not None:
             names = columns[at : at + signal.channels]
-            axis[at : at + signal.channels] = [_number(name) for name in names]
+            values[at : at + signal.channels] = spectra.axis_values(names, signal.axis)
         at += signal.channels
-    return axis
-
-
-def _number(name: str) -> float:
-    digits = name.lstrip("".join(set(name) - set("0123456789.-")))
-    return float(digits)
+    return values

@@ -31,6 +31,8 @@ Answers = dict[str, NDArray[np.float64]]
 Bools = NDArray[np.bool_]
 
 _POISSON = "exact Poisson, 90 %"
+_BETA = "exact binomial, 90 %"
+_PLAIN_BIAS = 4.0
 _FEW_EVENTS = 60
 
 
@@ -56,9 +58,11 @@ def judge_anomaly(case: Case, outputs: Answers) -> Verdict:
     alarm = score > 1.0
     count = _count(alarm, watch)
     withheld = float(np.mean(outputs["applicability"][:, 0] > 1.0))
+    faults = _injected(case, watch)
     figures = (
         *_figures(count, case.shift_s),
         *_ranking(score, watch, case),
+        *_bias_found(faults),
         Figure(metric="share_withheld", value=withheld),
     )
     limits = hold_limits(case.scenario, figures)
@@ -75,7 +79,7 @@ def judge_anomaly(case: Case, outputs: Answers) -> Verdict:
         promise=case.claim.promise,
         slices=_slices(case, alarm, watch),
         events=_events(count, score, watch),
-        injected=_injected(case, watch),
+        injected=faults,
         judged=len(score),
         notes=(*_notes(case, count), *narrow_notes(limits)),
         seed=case.seed,
@@ -210,6 +214,25 @@ def _injected(case: Case, watch: Watch) -> tuple[InjectedResult, ...]:
         return ()
     scale = Scale.of(case.claim.envelope, case.scenario)
     return injected(case.material.x, case.run, scale, case.rng)
+
+
+def _bias_found(faults: tuple[InjectedResult, ...]) -> tuple[Figure, ...]:
+    """Return how many tags that read four spreads off are found, if any were injected.
+
+    Where nobody marked an event, a scenario needs a limit on it: a detector that never
+    alarms keeps every limit on false alarms.
+    """
+    return tuple(
+        Figure(
+            metric="injected_bias_found",
+            value=fault.found,
+            low=fault.low,
+            high=fault.high,
+            spread=_BETA,
+        )
+        for fault in faults
+        if fault.fault == "bias" and fault.size == _PLAIN_BIAS
+    )
 
 
 def _slices(case: Case, alarm: Bools, watch: Watch) -> tuple[Slice, ...]:

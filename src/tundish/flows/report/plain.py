@@ -32,6 +32,7 @@ WORDS: dict[str, str] = {
     "false_alarms_per_week_bound": "false alarms in a week that cannot be ruled out",
     "auroc": "how well the score ranks bad above good (0.5 = by lot)",
     "recall_at_5_percent_false_alarms": "share found if 5 % of good ones may alarm",
+    "injected_bias_found": "share found of single tags made wrong by four spreads",
     "macro_f1": "mean F1 over the classes",
     "worst_class_recall": "share recognised in the worst class",
     "share_left_open": "share left open for a person",
