@@ -5,8 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 WHEELHOUSE := $(VENV)/wheelhouse
 
-.PHONY: demo test check docs bench-grade bench-seal bench-fingerprint bench-precision bench-scoring bench-line bench-edge kill-line results truth fuzz clean bench-gaps soak bench-serve chaos evidence
-.PHONY: demo test check docs bench-grade bench-seal bench-fingerprint bench-precision bench-scoring bench-line bench-edge kill-line results truth fuzz clean bench-gaps soak bench-serve chaos grade-sets
+.PHONY: demo test check docs bench-grade bench-seal bench-fingerprint bench-precision bench-scoring bench-line bench-edge kill-line results truth fuzz clean bench-gaps soak bench-serve chaos evidence grade-sets
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.ready-all

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -162,7 +163,7 @@ def test_a_limit_on_injected_faults_refuses_a_detector_that_never_alarms(
     unmarked = replace(flow_material, event=np.full(len(flow_material), -1))
     run = opener(fitted.graph, fitted.golden_window)
 
-    def deaf(x: Windows) -> dict[str, NDArray[np.float64]]:
+    def deaf(x: Windows) -> Mapping[str, NDArray[np.floating[Any]]]:
         answers = run(x)
         return {**answers, "score": np.zeros_like(answers["score"])}
 
