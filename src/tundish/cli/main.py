@@ -11,6 +11,7 @@ import typer
 from tundish.cli import (
     catalog,
     certificate,
+    control,
     coverage,
     data,
     demo,
@@ -67,6 +68,7 @@ for group in (
     certificate,
     catalog,
     coverage,
+    control,
     recipes,
     run_all,
     runs,
