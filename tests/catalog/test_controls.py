@@ -22,7 +22,7 @@ COUNTS = {"D": 14, "M": 13, "S": 6, "R": 8, "G": 11, "A": 10, "C": 4}
 
 
 @cache
-def tests_in(path: str) -> set[str]:
+def laws_of(path: str) -> set[str]:
     """Return the names of a test file's tests; none if there is no such file."""
     file = ROOT / path
     if not file.is_file():
@@ -41,12 +41,14 @@ def missing(read: Controls) -> list[str]:
     for key, one in read.controls.items():
         for test in one.tests:
             path, _, name = test.partition("::")
-            there = tests_in(path)
+            there = laws_of(path)
             if not there or (name and name not in there):
                 lost.append(f"{key}: {test}")
-        for module in one.modules:
-            if importlib.util.find_spec(module) is None:
-                lost.append(f"{key}: {module}")
+        lost += [
+            f"{key}: {module}"
+            for module in one.modules
+            if importlib.util.find_spec(module) is None
+        ]
     return lost
 
 

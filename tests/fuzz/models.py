@@ -24,6 +24,7 @@ from tests.fuzz.target import Target, at_file, room
 from tundish.catalog import expression, library
 from tundish.catalog.datasets import DatasetEntry
 from tundish.catalog.documents import parse_document, read_document
+from tundish.catalog.provider import TEMPLATE, ProviderCard
 from tundish.catalog.scenario import Scenario
 from tundish.catalog.site import SiteProfile
 from tundish.flows import own_sets, pip, wheelfile, wheelhouse, workspace
@@ -205,6 +206,11 @@ def _written(folder_name: str) -> Callable[[], list[bytes]]:
         return [*texts, *(_as_json(text) for text in texts)]
 
     return seeds
+
+
+def _cards() -> list[bytes]:
+    old = (OLD / "provider/nobody.provider.yaml").read_bytes()
+    return [text for one in (TEMPLATE.encode(), old) for text in (one, _as_json(one))]
 
 
 def _as_json(text: bytes) -> bytes:
@@ -504,6 +510,10 @@ TARGETS = (
     ),
     Target(
         name="dataset", json=True, parse=_parsed(DatasetEntry), seeds=_written("datasets"),
+        doors=(_CATALOG + "documents:parse_document",),
+    ),
+    Target(
+        name="provider", json=True, parse=_parsed(ProviderCard), seeds=_cards,
         doors=(_CATALOG + "documents:parse_document",),
     ),
     Target(

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from tests import ca
-from tests.golden import carried, lines
+from tests.golden import carried, lines, providers
 from tests.model.conftest import CHANNELS, NOW, ROWS, Desk, small_graph
 
 from tundish.kernel import canonical, clock, digest
@@ -192,3 +192,5 @@ if __name__ == "__main__":
         lines.add_evidence(place / "evidence")
     if not (place / "wheelhouse").exists():
         lines.add_wheelhouse(place / "wheelhouse")
+    if not (place / "provider").exists():
+        providers.add_provider(place / "provider")

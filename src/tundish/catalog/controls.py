@@ -149,7 +149,8 @@ def controls() -> Controls:
     read = parse_document(root.joinpath(name).read_bytes(), Controls, name)
     letters = [family.key for family in read.families]
     ordered = sorted(
-        read.controls.items(), key=lambda one: (letters.index(one[0][0]), int(one[0][1:]))
+        read.controls.items(),
+        key=lambda one: (letters.index(one[0][0]), int(one[0][1:])),
     )
     return read.model_copy(update={"controls": dict(ordered)})
 

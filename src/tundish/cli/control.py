@@ -40,9 +40,7 @@ def list_controls(
         if kind in {None, one.kind} and family in {None, key[0]}
     }
     if json:
-        show.as_json(
-            {key: one.to_json() for key, one in found.items()}
-        )
+        show.as_json({key: one.to_json() for key, one in found.items()})
         return
     rows = [
         (key, one.kind, one.name.en, one.name.zh, str(len(one.served_by)))
