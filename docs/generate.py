@@ -15,6 +15,7 @@ import typer.main
 
 import tundish.cli.errors  # noqa: F401  (loads every room's error classes)
 from tundish.catalog import library
+from tundish.catalog.controls import Control, controls
 from tundish.catalog.datasets import DatasetEntry, HandSource, WheelSource
 from tundish.catalog.scenario import Scenario
 from tundish.cli.exits import CODES, MEANINGS, exit_code
@@ -38,6 +39,7 @@ def pages() -> dict[str, str]:
         "cli.md": NOTE + cli_page(),
         "errors.md": NOTE + errors_page(),
         "catalogue.md": NOTE + catalogue_page(),
+        "controls.md": NOTE + controls_page(),
         "indicators.md": NOTE + indicators_page(),
         "fuzzing.md": NOTE + fuzzing_page(),
         "recipes.md": NOTE + recipes_page(),
@@ -234,6 +236,54 @@ def _place_of(entry: DatasetEntry) -> str:
     if isinstance(source, HandSource):
         return f"by hand: {source.address}"
     return f"{source.kind}, {source.files} file{'s' if source.files > 1 else ''}"
+
+
+CONTROLS = """# Security controls
+
+What each control asks, what serves it in this version, and what lacks. `tundish control list|show` print the same.
+A control *supports evidence for* the items that it refers to: no more is claimed, and whoever assesses a plant decides.
+
+**Implemented**: Tundish does it, and tests hold it. **Tested**: Tundish measures it and reports numbers. **Evidence**: Tundish collects what a
+person judges. **Planned**: nothing serves it yet. Items in italics were noted from memory or second hand: look before you quote them.
+A test holds that each test and each module named here exists, and that every control that a scenario names is here.
+"""
+
+
+def controls_page() -> str:
+    """Return the page of security controls."""
+    read = controls()
+    kinds = [one.kind for one in read.controls.values()]
+    counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted({*kinds}))
+    lines = [CONTROLS, f"{len(kinds)} controls: {counts}.\n"]
+    for family in read.families:
+        lines += [f"## {family.key}. {family.name.en} ({family.name.zh})\n", f"{family.what}\n"]  # fmt: skip
+        lines += ["| id | control | today | how, and what lacks | served by | supports evidence for |"]  # fmt: skip
+        lines += ["|---|---|---|---|---|---|"]
+        lines += [
+            _control(key, one)
+            for key, one in read.controls.items()
+            if key[0] == family.key
+        ]
+        lines.append("")
+    lines += ["## What is referred to\n", "| framework | edition | how ids were checked |", "|---|---|---|"]  # fmt: skip
+    lines += [
+        f"| {one.name} | {one.edition} | {one.note} |"
+        for one in read.frameworks.values()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _control(key: str, one: Control) -> str:
+    lacks = f" *Lacks:* {one.lacks}" if one.lacks else ""
+    said = [controls().item(reference) for reference in one.references]
+    items = "; ".join(
+        f"{framework} {number} {item.name}"
+        if item.checked
+        else f"*{framework} {number} {item.name}*"
+        for framework, number, item in said
+    )
+    served = "<br>".join(f"`{name}`" for name in one.served_by)
+    return f"| {key} | {one.name.en} ({one.name.zh}) | {one.kind} | {one.how}{lacks} | {served} | {items} |"
 
 
 def _exit(cls: type[errors.TundishError]) -> int:

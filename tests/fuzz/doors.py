@@ -81,6 +81,7 @@ OWN: dict[str, str] = {
             "tundish.line.serving.access:Access.replace", "tundish.model.delta:make", "tundish.seal.token_sign:TokenSigner.sign",
             "tundish.seal.token_uri:TokenUri.with_key_id",
             "tundish.line.mqttpackets:publish", "tundish.line.mqttpackets:connect",
+            "tundish.seal.providercard:sign",
         ),
         _WRITES,
     ),

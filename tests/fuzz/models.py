@@ -26,6 +26,7 @@ from tests.fuzz.target import Target, at_file, room
 from tundish.catalog import expression, filelist, library
 from tundish.catalog.datasets import DatasetEntry, TreeSource
 from tundish.catalog.documents import parse_document, read_document
+from tundish.catalog.provider import TEMPLATE, ProviderCard
 from tundish.catalog.scenario import Scenario
 from tundish.catalog.site import SiteProfile
 from tundish.data.fetch import cache, mirror
@@ -213,6 +214,11 @@ def _written(folder_name: str) -> Callable[[], list[bytes]]:
         return [*texts, *(_as_json(text) for text in texts)]
 
     return seeds
+
+
+def _cards() -> list[bytes]:
+    old = (OLD / "provider/nobody.provider.yaml").read_bytes()
+    return [text for one in (TEMPLATE.encode(), old) for text in (one, _as_json(one))]
 
 
 def _as_json(text: bytes) -> bytes:
@@ -571,6 +577,10 @@ TARGETS = (
     Target(
         name="fetched-note", json=True, parse=_fetched_note, seeds=_fetched_notes,
         doors=("tundish.data.fetch.cache:manifest_of",),
+    ),
+    Target(
+        name="provider", json=True, parse=_parsed(ProviderCard), seeds=_cards,
+        doors=(_CATALOG + "documents:parse_document",),
     ),
     Target(
         name="policy", json=True, parse=_policy, seeds=lambda: [_POLICY, _as_json(_POLICY)],

@@ -49,6 +49,7 @@ from tundish.seal import (
     grant,
     model_signature,
     plantevidence,
+    providercard,
     request,
     revocation,
     rotation,
@@ -303,6 +304,25 @@ def _evidences() -> list[bytes]:
         answers=40_000, withheld=120, right=3, wrong=1, unclear=0,
     )  # fmt: skip
     return [plantevidence.sign(seen, now=NOW, not_after=LATER, key=KEY)]
+
+
+_CARD = b"a card"
+
+
+def _provider_card(data: bytes) -> None:
+    providercard.read(data, _CARD, TRUSTED, now=NOW)
+
+
+def _provider_card_signed(payload: bytes) -> None:
+    text = armour.wrap(providercard.KIND, signed(providercard.PAYLOAD_TYPE, payload))
+    providercard.read(text, _CARD, TRUSTED, now=NOW)
+
+
+def _provider_cards() -> list[bytes]:
+    return [
+        providercard.sign(card, now=NOW, not_after=LATER, key=KEY)
+        for card in (_CARD, b"another")
+    ]
 
 
 def _change(data: bytes) -> None:
@@ -684,6 +704,15 @@ TARGETS = (
         name="approval-signed", json=True, parse=_approval_signed,
         seeds=lambda: _inside(approval.KIND, _approvals()),
         doors=(_SEAL + "approval:read", _SEAL + "dsse:read_record"),
+    ),
+    Target(
+        name="provider-card", parse=_provider_card, seeds=_provider_cards,
+        doors=(_SEAL + "providercard:read",),
+    ),
+    Target(
+        name="provider-card-signed", json=True, parse=_provider_card_signed,
+        seeds=lambda: _inside(providercard.KIND, _provider_cards()),
+        doors=(_SEAL + "providercard:read", _SEAL + "dsse:read_record"),
     ),
     Target(
         name="change", parse=_change, seeds=_changes,

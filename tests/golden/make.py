@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from tests import ca
-from tests.golden import carried, fetched, lines
+from tests.golden import carried, fetched, lines, providers
 from tests.model.conftest import CHANNELS, NOW, ROWS, Desk, small_graph
 
 from tundish.kernel import canonical, clock, digest
@@ -194,3 +194,5 @@ if __name__ == "__main__":
         lines.add_wheelhouse(place / "wheelhouse")
     if not (place / "fetched").exists():
         fetched.add(place / "fetched")
+    if not (place / "provider").exists():
+        providers.add_provider(place / "provider")

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.model.conftest import NOW
 
 from tundish.flows import clients, wheelhouse
 from tundish.flows import workspace as workspaces
+from tundish.flows.provider import read_card
+from tundish.flows.provider_evidence import Reader
 from tundish.kernel.clock import from_text
 from tundish.line.serving.access import token_digest
 from tundish.seal import approval, change, plantevidence, signedtext
@@ -69,3 +72,11 @@ def test_an_old_wheelhouse_is_verified_by_its_signature(old: Path) -> None:
     assert signer.key_id == key.key_id
     assert body == wheelhouse.read_manifest(data)
     assert [wheel.distribution for wheel in body.wheels] == ["numpy"]
+
+
+def test_an_old_card_of_a_provider_rests_on_the_evidence_that_it_did(old: Path) -> None:
+    folder = old.parent / "provider"
+    keys = (VerifyKey.load(folder / "signer.pub"),)
+    found = read_card(folder / "nobody.provider.yaml", Reader(keys=keys, now=NOW))
+    assert found.to_json() == expected(folder)
+    assert [skill.shown for skill in found.skills] == ["data", None]

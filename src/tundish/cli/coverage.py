@@ -14,6 +14,7 @@ from tundish.cli.options import AsJson, nearby, open_workspace
 if TYPE_CHECKING:
     from tundish.catalog.evidence import Evidence
     from tundish.flows.coverage import CoverageReport
+    from tundish.flows.plan import Target
 
 group = typer.Typer(
     help="The catalogue: what it covers, and with what evidence.", no_args_is_help=True
@@ -124,22 +125,40 @@ def _map(report: CoverageReport) -> Iterator[str]:
 
 def plan(
     evidence: Folders = None,
+    cards: Annotated[
+        Path | None, typer.Option(help="A folder of providers' cards to be counted.")
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Measure this workspace against the targets of 2027; each number names its evidence."""
     from tundish.flows.plan import measure
 
-    report = measure(nearby(), _further(evidence))
+    report = measure(nearby(), _further(evidence), _providers(cards))
     if json:
         show.as_json(report)
         return
     rows = [
-        (one.name.en, f"{one.found} of {one.wanted}", _some(one.evidence), one.note)
+        (one.name.en, _count(one), _some(one.evidence), one.note)
         for one in report.targets
     ]
     show.table(
         "Targets of 2027", ["what", "found", "evidence", "how it is counted"], rows
     )
+
+
+def _providers(cards: Path | None) -> list[str]:
+    from tundish.flows.provider import reader_of
+    from tundish.flows.provider_match import read_cards, with_evidence
+
+    if cards is None:
+        return []
+    found, _ = read_cards(cards, reader_of(nearby()))
+    return with_evidence(found)
+
+
+def _count(target: Target) -> str:
+    wanted = "" if target.wanted is None else f" of {target.wanted}"
+    return f"{target.found}{wanted}"
 
 
 def _some(evidence: tuple[str, ...]) -> str:

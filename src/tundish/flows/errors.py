@@ -236,6 +236,32 @@ class DataMovedError(RefusedError):
     default_advice = "Copy the data first, and give the command for the copy."
 
 
+class ProviderEvidenceError(RefusedError):
+    """A piece of a provider's evidence does not show what the card says.
+
+    What happened: the file has other bytes than the card names, was not signed by the
+    key of the card, is of another sector or scenario, was not accepted, or has a grade
+    below B.
+
+    What to do: take the skill for a claim, and ask the provider. Evidence of others does
+    not count for a card: it must bear the signature of the key that signed the card.
+    """
+
+    code = "provider-evidence-refused"
+    default_advice = "Take the skill for a claim, and ask the provider."
+
+
+class ScenarioPlaceError(UsageError):
+    """There is no such sector and reference scenario.
+
+    What to do: name a division of GB/T 4754 (C13 to C43, D44 to D46) and a number from
+    1 to 40, such as ``C34.27``, or the key of a scenario.
+    """
+
+    code = "scenario-place-unknown"
+    default_advice = "Name a sector and a number from 1 to 40, such as C34.27."
+
+
 class EvidenceThinError(UsageError):
     """There is not enough to sign a plant's evidence for.
 

@@ -23,7 +23,8 @@ class Target(Record):
     """One target and what is there.
 
     Attributes:
-        found, wanted: Numbers.
+        found: How many are there.
+        wanted: How many there shall be; None where the programme names no number.
         evidence: What each one counted is: a key, or a name with a digest and the place
             in the ledger.
         note: How it is counted.
@@ -32,7 +33,7 @@ class Target(Record):
     key: str
     name: Names
     found: int
-    wanted: int
+    wanted: int | None
     evidence: tuple[str, ...]
     note: str
 
@@ -44,13 +45,16 @@ class PlanReport(Record):
 
 
 def measure(
-    workspace: Workspace | None, further: Sequence[Evidence] = ()
+    workspace: Workspace | None,
+    further: Sequence[Evidence] = (),
+    providers: Sequence[str] = (),
 ) -> PlanReport:
     """Count what the ledger and the evidence show; nothing is taken on its word.
 
     Args:
         workspace: Whose ledger is read; without one, only the catalogue counts.
         further: Evidence beside what ships; see ``coverage``.
+        providers: Those whose cards rest on evidence; see ``provider_match``.
     """
     entries = [] if workspace is None else list_ledger(workspace)
     done = [(n, e) for n, e in entries if e.outcome == "done"]
@@ -86,6 +90,11 @@ def measure(
                 "a scenario of the sector is shown or proven, or a package of it was sealed here",
             ),
             _target(
+                "providers", "service providers who know AI and the trade", "懂行业懂AI的服务商", None,
+                providers,
+                "cards with a skill that rests on evidence, signed by a key trusted here; the programme names no number",
+            ),
+            _target(
                 "plants", "plants with evidence", "工厂实证", 1,
                 sorted({e.data for one in proven for e in one.evidence if e.level == "proven"}),
                 "signed evidence of a plant's own line",
@@ -95,7 +104,7 @@ def measure(
 
 
 def _target(
-    key: str, en: str, zh: str, wanted: int, evidence: Sequence[str], note: str
+    key: str, en: str, zh: str, wanted: int | None, evidence: Sequence[str], note: str
 ) -> Target:
     return Target(
         key=key,

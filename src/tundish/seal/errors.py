@@ -318,6 +318,20 @@ class EvidenceInvalidError(RefusedError):
     default_advice = "Ask the plant that gave the evidence for a new one."
 
 
+class ProviderCardInvalidError(RefusedError):
+    """A provider's card was changed after it was signed, or has run out.
+
+    What happened: the signature beside the card is none, is not over these bytes, or its
+    end has passed.
+
+    What to do: ask the provider for the card with its signature as they were sent.
+    Nothing that the card says was taken.
+    """
+
+    code = "provider-card-invalid"
+    default_advice = "Ask the provider for the card and its signature again."
+
+
 class ApprovalInvalidError(RefusedError):
     """An approval was changed, or is none.
 
