@@ -301,3 +301,9 @@ def test_the_built_in_readers_are_the_entry_points_of_the_package() -> None:
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
     declared = tomllib.loads(text)["project"]["entry-points"]["tundish.readers"]
     assert declared == {point.name: point.value for point in BUILT_IN}
+
+
+def test_a_column_that_is_named_count_may_hold_states() -> None:
+    text = "time,count\n" + "".join(f"{i},{i}\n" for i in range(9)) + "9,Bad\n"
+    table = read_text(text.encode(), "counts.csv")
+    assert table.states == {"count": {"Bad": 1}}

@@ -93,7 +93,7 @@ def to_column(texts: pl.Series, *, comma: bool) -> Column:
     if counted:
         if counted < len(odd) or odd.n_unique() > MAX_STATES or _names(odd):
             return Column(values=plain, states={}, missing_words=0)
-        found = odd.value_counts(sort=True)
+        found = odd.alias("word").value_counts(sort=True)  # its name may be "count"
         states = dict(zip(found[found.columns[0]], found["count"], strict=True))
         return Column(
             values=numbers,

@@ -198,7 +198,7 @@ def _table(table: LoadedTable, about: str, file: str) -> PartReport:
             roles[column.role] = (*roles.get(column.role, ()), column.name)
     labels = {}
     for name in table.of_role("label") if table.kind == "table" else []:
-        counts = table.frame[name].drop_nulls().value_counts(sort=True)
+        counts = table.frame[name].drop_nulls().alias("label").value_counts(sort=True)
         if len(counts) <= MOST_CLASSES:
             labels[name] = {str(label): int(n) for label, n in counts.iter_rows()}
     return PartReport(
