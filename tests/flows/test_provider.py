@@ -95,7 +95,8 @@ def packed(**told: Any) -> bytes:
 def graded(
     letter: str = "B", key: SigningKey = OURS, of: str | None = GLUCOSE
 ) -> bytes:
-    data, whole = digest.of_bytes(b"data"), {"letter": letter}
+    data = digest.of_bytes(b"data")
+    whole: Json = {"letter": letter}
     fields: dict[str, Json] = {
         "version": 1,
         "issuer": key.public.key_id,

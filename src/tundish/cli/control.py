@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 import typer
 
-from tundish.catalog.controls import Kind
 from tundish.cli import show
 from tundish.cli.options import AsJson
+
+Kind: TypeAlias = Literal["implemented", "tested", "evidence", "planned"]
 
 group = typer.Typer(
     help="Security controls: what serves each today, and what lacks.",

@@ -90,7 +90,7 @@ def measure(
                 "a scenario of the sector is shown or proven, or a package of it was sealed here",
             ),
             _target(
-                "providers", "service providers who know AI and the trade", "懂行业懂AI的服务商", None,
+                "providers", "service providers who know AI and the trade", "“懂智能、熟行业”的服务商", None,
                 providers,
                 "cards with a skill that rests on evidence, signed by a key trusted here; the programme names no number",
             ),
