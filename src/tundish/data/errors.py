@@ -368,3 +368,16 @@ class SetUnfitError(UsageError):
 
     code = "set-unfit"
     default_advice = "Fetch the set again, or correct 'load' in its entry."
+
+
+class NotSimulatedError(UsageError):
+    """The scenario does not say how its signals move.
+
+    What happened: a stream was to be generated from a scenario that has no part
+    ``simulation``.
+
+    What to do: add that part to the scenario, or run it on a data set.
+    """
+
+    code = "scenario-not-simulated"
+    default_advice = "Add a part 'simulation' to the scenario."

@@ -13,11 +13,11 @@ from PIL import Image, PngImagePlugin
 
 from tundish.catalog.scenario import Scenario
 from tundish.data.card.card import Card
+from tundish.data.errors import NotSimulatedError
 from tundish.data.simulated import pictures as made_pictures
 from tundish.data.simulated import tables
 from tundish.data.simulated.pictures import MadePicture
 from tundish.kernel.canonical import Json
-from tundish.kernel.errors import TundishError
 
 SITE, CARD, MANIFEST = "site.yaml", "card.yaml", "manifest.csv"
 MARK = "tundish.generated"
@@ -27,13 +27,6 @@ _USES: tuple[dict[str, Json], ...] = (
     {"part": "calibrate", "share": 0.15},
     {"part": "judge"},
 )
-
-
-class NotSimulatedError(TundishError):
-    """The scenario does not say how its signals move."""
-
-    code = "scenario-not-simulated"
-    advice = "Add a part 'simulation' to the scenario; see docs/how-to/scenarios.md."
 
 
 def write(scenario: Scenario, out: Path, seed: int) -> dict[str, int]:
