@@ -154,9 +154,9 @@ def test_a_mirror_carries_the_wheel_to_another_machine(
     tmp_path: Path, mirror: Path, wheel: bytes
 ) -> None:
     entry, out = _entry(wheel), tmp_path / "stick"
-    for _ in range(2):  # what is there stays
-        held = copying.add(entry, (), out, tmp_path / "cache", How(mirror=mirror))
-        (mirror / WHEEL).unlink(missing_ok=True)
+    copying.add(entry, (), out, tmp_path / "cache", How(mirror=mirror))
+    (mirror / WHEEL).unlink()  # what is there stays
+    held = copying.add(entry, (), out, tmp_path / "cache", How(mirror=mirror))
     copying.note(out, entry.key, held)
     proof = _proof(entry, out)
     assert (proof.result, proof.bytes) == ("proven", len(wheel))
