@@ -36,6 +36,7 @@ MostBytes: TypeAlias = Annotated[
     int,
     typer.Option(
         min=1,
+        max=10**15,
         help="Fetch at most so many bytes together; at a terminal you are asked first.",
     ),
 ]
