@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from tundish.catalog.scenario import Limit, Scenario
 from tundish.learn.injection import (
@@ -162,7 +161,7 @@ def test_a_limit_on_injected_faults_refuses_a_detector_that_never_alarms(
     unmarked = replace(flow_material, event=np.full(len(flow_material), -1))
     run = opener(fitted.graph, fitted.golden_window)
 
-    def deaf(x: Windows) -> dict[str, NDArray[np.float64]]:
+    def deaf(x: Windows) -> Outputs:
         answers = run(x)
         return {**answers, "score": np.zeros_like(answers["score"])}
 
