@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tundish.catalog import library
 from tundish.data.binding import BoundData, bind
@@ -99,7 +100,7 @@ def test_a_site_leaves_samples_to_fit_and_later_ones_to_judge(name: str) -> None
         assert early < judged.row[judged.source == source].min()
 
 
-def _outside(values: np.ndarray, limits: tuple[float, float]) -> float:
+def _outside(values: NDArray[np.float64], limits: tuple[float, float]) -> float:
     finite = values[np.isfinite(values)]
     assert len(finite) > 0
     return float(np.mean((finite < limits[0]) | (finite > limits[1])))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from tundish.catalog.scenario import Limit, Scenario
 from tundish.learn.injection import (
@@ -163,7 +161,7 @@ def test_a_limit_on_injected_faults_refuses_a_detector_that_never_alarms(
     unmarked = replace(flow_material, event=np.full(len(flow_material), -1))
     run = opener(fitted.graph, fitted.golden_window)
 
-    def deaf(x: Windows) -> Mapping[str, NDArray[np.floating[Any]]]:
+    def deaf(x: Windows) -> Outputs:
         answers = run(x)
         return {**answers, "score": np.zeros_like(answers["score"])}
 
