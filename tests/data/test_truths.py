@@ -243,3 +243,44 @@ def test_a_stretch_of_columns_of_another_length_is_refused(tmp_path: Path) -> No
     scenario = parse_document(text.encode(), Scenario, "s.yaml")
     with pytest.raises(ContractBrokenError, match=r"2 columns from a to b.*needs 3"):
         bind(parse_document(site.encode(), SiteProfile, "x"), scenario, tmp_path)
+
+
+WORDS = "tags: {load: {column: drive, values: {soft: 2, hard: 5}}}\n"
+
+
+def bound(folder: Path, tags: str) -> list[float]:
+    scenario = parse_document((HEAD + "task: regress\n").encode(), Scenario, "s.yaml")
+    text = SITE.replace("tags: {load: {column: load}}\n", tags)
+    tables = "tables: {a: {file: a.csv}}\nuses: [{part: fit, table: a}]\n"
+    site = parse_document((text + tables).encode(), SiteProfile, "site.yaml")
+    return bind(site, scenario, folder).tables["a"].channels[:, 0].tolist()
+
+
+def test_a_word_counts_as_the_number_that_the_site_gives_it(tmp_path: Path) -> None:
+    write(tmp_path, "a.csv", "drive,answer", "soft,1", "hard,2", "soft,3")
+    assert bound(tmp_path, WORDS) == [2, 5, 2]
+
+
+def test_a_word_that_the_site_does_not_know_is_missing(tmp_path: Path) -> None:
+    write(tmp_path, "a.csv", "drive,answer", "soft,1", "rubber,2", "hard,3")
+    found = bound(tmp_path, WORDS)
+    assert found[0] == 2
+    assert np.isnan(found[1])
+    assert found[2] == 5
+
+
+def test_a_column_without_any_known_word_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, "a.csv", "drive,answer", "felt,1", "rubber,2", "felt,3")
+    with pytest.raises(ContractBrokenError, match="felt, rubber"):
+        bound(tmp_path, WORDS)
+
+
+@pytest.mark.parametrize("other", ["scale: 2", "unit: kW", "columns: all"])
+def test_words_are_numbers_already_and_take_no_second_scale(
+    tmp_path: Path, other: str
+) -> None:
+    column = "" if other.startswith("columns") else "column: drive, "
+    tags = f"tags: {{load: {{{column}{other}, values: {{soft: 2}}}}}}\n"
+    write(tmp_path, "a.csv", "drive,answer", "soft,1", "hard,2", "soft,3")
+    with pytest.raises(DocumentInvalidError, match="values"):
+        bound(tmp_path, tags)

@@ -123,6 +123,9 @@ class Tag(Record):
         file: A file of its own for this signal, row by row beside the table's.
         scale, offset: signal = scale * plant's value + offset (unit conversion).
         unit: The plant's unit, converted to the scenario's; instead of ``scale``.
+        values: The plant's word -> its number, for a column of words such as the maker
+            of a motor; a word that is not among them is missing. The words are chosen
+            by the site, so that their numbers stand in an order that means something.
         range: The instrument's own range, if narrower than the scenario's.
         clip: Values at which the instrument saturates, if known.
         known_after_s: Seconds by which a value is known later than the file says, such
@@ -136,6 +139,7 @@ class Tag(Record):
     scale: float = 1.0
     offset: float = 0.0
     unit: Text | None = None
+    values: dict[Text, float] = Field(default_factory=dict)
     range: Range | None = None
     clip: Range | None = None
     known_after_s: Annotated[float, Field(gt=0)] | None = None
@@ -147,6 +151,13 @@ class Tag(Record):
             raise ValueError(msg)
         if self.unit is not None and (self.scale, self.offset) != (1.0, 0.0):
             msg = "give either unit or scale and offset"
+            raise ValueError(msg)
+        if self.values and (
+            self.column is None
+            or self.unit is not None
+            or (self.scale, self.offset) != (1.0, 0.0)
+        ):
+            msg = "values are the numbers themselves: give them with column alone"
             raise ValueError(msg)
         return self
 

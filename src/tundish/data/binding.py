@@ -265,7 +265,9 @@ def _channels(
         absent = [c for c in columns if c not in source.frame.columns]
         missing += absent
         found += columns
-        if not absent:
+        if tag.values and not absent:
+            parts.append(truths.numbers(source.frame[columns[0]], tag.values)[:, None])
+        elif not absent:
             parts.append(_numbers(source, columns, _scale(tag, signal)))
     if missing:
         have = ", ".join(table.frame.columns[:8])

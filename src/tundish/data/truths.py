@@ -1,4 +1,4 @@
-"""Truths that are not simply a column: classes, remaining lives, later values."""
+"""Truths that are not simply a column: classes, words, remaining lives, later values."""
 
 from __future__ import annotations
 
@@ -53,6 +53,25 @@ def place_of(label: str, scenario: Scenario) -> float:
         msg = f"target.label is {label!r}; the classes of {scenario.key} are {have}."
         raise ContractBrokenError(msg)
     return float(order.index(label))
+
+
+def numbers(series: pl.Series, values: Mapping[str, float]) -> Floats:
+    """Return the number that each row's word stands for, [n]; NaN for any other word.
+
+    Args:
+        series: What the file says: texts, or numbers (``3`` is found as ``3.0``).
+        values: Word -> number.
+
+    Raises:
+        ContractBrokenError: if no row holds one of the words.
+    """
+    known = {_key(word): number for word, number in values.items()}
+    found = [known.get(_key(word), np.nan) for word in series.to_list()]
+    if not np.isfinite(found).any():
+        seen = ", ".join(str(word) for word in series.unique().sort().to_list()[:8])
+        msg = f"No value of {series.name} is one of the tag's values; it holds {seen}."
+        raise ContractBrokenError(msg)
+    return np.asarray(found, dtype=np.float64)
 
 
 def rows_left(group: NDArray[np.str_] | None, rows: int) -> Floats:
