@@ -346,7 +346,7 @@ def test_one_of_several_tables_of_a_file_is_bound_by_its_name(tmp_path: Path) ->
     uses = ({"part": "fit", "table": "run"},)
     site = _site({"file": "book.json#autumn", "time_column": None}, uses=uses)
     bound, _ = _made(tmp_path, _scenario(), site)
-    assert bound.tables[0].table.frame.height == 40
+    assert bound.tables["run"].table.frame.height == 40
     with pytest.raises(SheetMissingError, match="winter"):
         _made(tmp_path, _scenario(), _site({"file": "book.json#winter"}))
 
