@@ -282,6 +282,32 @@ def test_lines_with_different_counts_of_numbers_are_ragged(tmp_path: Path) -> No
         read_table(tmp_path / "t.txt")
 
 
+def test_tables_of_columns_and_rows_are_found_in_a_json_by_their_names(
+    tmp_path: Path,
+) -> None:
+    one = {"columns": ["x", "y"], "rows": [[1, 2.5], [2, None]], "coded": False}
+    two = {"columns": ["a"], "data": [["red"], ["blue"], ["red"]]}
+    whole = {
+        "about": "two experiments",
+        "experiments": [
+            {"name": "first", "runs": one},
+            {"name": "second", "runs": two},
+        ],
+    }
+    (tmp_path / "book.json").write_text(json.dumps(whole), "utf-8")
+    first, second = read_tables(tmp_path / "book.json")
+    assert (first.part, second.part) == ("first", "second")
+    assert first.frame.rows() == [(1.0, 2.5), (2.0, None)]
+    assert read_table(tmp_path / "book.json", sheet="second").frame.height == 3
+
+
+def test_rows_that_do_not_fit_their_columns_are_no_table(tmp_path: Path) -> None:
+    ragged = {"runs": {"columns": ["x", "y"], "rows": [[1, 2], [3]]}}
+    (tmp_path / "t.json").write_text(json.dumps(ragged), "utf-8")
+    with pytest.raises(TableUnreadableError):
+        read_table(tmp_path / "t.json")
+
+
 @pytest.mark.parametrize(
     ("place", "shape"),
     [

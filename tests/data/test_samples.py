@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from tundish.data.conform import sound_rows
 from tundish.data.errors import (
     ColumnMissingError,
     SamplesEmptyError,
+    SheetMissingError,
     TimeUnreadableError,
 )
 from tundish.data.parts import Labelled, assign_parts
@@ -343,6 +345,38 @@ def test_rows_without_batches_are_never_mixed() -> None:
         _site(order="mixed")
     with pytest.raises(ValidationError, match="either blocks"):
         _blocked(batch_column="unit")
+
+
+def test_one_of_several_tables_of_a_file_is_bound_by_its_name(tmp_path: Path) -> None:
+    rows = [[10 + i % 7, 20 + i % 5] for i in range(60)]
+    tables = [
+        {"name": "spring", "columns": ["F1", "T1"], "rows": rows},
+        {"name": "autumn", "columns": ["F1", "T1"], "rows": rows[:40]},
+    ]
+    (tmp_path / "book.json").write_text(json.dumps({"runs": tables}), "utf-8")
+    uses = ({"part": "fit", "table": "run"},)
+    site = _site({"file": "book.json#autumn", "time_column": None}, uses=uses)
+    bound, _ = _made(tmp_path, _scenario(), site)
+    assert bound.tables["run"].table.frame.height == 40
+    with pytest.raises(SheetMissingError, match="winter"):
+        _made(tmp_path, _scenario(), _site({"file": "book.json#winter"}))
+
+
+def test_replicates_that_stand_apart_are_one_block(tmp_path: Path) -> None:
+    _settings(tmp_path)  # eight settings, each run five times, far apart
+    said = {"columns": ("valve", "pump"), "anywhere": True}
+    _, made = _made(tmp_path, _scenario(), _blocked(blocks=said))
+    sources, counts = np.unique(made.source, return_counts=True)
+    assert counts.tolist() == [25] * 8
+    for source in sources:
+        assert len(set(made.part[made.source == source])) == 1
+    assert {str(part) for part in made.part} == {"fit", "calibrate", "judge"}
+
+
+def test_replicates_that_stand_apart_have_no_order_of_time() -> None:
+    said = {"columns": ("valve", "pump"), "anywhere": True}
+    with pytest.raises(ValidationError, match="order: mixed"):
+        _blocked(blocks=said, order="time")
 
 
 def test_a_column_of_blocks_that_is_absent_is_named(tmp_path: Path) -> None:

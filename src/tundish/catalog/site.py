@@ -92,6 +92,8 @@ class Table(Record):
     """One file of signals.
 
     Attributes:
+        file: Its name; of a file with several tables (the sheets of a workbook, named
+            parts of a JSON file) one is named behind a ``#``, as in ``book.xlsx#May``.
         transposed: The file has one line for each signal and one column for each row.
     """
 
@@ -185,14 +187,14 @@ class Blocks(Record):
 
     Attributes:
         columns: A row begins a block if one of them differs from the row before.
+        anywhere: Rows with the same values belong together wherever they stand: the
+            replicates of one setting, or copies of one row.
         file: A file of their own, row by row beside the table's.
-        anywhere: Rows with the same values are one block wherever they stand, so that a
-            setting that was repeated later is not in two parts.
     """
 
     columns: Annotated[tuple[Text, ...], Field(min_length=1)]
-    file: Text | None = None
     anywhere: bool = False
+    file: Text | None = None
 
 
 class Event(Record):
@@ -271,6 +273,9 @@ class SiteProfile(Record):
         named = any(table.unit_column for table in self.tables.values())
         if self.blocks is not None and (named or self.batch_column is not None):
             msg = "blocks: give either blocks or a column that names units or batches"
+            raise ValueError(msg)
+        if self.blocks is not None and self.blocks.anywhere and self.order == "time":
+            msg = "blocks.anywhere: rows of one setting that stand apart have no order of time; give order: mixed"
             raise ValueError(msg)
         if self.order == "mixed" and not self.batched:
             msg = "order: only batches (batch_column, blocks) can be mixed; single rows would stand in fit beside their neighbours in judge"

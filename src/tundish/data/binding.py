@@ -33,6 +33,7 @@ from tundish.kernel import paths
 Floats = NDArray[np.float64]
 Micros = NDArray[np.int64]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PART = "#"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +171,7 @@ def bind(site: SiteProfile, scenario: Scenario, root: Path) -> BoundData:
 
 
 class _Files:
-    """The tables of a folder, each read once."""
+    """The tables of a folder, each read once; ``book.xlsx#May`` is one of several."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -178,7 +179,8 @@ class _Files:
 
     def table(self, name: str, *, transposed: bool = False) -> Table:
         if (name, transposed) not in self._read:
-            table = read_table(paths.join(self._root, name))
+            file, _, part = name.partition(_PART)
+            table = read_table(paths.join(self._root, file), sheet=part or None)
             if transposed:
                 table = replace(table, frame=truths.turned(table))
             self._read[name, transposed] = table

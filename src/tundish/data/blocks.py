@@ -1,4 +1,4 @@
-"""Batches that no column names: runs of rows in which some columns stay the same."""
+"""Batches that no column names: rows in which some columns have the same values."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ def names(said: Blocks, table: Table) -> NDArray[np.str_]:
             msg = f"{table.name} has no column {column!r} (blocks); it has {have}."
             raise ColumnMissingError(msg)
     if said.anywhere:
-        ranks = frame.select(pl.struct(said.columns).rank("dense")).to_series()
-        return np.asarray([f"setting-{place:04d}" for place in ranks.to_list()])
+        return _settings(said, frame)
     begins = frame.select(
         pl.any_horizontal(
             pl.col(column).ne_missing(pl.col(column).shift()) for column in said.columns
@@ -38,3 +37,13 @@ def names(said: Blocks, table: Table) -> NDArray[np.str_]:
     number = np.cumsum(begins.to_numpy().astype(np.int64))
     first = int(number[0]) if len(number) else 0
     return np.asarray([f"block-{place - first + 1:04d}" for place in number])
+
+
+def _settings(said: Blocks, frame: pl.DataFrame) -> NDArray[np.str_]:
+    """Return a name for each combination of values, in the order of its first row."""
+    number = frame.select(
+        pl.struct(said.columns).rank("dense").cast(pl.Int64)
+    ).to_series()
+    first: dict[int, int] = {}
+    place = [first.setdefault(value, len(first) + 1) for value in number.to_list()]
+    return np.asarray([f"block-{one:04d}" for one in place])

@@ -1,4 +1,4 @@
-"""JSON: one record per line, a list of records, or lists by name."""
+"""JSON: one record per line, a list of records, lists by name, or columns and rows."""
 
 from __future__ import annotations
 
@@ -110,6 +110,9 @@ def _of_object(whole: _Record, name: str) -> list[Table]:
     if any(key in whole for key in _CARDS):
         msg = f"{name} is a card or a schema in JSON: it describes data and holds none."
         raise TableUnreadableError(msg, advice="Name the data file that it describes.")
+    split = [_table(rows, name, part) for part, rows in _in_split_form(whole, "", 0)]
+    if split:
+        return split if len(split) > 1 else [_whole_name(split[0])]
     tables = []
     for key, value in whole.items():
         if (
@@ -133,6 +136,49 @@ def _of_object(whole: _Record, name: str) -> list[Table]:
         msg = f"{name} is one JSON object; a list of records was expected."
         raise TableUnreadableError(msg)
     return tables_of(name, root)
+
+
+def _in_split_form(
+    value: Json, part: str, depth: int
+) -> Iterator[tuple[str, list[_Record]]]:
+    """Find objects of ``columns`` and ``rows`` (or ``data``), as a table is split.
+
+    Each is named by the ``name`` of the nearest object around it, else by its keys.
+    """
+    if depth > MAX_DEPTH or not isinstance(value, dict | list):
+        return
+    inner: Iterator[tuple[str, Json]]
+    if isinstance(value, list):
+        if not all(isinstance(one, dict) for one in value):
+            return
+        inner = ((f"{part}.{i}" if part else str(i), v) for i, v in enumerate(value))
+    else:
+        said = value.get("name")
+        own = _whole(said) if isinstance(said, str) else ""
+        records = _records_of(value)
+        if records is not None:
+            yield own or part, records
+            return
+        inner = (
+            (own or _whole(f"{part}.{key}" if part else key), v)
+            for key, v in value.items()
+        )
+    for place, one in inner:
+        yield from _in_split_form(one, place, depth + 1)
+
+
+def _records_of(value: _Record) -> list[_Record] | None:
+    columns = value.get("columns")
+    rows = value.get("rows", value.get("data"))
+    if not (isinstance(columns, list) and columns and isinstance(rows, list) and rows):
+        return None
+    if not all(isinstance(name, str) for name in columns):
+        return None
+    names = [str(name) for name in columns]
+    lined = [row for row in rows if isinstance(row, list) and len(row) == len(names)]
+    if len(lined) < len(rows) or len(set(names)) < len(names):
+        return None
+    return [dict(zip(names, row, strict=True)) for row in lined]
 
 
 def _whole_name(table: Table) -> Table:
