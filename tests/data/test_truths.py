@@ -253,7 +253,10 @@ def bound(folder: Path, tags: str) -> list[float]:
     text = SITE.replace("tags: {load: {column: load}}\n", tags)
     tables = "tables: {a: {file: a.csv}}\nuses: [{part: fit, table: a}]\n"
     site = parse_document((text + tables).encode(), SiteProfile, "site.yaml")
-    return bind(site, scenario, folder).tables["a"].channels[:, 0].tolist()
+    found: list[float] = (
+        bind(site, scenario, folder).tables["a"].channels[:, 0].tolist()
+    )
+    return found
 
 
 def test_a_word_counts_as_the_number_that_the_site_gives_it(tmp_path: Path) -> None:
