@@ -1,6 +1,6 @@
 """Run every scenario of the catalogue whose evidence is stale or missing, and keep what came.
 
-``python -m bench.evidence [--mirror FOLDER] [--only KEY ...] [--all]``: on the generated
+``python -m bench.evidence [--mirror FOLDER] [--only KEY ...] [--all] [--on sets]``: on the generated
 stream, and on each set of the catalogue that names the scenario (whose licence is accepted). What misses a limit is
 kept too: an honest miss is no evidence, and says what lacks.
 """
@@ -38,6 +38,7 @@ def main() -> int:
     parser.add_argument("--mirror", type=Path)
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--all", action="store_true")
+    parser.add_argument("--on", choices=["generated", "sets"])
     asked = parser.parse_args()
     names = asked.only or library.names(Scenario)
     _drop_strays()
@@ -47,6 +48,8 @@ def main() -> int:
         for name in names:
             scenario = library.scenario(name)
             for on in _wanted(scenario, asked.mirror, every=asked.all):
+                if asked.on and (on.data == GENERATED) != (asked.on == GENERATED):
+                    continue
                 begun = time.monotonic()
                 try:
                     if on.data != GENERATED:
