@@ -10,6 +10,7 @@ from tests.data.test_simulated import BASE, scenario
 from typer.testing import CliRunner
 
 from tundish.catalog import library, sectors
+from tundish.catalog.datasets import DatasetEntry
 from tundish.catalog.evidence import Evidence, LevelName, contract_of, standing
 from tundish.catalog.scenario import Scenario
 from tundish.cli.main import app
@@ -214,3 +215,31 @@ def test_each_set_that_a_scenario_is_shown_on_names_it() -> None:
         able = {entry.key for entry, _ in scenario_run.sites_of(of)}
         shown = [e for e in scenarios.standing_of(of).evidence if e.level == "shown"]
         assert {e.data for e in shown} <= able, name
+
+
+def test_the_catalogue_is_as_wide_as_the_readme_says() -> None:
+    """Over 100 sets; over 60 scenarios in all divisions and links; over 30 shown."""
+    entries = [library.dataset(name) for name in library.names(DatasetEntry)]
+    assert len(entries) >= 190
+    all_of = [library.scenario(name) for name in library.names(Scenario)]
+    links = sectors.links()
+    assert len(all_of) >= 130
+    assert {of.sector for of in all_of} >= set(sectors.divisions())
+    reached = {links.scenarios[of.reference_scenario].link for of in all_of}
+    assert reached == set(links.links)
+    report = coverage()
+    assert len(report.on_real) + len(report.on_simulated) >= 30
+    assert len(report.sectors_shown) >= 12
+
+
+def test_no_two_scenarios_are_one_with_other_nouns() -> None:
+    """Texts of two scenarios that agree in most of their words are a template."""
+    texts = {
+        name: set(library.scenario(name).problem.split())
+        for name in library.names(Scenario)
+    }
+    names = sorted(texts)
+    for place, one in enumerate(names):
+        for other in names[place + 1 :]:
+            shared = len(texts[one] & texts[other]) / len(texts[one] | texts[other])
+            assert shared < 0.5, (one, other)
