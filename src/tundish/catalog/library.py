@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from difflib import get_close_matches
+from functools import lru_cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from pydantic import BaseModel
 
@@ -84,9 +85,8 @@ def evidence() -> list[Evidence]:
 
 def source(name: str, kind: type[BaseModel]) -> bytes:
     """Return the bytes of a document as its file stands; raises as ``dataset``."""
-    for item in _shipped(kind):
-        if item.name == f"{name}.yaml":
-            return item.read_bytes()
+    if "/" not in name and (item := _folder(kind).joinpath(f"{name}.yaml")).is_file():
+        return item.read_bytes()
     if name.endswith((".yaml", ".yml")) or Path(name).is_file():
         return paths.read_file(Path(name))
     have = names(kind)
@@ -105,7 +105,13 @@ def names(kind: type[BaseModel]) -> list[str]:
 
 
 def _find(name: str, kind: type[T]) -> T:
-    return parse_document(source(name, kind), kind, name)
+    return cast("T", _read(source(name, kind), kind, name))
+
+
+@lru_cache(maxsize=512)
+def _read(data: bytes, kind: type[BaseModel], name: str) -> BaseModel:
+    """Return what bytes say; records are frozen, and the catalogue is walked often."""
+    return parse_document(data, kind, name)
 
 
 def _shipped(kind: type[BaseModel]) -> Iterator[Traversable]:
