@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import lru_cache
@@ -22,6 +23,7 @@ from tundish.catalog.site import SiteProfile
 from tundish.kernel import paths
 
 T = TypeVar("T", bound=BaseModel)
+_PLAIN = re.compile(r"[\w.-]{1,100}")
 
 _FOLDERS: dict[type[BaseModel], str] = {
     DatasetEntry: "datasets",
@@ -85,7 +87,8 @@ def evidence() -> list[Evidence]:
 
 def source(name: str, kind: type[BaseModel]) -> bytes:
     """Return the bytes of a document as its file stands; raises as ``dataset``."""
-    if "/" not in name and (item := _folder(kind).joinpath(f"{name}.yaml")).is_file():
+    item = _folder(kind).joinpath(f"{name}.yaml")
+    if _PLAIN.fullmatch(name) and item.is_file():
         return item.read_bytes()
     if name.endswith((".yaml", ".yml")) or Path(name).is_file():
         return paths.read_file(Path(name))
