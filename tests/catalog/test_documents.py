@@ -195,3 +195,9 @@ def test_a_contract_of_1000_signals_is_read_in_a_moment(form: str) -> None:
     found = parse_yaml(text.encode(), "mine")
     assert time.process_time() - begun < (0.3 if form == "json" else 1.5)
     assert found == value
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b", "../secom", "", "."])
+def test_a_name_that_can_be_none_is_unknown_and_no_traceback(name: str) -> None:
+    with pytest.raises(UnknownNameError):
+        library.dataset(name)

@@ -90,7 +90,7 @@ def source(name: str, kind: type[BaseModel]) -> bytes:
     item = _folder(kind).joinpath(f"{name}.yaml")
     if _PLAIN.fullmatch(name) and item.is_file():
         return item.read_bytes()
-    if name.endswith((".yaml", ".yml")) or Path(name).is_file():
+    if name.endswith((".yaml", ".yml")) or _is_file(name):
         return paths.read_file(Path(name))
     have = names(kind)
     near = get_close_matches(name, have, n=_NEAR, cutoff=0)
@@ -100,6 +100,13 @@ def source(name: str, kind: type[BaseModel]) -> bytes:
         f"({said}), and no such file."
     )
     raise UnknownNameError(msg)
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # no name of a file at all
+        return False
 
 
 def names(kind: type[BaseModel]) -> list[str]:
