@@ -203,6 +203,7 @@ def of_detector(name: str, rows: Values, length: int) -> Subject:
 
 def _detector_scenario(rows: Values, length: int) -> Scenario:
     base = library.scenario("D46.27.pipeline-flow").model_dump()
+    base |= {"simulation": None, "failure_modes": ()}
     low, high = rows.min(axis=0), rows.max(axis=0)
     signals = [
         {"name": f"s{at}", "description": "signal", "unit": "1", "period_s": 60.0,

@@ -379,6 +379,7 @@ def by_line(durability: str) -> Callable[[int, int, bool], int]:
 def contract(*, many: bool) -> Scenario:
     """Return a contract of 20 scalars, or of one signal with 20 channels."""
     base = library.scenario("C25.21.fermentation-glucose").model_dump()
+    base |= {"simulation": None, "failure_modes": ()}
     axis = {
         "quantity": "wavenumber", "unit": "1/cm", "first": 1.0, "last": 2.0,
         "points": VALUES,

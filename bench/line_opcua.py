@@ -173,6 +173,7 @@ def _scenario(tags: int) -> Any:
     from tundish.catalog.scenario import Scenario
 
     base = library.scenario("C25.21.fermentation-glucose").model_dump()
+    base |= {"simulation": None, "failure_modes": ()}
     signals = [
         {
             "name": f"t{number}",

@@ -79,6 +79,8 @@ def scenario(**changed: object) -> Scenario:
         "target": {**base["target"], "range": (-1000.0, 1000.0)},
         "window": {"rows": ROWS, "stride": 1},
         "stale_after_s": 30.0,
+        "failure_modes": (),
+        "simulation": None,  # it speaks of the signals that were replaced
     }
     return Scenario.model_validate(base | changes | changed, strict=False)
 

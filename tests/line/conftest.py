@@ -161,6 +161,7 @@ def make_scenario(
         for name, period in (periods or {"level": 10.0}).items()
     ]
     base = library.scenario("C25.21.fermentation-glucose").model_dump()
+    base |= {"simulation": None, "failure_modes": ()}  # of the signals it had
     target = {**base["target"], "range": (-1000.0, 1000.0)}
     window = {"rows": rows, "stride": stride}
     changed = {"signals": signals, "target": target, "window": window} | changes
