@@ -24,6 +24,12 @@ def _json(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
     return cast("dict[str, Any]", json.loads(capsys.readouterr().out))
 
 
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cells of tables are not folded."""
+    monkeypatch.setenv("COLUMNS", "240")
+
+
 def test_what_is_in_a_set_is_printed_and_written(
     real_sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
