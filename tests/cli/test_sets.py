@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from tundish.cli import main
+from tundish.cli import main, show
 
 pytestmark = pytest.mark.integration
 
@@ -27,7 +27,7 @@ def _json(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cells of tables are not folded."""
-    monkeypatch.setenv("COLUMNS", "240")
+    monkeypatch.setattr(show.out, "width", 240)
 
 
 def test_what_is_in_a_set_is_printed_and_written(
