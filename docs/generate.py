@@ -17,6 +17,7 @@ import tundish.cli.errors  # noqa: F401  (loads every room's error classes)
 from tundish.catalog import library
 from tundish.catalog.controls import Control, controls
 from tundish.catalog.datasets import DatasetEntry, HandSource, WheelSource
+from tundish.catalog.evidence import Evidence, Standing
 from tundish.catalog.scenario import Scenario
 from tundish.cli.exits import CODES, MEANINGS, exit_code
 from tundish.cli.main import app
@@ -24,6 +25,7 @@ from tundish.data.grade import chinese
 from tundish.data.grade.catalogue import SPECS
 from tundish.data.grade.kinds import KINDS
 from tundish.data.grade.verdict import RULE
+from tundish.flows.coverage import coverage
 from tundish.kernel import errors
 from tundish.learn import about
 
@@ -39,6 +41,7 @@ def pages() -> dict[str, str]:
         "cli.md": NOTE + cli_page(),
         "errors.md": NOTE + errors_page(),
         "catalogue.md": NOTE + catalogue_page(),
+        "coverage.md": NOTE + coverage_page(),
         "controls.md": NOTE + controls_page(),
         "indicators.md": NOTE + indicators_page(),
         "fuzzing.md": NOTE + fuzzing_page(),
@@ -207,6 +210,41 @@ def catalogue_page() -> str:
             lines.append(f"| {limit.metric} {side} | {limit.why} |")
         lines.append("")
     return "\n".join(lines)
+
+
+COVERAGE = """# Coverage
+
+What the catalogue's scenarios were seen to do, computed from the evidence that ships (`make evidence`; what the levels mean:
+[scenarios](../how-to/scenarios.md)). `tundish catalog coverage` prints the map of sectors and scenarios. A miss is kept: it says what lacks.
+"""
+
+
+def coverage_page() -> str:
+    """Return the page of levels, each with what it rests on."""
+    report = coverage()
+    levels = ", ".join(f"{count} {level}" for level, count in report.levels.items())
+    lines = [
+        COVERAGE,
+        f"{len(report.standings)} scenarios: {levels}. Shown on measured data: {len(report.on_real)}; only on benchmarks that "
+        f"others simulated or made up: {len(report.on_simulated)}. Divisions with one that is shown: {len(report.sectors_shown)} of 31; links: {len(report.links_shown)} of 8.\n",
+        "| scenario | level | on | measured (limit) | missing for the next level |",
+        "|---|---|---|---|---|",
+    ]
+    for one in report.standings:
+        runs = [*one.evidence, *one.refused]
+        lines += [_evidence_row(one, run) for run in runs or [None]]
+    return "\n".join(lines) + "\n"
+
+
+def _evidence_row(one: Standing, run: Evidence | None) -> str:
+    if run is None:
+        return f"| `{one.scenario}` | {one.level} | | | {one.missing} |"
+    measured = "; ".join(
+        f"{limit.metric} {'none' if limit.value is None else f'{limit.value:.3g}'} ({limit.limit}{'' if limit.holds else ', **missed**'})"
+        for limit in run.limits
+    )
+    where = f"{run.data} ({run.origin}), {run.judged:,} judged"
+    return f"| `{one.scenario}` | {one.level} | {where} | {measured} | {one.missing} |"
 
 
 def _sets_table(entries: list[DatasetEntry]) -> Iterator[str]:
