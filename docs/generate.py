@@ -231,7 +231,7 @@ def coverage_page() -> str:
         "|---|---|---|---|---|",
     ]
     for one in report.standings:
-        runs = [*one.evidence, *one.refused]
+        runs: list[Evidence | None] = [*one.evidence, *one.refused]
         lines += [_evidence_row(one, run) for run in runs or [None]]
     return "\n".join(lines) + "\n"
 
