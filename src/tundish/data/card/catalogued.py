@@ -55,7 +55,10 @@ def card_of(entry: DatasetEntry, files: tuple[PinnedFile, ...] = ()) -> Card:
 
 
 def _version(entry: DatasetEntry) -> str | None:
-    return entry.source.version if isinstance(entry.source, WheelSource) else None
+    source = entry.source
+    if isinstance(source, WheelSource):
+        return source.version
+    return None if isinstance(source, HandSource) else source.sha256[:12]
 
 
 def _files(entry: DatasetEntry, files: tuple[PinnedFile, ...]) -> tuple[CardFile, ...]:
