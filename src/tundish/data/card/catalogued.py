@@ -58,7 +58,9 @@ def _version(entry: DatasetEntry) -> str | None:
     source = entry.source
     if isinstance(source, WheelSource):
         return source.version
-    return None if isinstance(source, HandSource) else source.sha256[:12]
+    if isinstance(source, HandSource):
+        return None
+    return f"1.0.0+list.{source.sha256[:12]}"  # the form that Croissant asks for
 
 
 def _files(entry: DatasetEntry, files: tuple[PinnedFile, ...]) -> tuple[CardFile, ...]:
