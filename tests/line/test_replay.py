@@ -85,7 +85,10 @@ def test_the_replay_clock_runs_along_the_replayed_time(kit: Kit) -> None:
 def test_a_line_follows_a_replayed_run_through_a_cut_and_a_hole(
     kit: Kit, tmp_path: Path, cut_from: int
 ) -> None:
-    """Also if the link is lost before a first value was heard."""
+    """Also if the link is lost before a first value was heard.
+
+    That the line is stale meanwhile is a law of test_ua_chaos, at the pace of a plant.
+    """
     recording = _recording(kit, 60)
     scenario = kit.scenario(channels=3)
     with (
@@ -125,8 +128,6 @@ def test_a_line_follows_a_replayed_run_through_a_cut_and_a_hole(
     assert report.table.value.tolist() == rows
     assert len(report.gaps) == 1
     assert report.ended == "until"
-    heard = 1 if cut_from else 0  # before a first value, the line is stale anyway
-    assert "stale" in [change.state for change in report.states[heard:]]
 
 
 @pytest.mark.integration
