@@ -140,9 +140,7 @@ def test_on_a_line_the_gate_is_told_in_time_and_once(kit: Kit, tmp_path: Path) -
             source._inbox.put_nowait(Arrival(announced=(first, first + 1)))
             source._inbox.put_nowait(shown(first))
             await kit.eventually(lambda: len(sink.taken) == 2)
-            assert (
-                0.25 < loop.time() - begin_s < 3.0
-            )  # a busy machine adds to it
+            assert 0.25 < loop.time() - begin_s < 3.0  # a busy machine adds to it
             assert [e.why for e in sink.taken] == ["", "no-result"]
             assert sink.taken[1].alarm is True
             await kit.eventually(lambda: sink.states[-1][0].state != "good")
