@@ -64,9 +64,15 @@ def standings(further: Iterable[Evidence] = ()) -> list[tuple[Scenario, Standing
         further: Evidence beside what ships.
     """
     found = [*library.evidence(), *further]
-    pins = {key: library.dataset(key).pin for key in library.names(DatasetEntry)}
+    pins = pins_of(found)
     scenarios = [library.scenario(name) for name in library.names(Scenario)]
     return [(one, standing(one, found, pins)) for one in scenarios]
+
+
+def pins_of(found: Iterable[Evidence]) -> dict[str, str]:
+    """Return what pins each set of the catalogue that evidence names."""
+    named = {one.data for one in found} & set(library.names(DatasetEntry))
+    return {key: library.dataset(key).pin for key in named}
 
 
 def own_evidence(workspace: Workspace) -> list[Evidence]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 
 from tundish.catalog import library, sectors
-from tundish.catalog.datasets import DatasetEntry
 from tundish.catalog.errors import UnknownNameError
 from tundish.catalog.evidence import LEVELS, Standing, standing
 from tundish.catalog.scenario import Bilingual, Scenario
-from tundish.flows.coverage import standings
+from tundish.flows.coverage import pins_of, standings
 from tundish.kernel.records import Record
 
 
@@ -69,8 +68,8 @@ def search(wanted: Search) -> list[Found]:
 
 def standing_of(scenario: Scenario) -> Standing:
     """Return the level of a scenario from what ships."""
-    pins = {key: library.dataset(key).pin for key in library.names(DatasetEntry)}
-    return standing(scenario, library.evidence(), pins)
+    mine = [one for one in library.evidence() if one.scenario == scenario.key]
+    return standing(scenario, mine, pins_of(mine))
 
 
 def _check(wanted: Search) -> None:
