@@ -111,6 +111,7 @@ def build(
     version: int = 1,
     reuse: Reused | None = None,
     of: tuple[bytes, Scenario] | None = None,
+    options: dict[str, str | int | float | bool | None] | None = None,
     **changed: object,
 ) -> tuple[Path, str]:
     """Seal the small graph, or another, in a workspace, past training and judging."""
@@ -128,7 +129,10 @@ def build(
         graph=digest.of_bytes(made),
         data=(),
         training=TrainingFacts(
-            recipe="pls", options={}, seed=1, trained_at=clock.to_text(now)
+            recipe="pls",
+            options=options or {},
+            seed=1,
+            trained_at=clock.to_text(now),
         ),
         metrics=(),
         limits=(),

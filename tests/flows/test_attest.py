@@ -23,6 +23,7 @@ from tundish.flows.run_all import RunAllOrder, run_all
 from tundish.flows.seal import SealOrder
 from tundish.flows.simulate import simulate
 from tundish.flows.train import Order
+from tundish.flows.verify import read
 from tundish.flows.workspace import Workspace
 from tundish.kernel import canonical
 from tundish.kernel.digest import Digest
@@ -31,6 +32,7 @@ from tundish.line.estimates import Estimate
 from tundish.line.linefile import read_line_file
 from tundish.line.plugins import open_buffer
 from tundish.line.samples import to_us
+from tundish.model.card import GENERATED
 
 BEGUN = to_us(datetime(2026, 5, 1, tzinfo=UTC))
 
@@ -139,6 +141,9 @@ def test_what_answered_for_less_than_a_day_is_too_thin(tmp_path: Path) -> None:
 def test_a_model_of_a_generated_set_proves_nothing(tmp_path: Path) -> None:
     plant = Plant(tmp_path / "plant", generated=True)
     plant.answer(40)
+    card = read(plant.workspace, plant.package).card
+    assert card.training.options[GENERATED] is True
+    assert "generated data" in card.not_for[0]
     with pytest.raises(EvidenceThinError, match="generated or public"):
         attest(plant.workspace, plant.line, "mill 2", tmp_path / "e")
     targets = {t.key: t for t in measure(plant.workspace).targets}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from tests.flows.conftest import build
 
 from tundish.flows import trust
 from tundish.flows import workspace as workspaces
@@ -23,6 +24,7 @@ from tundish.kernel.clock import ManualClock
 from tundish.line.errors import ModeRefusedError
 from tundish.line.linefile import read_line_file
 from tundish.line.requester import Control
+from tundish.model.card import GENERATED
 from tundish.seal import revocation
 from tundish.seal.errors import (
     ApprovalInvalidError,
@@ -155,6 +157,19 @@ def test_where_a_person_decides_each_time_nobody_may_approve(
         plant.control()
     with pytest.raises(ModeRefusedError, match="a person decides each time"):
         plant.approved_by(plant.engineer("ana"))
+
+
+def test_what_was_learnt_from_generated_data_asks_a_plant_for_nothing(
+    desk: Any, tmp_path: Path
+) -> None:
+    risk = {"outcome": "low", "ambiguity": "medium", "autonomy": "control", "why": "t"}
+    made, _ = build(desk.plant, desk.clock.now(), options={GENERATED: True}, risk=risk)
+    plant = Plant(desk, tmp_path, made)
+    with pytest.raises(ModeRefusedError, match="generated data"):
+        plant.control()
+    plant.said["mode"] = "shadow"
+    plant.write()
+    assert plant.control() is not None
 
 
 def _limits(plant: Plant) -> None:

@@ -26,6 +26,7 @@ _BYTES = {"bytes", "memoryview"}
 COVERED: dict[str, str] = {
     "tundish.catalog.documents:parse_value": "scenario",
     "tundish.seal.signedtext:read": "revocations",
+    "tundish.seal.signedtext:read_issued": "revocations",
     "tundish.seal.agefile:clear_size": "age",
     "tundish.seal.agefile:open_into": "age",
     "tundish.seal.agefile:read_header": "age",
@@ -81,7 +82,7 @@ OWN: dict[str, str] = {
             "tundish.line.serving.access:Access.replace", "tundish.model.delta:make", "tundish.seal.token_sign:TokenSigner.sign",
             "tundish.seal.token_uri:TokenUri.with_key_id",
             "tundish.line.mqttpackets:publish", "tundish.line.mqttpackets:connect",
-            "tundish.seal.providercard:sign",
+            "tundish.seal.providercard:sign", "tundish.seal.packsignature:sign",
         ),
         _WRITES,
     ),

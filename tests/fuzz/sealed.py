@@ -48,6 +48,7 @@ from tundish.seal import (
     foreign,
     grant,
     model_signature,
+    packsignature,
     plantevidence,
     providercard,
     request,
@@ -304,6 +305,26 @@ def _evidences() -> list[bytes]:
         answers=40_000, withheld=120, right=3, wrong=1, unclear=0,
     )  # fmt: skip
     return [plantevidence.sign(seen, now=NOW, not_after=LATER, key=KEY)]
+
+
+_PACK = {"pack.yaml": b"a card", "scenarios/C10.21.a.yaml": b"a scenario"}
+
+
+def _pack(data: bytes) -> None:
+    packsignature.read(data, _PACK, TRUSTED, now=NOW)
+
+
+def _pack_signed(payload: bytes) -> None:
+    form = packsignature.PAYLOAD_TYPE
+    text = armour.wrap(packsignature.KIND, signed(form, payload))
+    packsignature.read(text, _PACK, TRUSTED, now=NOW)
+
+
+def _packs() -> list[bytes]:
+    return [
+        packsignature.sign("forge", release, _PACK, now=NOW, not_after=LATER, key=KEY)
+        for release in (1, 2)
+    ]
 
 
 _CARD = b"a card"
@@ -704,6 +725,15 @@ TARGETS = (
         name="approval-signed", json=True, parse=_approval_signed,
         seeds=lambda: _inside(approval.KIND, _approvals()),
         doors=(_SEAL + "approval:read", _SEAL + "dsse:read_record"),
+    ),
+    Target(
+        name="pack-signature", parse=_pack, seeds=_packs,
+        doors=(_SEAL + "packsignature:read",),
+    ),
+    Target(
+        name="pack-signature-signed", json=True, parse=_pack_signed,
+        seeds=lambda: _inside(packsignature.KIND, _packs()),
+        doors=(_SEAL + "packsignature:read", _SEAL + "dsse:read_record"),
     ),
     Target(
         name="provider-card", parse=_provider_card, seeds=_provider_cards,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+from contextlib import suppress
 
 from PIL import Image
+from pydantic import BaseModel
 from tests.data.test_load import (
     BOUNDED,
     DEVICES,
@@ -20,13 +22,18 @@ from tests.data.test_load import (
     TABLE,
     entry,
 )
+from tests.flows.test_packs import CARD as PACK_CARD
 from tests.fuzz.target import Target, room
 
+from tundish.catalog import library, shelf
+from tundish.catalog.scenario import Scenario
 from tundish.data.load import load
 from tundish.data.sets.instances import read_instance
 from tundish.kernel.errors import TundishError
 
 _HOME = "tundish.data.sets."
+_SHIPPED = library.source("C34.27.pump-loop", Scenario)
+_TAKEN: dict[type[BaseModel], set[str]] = {}
 # file of the part -> the entry that reads it; all get the same bytes
 _PARTS = {
     "runs.csv": (TABLE, PLACED),
@@ -80,6 +87,20 @@ def _seeds() -> list[bytes]:
     return [text.encode() for text in texts]
 
 
+def _pack(data: bytes) -> None:
+    """Read the same bytes as each document of a pack."""
+    files = dict.fromkeys(
+        (
+            "pack.yaml", "scenarios/C34.27.pump-loop.yaml", "sites/a.yaml",
+            "datasets/a-set.yaml", "datasets/a-set.files.tsv", "evidence/a.json",
+        ),
+        data,
+    )  # fmt: skip
+    with suppress(TundishError):
+        shelf.check(shelf.Shelf(name="fuzzed", files=files), _TAKEN)
+    shelf.read_card(files)
+
+
 TARGETS = (
     Target(
         name="loaded-set", parse=_set, seeds=_seeds,
@@ -88,6 +109,10 @@ TARGETS = (
             _HOME + "texts:load_texts", _HOME + "stream:load_stream",
             _HOME + "pictures:load_pictures", _HOME + "instances:load_instances",
         ),
+    ),
+    Target(
+        name="pack-documents", parse=_pack, seeds=lambda: [PACK_CARD.format(release=1).encode(), _SHIPPED],
+        doors=("tundish.catalog.shelf:read_card",),
     ),
     Target(
         name="job-shop", parse=lambda data: read_instance(data, "a shop"),

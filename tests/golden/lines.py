@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from datetime import timedelta
 from pathlib import Path
 
 from tests.model.conftest import NOW
 
-from tundish.flows import clients
+from tundish.catalog import library
+from tundish.flows import clients, packs
 from tundish.flows import workspace as workspaces
 from tundish.flows.wheelhouse import HeldFile, HeldWheel, Manifest, signed
 from tundish.kernel import canonical, clock, digest
@@ -32,6 +34,22 @@ A change record of a line of this version and the public key of who signed it. E
 read it (`tests/golden/test_lines.py`). The key belongs to this file alone: it is no secret.
 """
 
+PACK = """\
+# A scenario pack
+
+A scenario pack of this version and the public key of its maker. Every later version must add it, and find the
+same documents in it. Made by `python -m tests.golden.make`; not to be edited.
+"""
+PACKED = "C34.27.golden-pump"
+PACK_CARD = """\
+format: tundish.pack-card
+version: 1
+name: golden
+release: 1
+title: A pump of an old version
+licence: Apache-2.0
+maker: The authors of Tundish
+"""
 EVIDENCE = """# What a plant signs of its own line
 
 A plant's evidence of this version and the public key of who signed it. Every later version must read it
@@ -86,6 +104,23 @@ def add_change(folder: Path) -> None:
     said = change.read(text, [key.public]).body.to_json()
     (folder / "expected.json").write_text(json.dumps(said, indent=1) + "\n")
     (folder / "README.md").write_text(CHANGE)
+
+
+def add_pack(folder: Path) -> None:
+    """Write a scenario pack and the public key of its maker."""
+    pack = folder / "pack"
+    (pack / "scenarios").mkdir(parents=True)
+    (pack / "pack.yaml").write_text(PACK_CARD)
+    whole = library.scenario("C34.27.pump-loop").to_json()
+    (pack / "scenarios" / f"{PACKED}.yaml").write_text(
+        canonical.pretty(whole | {"key": PACKED})
+    )
+    desk = workspaces.create(folder / "desk", clock=ManualClock(NOW))
+    made = packs.sign_pack(desk, pack, days=36_000)
+    (folder / "maker.pub").write_bytes(desk.public_pem)
+    shutil.rmtree(folder / "desk")
+    (folder / "expected.json").write_text(json.dumps(made.to_json(), indent=1) + "\n")
+    (folder / "README.md").write_text(PACK)
 
 
 def add_evidence(folder: Path) -> None:

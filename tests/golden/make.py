@@ -190,6 +190,8 @@ if __name__ == "__main__":
         lines.add_change(place / "change")
     if not (place / "evidence").exists():
         lines.add_evidence(place / "evidence")
+    if not (place / "pack").exists():
+        lines.add_pack(place / "pack")
     if not (place / "wheelhouse").exists():
         lines.add_wheelhouse(place / "wheelhouse")
     if not (place / "fetched").exists():

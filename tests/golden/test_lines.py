@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.model.conftest import NOW
 
-from tundish.flows import clients, wheelhouse
+from tundish.flows import clients, packs, wheelhouse
 from tundish.flows import workspace as workspaces
 from tundish.flows.provider import read_card
 from tundish.flows.provider_evidence import Reader
-from tundish.kernel.clock import from_text
+from tundish.kernel.clock import ManualClock, from_text
 from tundish.line.serving.access import token_digest
 from tundish.seal import approval, change, plantevidence, signedtext
 from tundish.seal.keys import VerifyKey
@@ -60,6 +61,15 @@ def test_old_evidence_says_what_a_plant_saw(old: Path) -> None:
     said = expected(folder)
     now = from_text(said["issued_at"])
     assert plantevidence.read(text, [key], now=now).body.to_json() == said
+
+
+def test_an_old_scenario_pack_is_added(old: Path, tmp_path: Path) -> None:
+    folder = old.parent / "pack"
+    said = expected(folder)
+    now = from_text(said["ends"]) - timedelta(days=1)
+    here = workspaces.create(tmp_path / "here", clock=ManualClock(now))
+    here.trust(folder / "maker.pub")
+    assert packs.add_pack(here, str(folder / "pack")).to_json() == said
 
 
 def test_an_old_wheelhouse_is_verified_by_its_signature(old: Path) -> None:

@@ -39,6 +39,24 @@ class FileListRefusedError(RefusedError):
     default_advice = "Take the entry and its list from the same release."
 
 
+class PackMalformedError(UsageError):
+    """A folder is no scenario pack, or a document in it is wrong.
+
+    What happened: a pack is a folder with ``pack.yaml``, and with ``scenarios``,
+    ``sites``, ``datasets`` and ``evidence`` where it needs them. Something else lies in
+    it, a document breaks its schema or has another key than its file name, or a name is
+    taken by the catalogue. Each fault is named.
+
+    What to do: mend what is named, and sign the pack again. One that came from somebody
+    else is mended there.
+    """
+
+    code = "pack-malformed"
+    default_advice = (
+        "Mend what is named and sign the pack again: tundish scenario pack."
+    )
+
+
 class UnknownNameError(UsageError):
     """The catalogue has no scenario, site or data set of that name.
 

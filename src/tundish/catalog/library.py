@@ -1,15 +1,20 @@
-"""The scenarios, site profiles and data sets that ship with Tundish, by name."""
+"""The scenarios, site profiles and data sets of the catalogue, by name.
+
+They ship with Tundish; packs of other people may be put beside them (``beside``).
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TypeAlias, TypeVar, cast
 
 from pydantic import BaseModel
 
@@ -19,18 +24,31 @@ from tundish.catalog.errors import UnknownNameError
 from tundish.catalog.evidence import Evidence
 from tundish.catalog.filelist import MOST_LIST_BYTES, PinnedFile, parse_list
 from tundish.catalog.scenario import Scenario
+from tundish.catalog.shelf import FILE_LIST, FOLDERS, Shelf
 from tundish.catalog.site import SiteProfile
 from tundish.kernel import paths
 
 T = TypeVar("T", bound=BaseModel)
-_PLAIN = re.compile(r"[\w.-]{1,100}")
+Shelves: TypeAlias = Callable[[], Sequence[Shelf]]
 
-_FOLDERS: dict[type[BaseModel], str] = {
-    DatasetEntry: "datasets",
-    Scenario: "scenarios",
-    SiteProfile: "sites",
-}
+_PLAIN = re.compile(r"[\w.-]{1,100}")
 _NEAR = 12  # names that a message bears
+_BESIDE: ContextVar[Shelves] = ContextVar("beside", default=tuple)
+
+
+@contextmanager
+def beside(shelves: Shelves) -> Iterator[None]:
+    """Let the catalogue have the documents of packs too.
+
+    Args:
+        shelves: Gives packs that were verified; asked whenever names are looked up.
+            What ships with Tundish comes first: no pack takes its place.
+    """
+    token = _BESIDE.set(shelves)
+    try:
+        yield
+    finally:
+        _BESIDE.reset(token)
 
 
 def dataset(name: str) -> DatasetEntry:
@@ -57,9 +75,11 @@ def files_of(name: str) -> tuple[PinnedFile, ...]:
     entry = dataset(name)
     if not isinstance(entry.source, TreeSource):
         return ()
-    wanted = f"{entry.key}.files.tsv"
-    if name in names(DatasetEntry):
+    wanted = f"{entry.key}{FILE_LIST}"
+    if name in shipped(DatasetEntry):
         data = _folder(DatasetEntry).joinpath(wanted).read_bytes()
+    elif (held := _held(lambda shelf: shelf.file_list(name))) is not None:
+        data = held
     else:
         data = paths.read_file(Path(name).parent / wanted, most=MOST_LIST_BYTES)
     return parse_list(data, entry.source, entry.key)
@@ -76,13 +96,14 @@ def site(name: str) -> SiteProfile:
 
 
 def evidence() -> list[Evidence]:
-    """Return the evidence that ships with Tundish, by its file names."""
+    """Return the evidence that ships with Tundish, by its file names, and that of packs."""
     root = resources.files("tundish.catalog").joinpath("declared", "evidence")
     files = sorted(
         (item for item in root.iterdir() if item.name.endswith(".json")),
         key=lambda item: item.name,
     )
-    return [parse_document(f.read_bytes(), Evidence, f.name) for f in files]
+    own = [parse_document(f.read_bytes(), Evidence, f.name) for f in files]
+    return [*own, *(one for shelf in _BESIDE.get()() for one in shelf.evidence())]
 
 
 def source(name: str, kind: type[BaseModel]) -> bytes:
@@ -90,16 +111,23 @@ def source(name: str, kind: type[BaseModel]) -> bytes:
     item = _folder(kind).joinpath(f"{name}.yaml")
     if _PLAIN.fullmatch(name) and item.is_file():
         return item.read_bytes()
+    if (held := _held(lambda shelf: shelf.source(kind, name))) is not None:
+        return held
     if name.endswith((".yaml", ".yml")) or _is_file(name):
         return paths.read_file(Path(name))
     have = names(kind)
     near = get_close_matches(name, have, n=_NEAR, cutoff=0)
     said = ", ".join(have) if len(have) <= _NEAR else f"nearest: {', '.join(near)}"
     msg = (
-        f"There is no {name!r} among the {len(have)} {_FOLDERS[kind]} of the catalogue "
+        f"There is no {name!r} among the {len(have)} {FOLDERS[kind]} of the catalogue "
         f"({said}), and no such file."
     )
     raise UnknownNameError(msg)
+
+
+def _held(get: Callable[[Shelf], bytes | None]) -> bytes | None:
+    """Return what the first pack gives that has it."""
+    return next(filter(None, map(get, _BESIDE.get()())), None)
 
 
 def _is_file(name: str) -> bool:
@@ -110,8 +138,15 @@ def _is_file(name: str) -> bool:
 
 
 def names(kind: type[BaseModel]) -> list[str]:
+    """Return the names of a kind of document."""
+    further = {name for shelf in _BESIDE.get()() for name in shelf.names(kind)}
+    return sorted(further | set(shipped(kind)))
+
+
+def shipped(kind: type[BaseModel]) -> list[str]:
     """Return the names that ship with Tundish for a kind of document."""
-    return sorted(item.name.removesuffix(".yaml") for item in _shipped(kind))
+    files = (i.name for i in _folder(kind).iterdir() if i.name.endswith(".yaml"))
+    return sorted(name.removesuffix(".yaml") for name in files)
 
 
 def _find(name: str, kind: type[T]) -> T:
@@ -124,9 +159,5 @@ def _read(data: bytes, kind: type[BaseModel], name: str) -> BaseModel:
     return parse_document(data, kind, name)
 
 
-def _shipped(kind: type[BaseModel]) -> Iterator[Traversable]:
-    return (i for i in _folder(kind).iterdir() if i.name.endswith(".yaml"))
-
-
 def _folder(kind: type[BaseModel]) -> Traversable:
-    return resources.files("tundish.catalog").joinpath("declared", _FOLDERS[kind])
+    return resources.files("tundish.catalog").joinpath("declared", FOLDERS[kind])

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tundish.cli import packs, show
 from tundish.cli import scenarios as doing
-from tundish.cli import show
 from tundish.cli.options import AsJson, NameOrFile
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ sites = typer.Typer(
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
     doing.register(scenarios)
+    packs.register(scenarios)
     app.add_typer(scenarios, name="scenario")
     app.add_typer(sites, name="site")
 

@@ -35,6 +35,7 @@ from tundish.cli import (
     workspace,
 )
 from tundish.cli.exits import exit_code
+from tundish.cli.packs import packs_here
 from tundish.flows.errors import ExtraMissingError
 from tundish.kernel import settings
 from tundish.kernel.errors import (
@@ -111,7 +112,8 @@ def run(arguments: list[str] | None = None) -> None:
 def status(arguments: list[str]) -> int:
     """Run one command and return its exit code; a traceback never reaches the user."""
     try:
-        app(args=arguments, prog_name="tundish")
+        with packs_here():
+            app(args=arguments, prog_name="tundish")
         sys.stdout.flush()
     except SystemExit as stop:  # every end of Typer's, also of usage errors
         code = stop.code if isinstance(stop.code, int) else 0

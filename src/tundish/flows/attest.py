@@ -12,9 +12,8 @@ from tundish.catalog.evidence import Evidence
 from tundish.catalog.scenario import Scenario
 from tundish.flows.alarms import list_alarms
 from tundish.flows.errors import EvidenceThinError
-from tundish.flows.ledger import list_ledger
+from tundish.flows.ledger import generated_in, list_ledger
 from tundish.flows.outputs import write_out
-from tundish.flows.plan import generated_in
 from tundish.flows.verify import read
 from tundish.flows.workspace import Workspace
 from tundish.kernel import paths

@@ -19,12 +19,13 @@ from tundish.kernel.clock import to_text
 from tundish.kernel.digest import Digest
 from tundish.kernel.errors import TundishError
 from tundish.kernel.records import Record
-from tundish.line.errors import ControlInvalidError
+from tundish.line.errors import ControlInvalidError, ModeRefusedError
 from tundish.line.governor import Governor
 from tundish.line.guard import oversight
 from tundish.line.linefile import ControlSpec, LineFile, read_line_file
 from tundish.line.plugins import open_requests
 from tundish.line.requester import BreakerFile, Control
+from tundish.model.card import GENERATED
 from tundish.model.package import Package
 from tundish.seal import approval
 from tundish.seal.approval import Approval, Asked
@@ -74,7 +75,7 @@ def approve(
     else:
         found = read(workspace, package)
     control, scenario = _control(line), _scenario(found)
-    needed = oversight(scenario, len(control.interlocks)).approvals
+    needed = _needed(found, control)
     Governor(control, scenario)
     now = workspace.clock.now()
     asked = _asked(path, found)
@@ -149,7 +150,7 @@ def reset(workspace: Workspace, path: Path) -> bool:
 def _require_approved(
     workspace: Workspace, path: Path, control: ControlSpec, package: Package
 ) -> None:
-    needed = oversight(_scenario(package), len(control.interlocks)).approvals
+    needed = _needed(package, control)
     asked = _asked(path, package)
     with workspace.refusals_kept("line-started", [package.digest]):
         persons = set(_persons(workspace, path, control, asked))
@@ -159,6 +160,18 @@ def _require_approved(
                 "persons have approved this package with these bounds."
             )
             raise ApprovalMissingError(msg)
+
+
+def _needed(package: Package, control: ControlSpec) -> int:
+    """Return how many persons must approve that a package asks the plant.
+
+    Raises:
+        ModeRefusedError: if nobody may.
+    """
+    if package.card.training.options.get(GENERATED):
+        msg = "The package was learnt from generated data; it may watch a plant, and ask it for nothing."
+        raise ModeRefusedError(msg)
+    return oversight(_scenario(package), len(control.interlocks)).approvals
 
 
 def _persons(

@@ -520,6 +520,34 @@ class ChangeUsedError(RefusedError):
     default_advice = "Sign a new one: tundish line change LINE."
 
 
+class PackMissingError(UsageError):
+    """There is no scenario pack of that name.
+
+    What happened: what was named is neither a folder nor a pack that an installed Python
+    package brings; or no pack of that name was added to this workspace.
+
+    What to do: ``tundish scenario packs`` lists those that are here.
+    """
+
+    code = "pack-missing"
+    default_advice = "See which there are: tundish scenario packs."
+
+
+class PackOlderError(RefusedError):
+    """A scenario pack is older than, or another than, the one that was here.
+
+    What happened: the ledger has a later release of this pack, another pack with the same
+    release, or one of the same name by another signer. An old release that is still signed
+    would bring back what its maker has mended since.
+
+    What to do: ask the maker for the newest release. Who makes a pack raises ``release``
+    in ``pack.yaml`` whenever anything in it changes.
+    """
+
+    code = "pack-older"
+    default_advice = "Ask its maker for the newest release."
+
+
 class WheelTargetError(UsageError):
     """A wheelhouse was asked for a machine or an extra that Tundish does not know.
 

@@ -39,6 +39,16 @@ def list_ledger(workspace: Workspace) -> list[tuple[int, Entry]]:
         return list(ledger.entries())
 
 
+def generated_in(done: Sequence[tuple[int, Entry]]) -> set[Digest]:
+    """Return generated sets, and all that was made of them."""
+    found: set[Digest] = set()
+    for _, entry in done:  # what descends stands later in the ledger
+        marked = entry.act == "data-generated" or entry.detail.get("generated") is True
+        if marked or found & set(entry.inputs):
+            found |= set(entry.outputs)
+    return found
+
+
 def latest_checkpoint(workspace: Workspace) -> str:
     """Return the newest signed checkpoint, to be kept elsewhere as a witness."""
     with workspace.ledger() as ledger:

@@ -9,7 +9,7 @@ from tundish.catalog import sectors
 from tundish.catalog.evidence import Evidence
 from tundish.catalog.sectors import Names
 from tundish.flows.coverage import coverage
-from tundish.flows.ledger import list_ledger
+from tundish.flows.ledger import generated_in, list_ledger
 from tundish.flows.workspace import Workspace
 from tundish.kernel.clock import from_text
 from tundish.kernel.digest import Digest, short
@@ -114,16 +114,6 @@ def _target(
         evidence=tuple(evidence),
         note=note,
     )
-
-
-def generated_in(done: Sequence[tuple[int, Entry]]) -> set[Digest]:
-    """Return generated sets, and all that was made of them."""
-    found: set[Digest] = set()
-    for _, entry in done:  # what descends stands later in the ledger
-        marked = entry.act == "data-generated" or entry.detail.get("generated") is True
-        if marked or found & set(entry.inputs):
-            found |= set(entry.outputs)
-    return found
 
 
 def _certified(

@@ -14,7 +14,7 @@ from pydantic import Field
 from tundish.catalog.sectors import sector_name
 from tundish.flows import chain, fingerprint_proof, runs
 from tundish.flows.errors import NotAcceptedError, ReuseRefusedError
-from tundish.flows.ledger import list_ledger
+from tundish.flows.ledger import generated_in, list_ledger
 from tundish.flows.reuse import Reused
 from tundish.flows.reuse import allowed as reuse_of
 from tundish.flows.runs import Run
@@ -29,7 +29,13 @@ from tundish.learn.verdict import Verdict
 from tundish.model import making, marked
 from tundish.model import package as packages
 from tundish.model.bom import Library, bill_of_materials
-from tundish.model.card import DataUse, Metric, ModelCard, TrainingFacts
+from tundish.model.card import (
+    GENERATED,
+    DataUse,
+    Metric,
+    ModelCard,
+    TrainingFacts,
+)
 from tundish.model.package import Package
 from tundish.seal import envelope
 from tundish.seal.chain import Certified
@@ -123,7 +129,10 @@ def seal(
         parities.require(found.parity)
 
     def parts(version: int, now: datetime) -> making.PackageParts:
-        return _parts(found, verdict, _card(found, verdict, order, version), now)
+        card = _card(found, verdict, order, version)
+        if found.digest in generated_in(list_ledger(workspace)):
+            card = _marked(card)
+        return _parts(found, verdict, card, now)
 
     material = Material(
         product=found.scenario.key,
@@ -330,6 +339,20 @@ def _card(found: Run, verdict: Verdict, order: SealOrder, version: int) -> Model
         limits=(*record.notes, *verdict.notes),
         licence=order.licence,
         contact=order.contact,
+    )
+
+
+def _marked(card: ModelCard) -> ModelCard:
+    """Return the card of a model that no plant has taught anything."""
+    options = {**card.training.options, GENERATED: True}
+    return card.model_copy(
+        update={
+            "not_for": (
+                "any plant: it was learnt and judged on generated data, for dry runs",
+                *card.not_for,
+            ),
+            "training": card.training.model_copy(update={"options": options}),
+        }
     )
 
 

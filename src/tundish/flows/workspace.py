@@ -129,6 +129,11 @@ class Workspace:
         return self.inner / "packages"
 
     @property
+    def packs(self) -> Path:
+        """The folder of scenario packs of other people."""
+        return self.inner / "packs"
+
+    @property
     def evidence(self) -> Path:
         """The folder of what scenarios that were run here gave."""
         return self.inner / "evidence"

@@ -15,6 +15,9 @@ from tundish.kernel.records import SignedRecord
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
 
+GENERATED = "generated_data"
+"""Option of the training: true if what it learnt from was generated, not measured."""
+
 
 class DataUse(SignedRecord):
     """A data set and what it was used for.

@@ -11,30 +11,26 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import StringConstraints, ValidationError
+from pydantic import StringConstraints
 
-from tundish.kernel import canonical, clock, digest
+from tundish.kernel import clock
 from tundish.kernel.digest import Digest
-from tundish.kernel.records import SignedRecord
-from tundish.seal import armour, dsse, signedtext
+from tundish.seal import signedtext
 from tundish.seal.errors import (
     ApprovalInvalidError,
-    TermsInvalidError,
 )
 from tundish.seal.fields import CheckedDigest, Moment
 from tundish.seal.keys import SigningKey, VerifyKey
-from tundish.seal.signedtext import TextForm
-from tundish.seal.statement import first_fault
+from tundish.seal.signedtext import IssuedBody, TextForm
 
 PAYLOAD_TYPE = "application/vnd.tundish.approval.v1+json"
 KIND = "APPROVAL"
 
 
-class ApprovalBody(SignedRecord):
+class ApprovalBody(IssuedBody):
     """What is signed.
 
     Attributes:
-        issuer: Id of the key that signs.
         line: Name of the line.
         package: Digest of the package that answers.
         bounds: Digest of everything that bounds the requests (see ``flows.control``).
@@ -44,11 +40,9 @@ class ApprovalBody(SignedRecord):
 
     format: Literal["tundish.approval"] = "tundish.approval"
     form: Literal[1] = 1
-    issuer: CheckedDigest
     line: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     package: CheckedDigest
     bounds: CheckedDigest
-    issued_at: Moment
     not_after: Moment
     note: Annotated[str, StringConstraints(max_length=300)] = ""
 
@@ -92,20 +86,14 @@ def sign(
     Raises:
         TermsInvalidError: naming the field that has the wrong form.
     """
-    try:
-        body = ApprovalBody(
-            issuer=key.public.key_id,
-            line=asked.line,
-            package=asked.package,
-            bounds=asked.bounds,
-            issued_at=clock.to_text(now),
-            not_after=clock.to_text(not_after),
-            note=note,
-        )
-    except ValidationError as error:
-        raise TermsInvalidError(first_fault("approval", error)) from error
-    payload = canonical.dumps(body.to_json())
-    return armour.wrap(KIND, dsse.sign(PAYLOAD_TYPE, payload, key))
+    fields = {
+        "line": asked.line,
+        "package": asked.package,
+        "bounds": asked.bounds,
+        "not_after": clock.to_text(not_after),
+        "note": note,
+    }
+    return signedtext.issue(FORM, fields, now=now, key=key)
 
 
 def read(text: bytes, known: Sequence[VerifyKey]) -> Approval:
@@ -119,8 +107,5 @@ def read(text: bytes, known: Sequence[VerifyKey]) -> Approval:
         ApprovalInvalidError: if it was changed.
         SignerUntrustedError: if its issuer is not trusted here.
     """
-    body, payload, key = signedtext.read(text, known, FORM)
-    if body.issuer != key.key_id:
-        msg = "An approval is signed by another key than it names."
-        raise ApprovalInvalidError(msg)
-    return Approval(body=body, digest=digest.of_bytes(payload))
+    found = signedtext.read_issued(text, known, FORM)
+    return Approval(body=found.body, digest=found.digest)

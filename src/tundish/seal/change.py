@@ -11,21 +11,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
-from tundish.kernel import canonical, clock, digest
+from tundish.kernel import clock
 from tundish.kernel.digest import Digest
 from tundish.kernel.records import SignedRecord
-from tundish.seal import armour, dsse, signedtext
+from tundish.seal import signedtext
 from tundish.seal.errors import (
     ChangeInvalidError,
     ChangeNotNowError,
-    TermsInvalidError,
 )
 from tundish.seal.fields import CheckedDigest, Moment
 from tundish.seal.keys import SigningKey, VerifyKey
-from tundish.seal.signedtext import TextForm
-from tundish.seal.statement import first_fault
+from tundish.seal.signedtext import IssuedBody, TextForm
 
 PAYLOAD_TYPE = "application/vnd.tundish.change.v1+json"
 KIND = "CHANGE"
@@ -53,11 +51,10 @@ class SeenComparison(SignedRecord):
     alarms_new: Windows
 
 
-class ChangeBody(SignedRecord):
+class ChangeBody(IssuedBody):
     """What is signed.
 
     Attributes:
-        issuer: Id of the key that signs.
         line: Name of the line.
         old: Digest of the package that answers until the switch.
         new: Digest of the package that answers from the switch on.
@@ -68,11 +65,9 @@ class ChangeBody(SignedRecord):
 
     format: Literal["tundish.change"] = "tundish.change"
     form: Literal[1] = 1
-    issuer: CheckedDigest
     line: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     old: CheckedDigest
     new: CheckedDigest
-    issued_at: Moment
     not_before: Moment
     not_after: Moment
     seen: SeenComparison
@@ -176,22 +171,16 @@ def sign(
     Raises:
         TermsInvalidError: naming the field that has the wrong form.
     """
-    try:
-        body = ChangeBody(
-            issuer=key.public.key_id,
-            line=wanted.line,
-            old=wanted.old,
-            new=wanted.new,
-            issued_at=clock.to_text(now),
-            not_before=clock.to_text(window[0]),
-            not_after=clock.to_text(window[1]),
-            seen=seen,
-            note=note,
-        )
-    except ValidationError as error:
-        raise TermsInvalidError(first_fault("change record", error)) from error
-    payload = canonical.dumps(body.to_json())
-    return armour.wrap(KIND, dsse.sign(PAYLOAD_TYPE, payload, key))
+    fields = {
+        "line": wanted.line,
+        "old": wanted.old,
+        "new": wanted.new,
+        "not_before": clock.to_text(window[0]),
+        "not_after": clock.to_text(window[1]),
+        "seen": seen,
+        "note": note,
+    }
+    return signedtext.issue(FORM, fields, now=now, key=key)
 
 
 def read(text: bytes, known: Sequence[VerifyKey]) -> Change:
@@ -205,8 +194,5 @@ def read(text: bytes, known: Sequence[VerifyKey]) -> Change:
         ChangeInvalidError: if it was changed.
         SignerUntrustedError: if its issuer is not trusted here.
     """
-    body, payload, key = signedtext.read(text, known, FORM)
-    if body.issuer != key.key_id:
-        msg = "A change record is signed by another key than it names."
-        raise ChangeInvalidError(msg)
-    return Change(body=body, digest=digest.of_bytes(payload))
+    found = signedtext.read_issued(text, known, FORM)
+    return Change(body=found.body, digest=found.digest)

@@ -332,6 +332,20 @@ class ProviderCardInvalidError(RefusedError):
     default_advice = "Ask the provider for the card and its signature again."
 
 
+class PackChangedError(RefusedError):
+    """A scenario pack is not what its maker signed, or has run out.
+
+    What happened: a file was changed, is missing, or was added after the signature was
+    made; or the signature is none; or its end has passed. Nothing of it counts then.
+
+    What to do: ask its maker for the folder again as it was signed. Who made the pack
+    signs it anew with ``tundish scenario pack``.
+    """
+
+    code = "pack-changed"
+    default_advice = "Ask its maker for the folder again as it was signed."
+
+
 class ApprovalInvalidError(RefusedError):
     """An approval was changed, or is none.
 

@@ -7,21 +7,18 @@ chose for itself, so that it can be handed on. It is a small text.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints
 
-from tundish.kernel import canonical, clock, digest
-from tundish.kernel.digest import Digest
-from tundish.kernel.records import Record, SignedRecord
-from tundish.seal import armour, dsse, signedtext
-from tundish.seal.errors import EvidenceInvalidError, TermsInvalidError
+from tundish.kernel import clock
+from tundish.kernel.records import Record
+from tundish.seal import signedtext
+from tundish.seal.errors import EvidenceInvalidError
 from tundish.seal.fields import CheckedDigest, Moment
 from tundish.seal.keys import SigningKey, VerifyKey
-from tundish.seal.signedtext import TextForm
-from tundish.seal.statement import first_fault
+from tundish.seal.signedtext import Issued, IssuedBody, TextForm
 
 PAYLOAD_TYPE = "application/vnd.tundish.evidence.v1+json"
 KIND = "EVIDENCE"
@@ -59,20 +56,17 @@ class Seen(Record):
     unclear: Count
 
 
-class EvidenceBody(SignedRecord):
+class EvidenceBody(IssuedBody):
     """What is signed.
 
     Attributes:
-        issuer: Id of the key that signs.
         seen: What was seen.
         not_after: When it ends.
     """
 
     format: Literal["tundish.plant-evidence"] = "tundish.plant-evidence"
     form: Literal[1] = 1
-    issuer: CheckedDigest
     seen: Seen
-    issued_at: Moment
     not_after: Moment
 
 
@@ -85,12 +79,8 @@ FORM = TextForm(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class PlantEvidence:
-    """Verified evidence and the digest of its signed words."""
-
-    body: EvidenceBody
-    digest: Digest
+PlantEvidence: TypeAlias = Issued[EvidenceBody]
+"""Verified evidence and the digest of its signed words."""
 
 
 def sign(seen: Seen, *, now: datetime, not_after: datetime, key: SigningKey) -> bytes:
@@ -99,17 +89,8 @@ def sign(seen: Seen, *, now: datetime, not_after: datetime, key: SigningKey) -> 
     Raises:
         TermsInvalidError: naming the field that has the wrong form.
     """
-    try:
-        body = EvidenceBody(
-            issuer=key.public.key_id,
-            seen=Seen.model_validate(seen.to_json()),
-            issued_at=clock.to_text(now),
-            not_after=clock.to_text(not_after),
-        )
-    except ValidationError as error:
-        raise TermsInvalidError(first_fault("evidence", error)) from error
-    payload = canonical.dumps(body.to_json())
-    return armour.wrap(KIND, dsse.sign(PAYLOAD_TYPE, payload, key))
+    fields = {"seen": seen.to_json(), "not_after": clock.to_text(not_after)}
+    return signedtext.issue(FORM, fields, now=now, key=key)
 
 
 def read(text: bytes, known: Sequence[VerifyKey], *, now: datetime) -> PlantEvidence:
@@ -124,11 +105,10 @@ def read(text: bytes, known: Sequence[VerifyKey], *, now: datetime) -> PlantEvid
         EvidenceInvalidError: if it was changed, or has run out.
         SignerUntrustedError: if its issuer is not trusted here.
     """
-    body, payload, key = signedtext.read(text, known, FORM)
-    if body.issuer != key.key_id:
-        msg = "A plant's evidence is signed by another key than it names."
+    found = signedtext.read_issued(text, known, FORM)
+    if clock.from_text(found.body.not_after) <= now:
+        msg = (
+            f"The evidence of {found.body.seen.plant} ended at {found.body.not_after}."
+        )
         raise EvidenceInvalidError(msg)
-    if clock.from_text(body.not_after) <= now:
-        msg = f"The evidence of {body.seen.plant} ended at {body.not_after}."
-        raise EvidenceInvalidError(msg)
-    return PlantEvidence(body=body, digest=digest.of_bytes(payload))
+    return found

@@ -11,33 +11,29 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from tundish.kernel import canonical, clock, digest
+from tundish.kernel import clock, digest
 from tundish.kernel.digest import Digest
-from tundish.kernel.records import SignedRecord
-from tundish.seal import armour, dsse, signedtext
+from tundish.seal import signedtext
 from tundish.seal.errors import ProviderCardInvalidError
 from tundish.seal.fields import CheckedDigest, Moment
 from tundish.seal.keys import SigningKey, VerifyKey
-from tundish.seal.signedtext import TextForm
+from tundish.seal.signedtext import IssuedBody, TextForm
 
 PAYLOAD_TYPE = "application/vnd.tundish.provider.v1+json"
 KIND = "PROVIDER"
 
 
-class CardBody(SignedRecord):
+class CardBody(IssuedBody):
     """What is signed.
 
     Attributes:
-        issuer: Id of the key that signs.
         card: Digest of the card's bytes.
         not_after: When the card ends.
     """
 
     format: Literal["tundish.provider-card"] = "tundish.provider-card"
     form: Literal[1] = 1
-    issuer: CheckedDigest
     card: CheckedDigest
-    issued_at: Moment
     not_after: Moment
 
 
@@ -60,14 +56,8 @@ class CardSignature:
 
 def sign(card: bytes, *, now: datetime, not_after: datetime, key: SigningKey) -> bytes:
     """Return the signature of a card as a small text."""
-    body = CardBody(
-        issuer=key.public.key_id,
-        card=digest.of_bytes(card),
-        issued_at=clock.to_text(now),
-        not_after=clock.to_text(not_after),
-    )
-    payload = canonical.dumps(body.to_json())
-    return armour.wrap(KIND, dsse.sign(PAYLOAD_TYPE, payload, key))
+    fields = {"card": digest.of_bytes(card), "not_after": clock.to_text(not_after)}
+    return signedtext.issue(FORM, fields, now=now, key=key)
 
 
 def read(
@@ -85,14 +75,11 @@ def read(
         ProviderCardInvalidError: if either was changed, or the card has run out.
         SignerUntrustedError: if its signer is not trusted here.
     """
-    body, _, key = signedtext.read(text, known, FORM)
-    if body.issuer != key.key_id:
-        msg = "A provider's card is signed by another key than its signature names."
-        raise ProviderCardInvalidError(msg)
+    body = signedtext.read_issued(text, known, FORM).body
     if body.card != digest.of_bytes(card):
         msg = "The provider's card has other bytes than were signed."
         raise ProviderCardInvalidError(msg)
     if clock.from_text(body.not_after) <= now:
         msg = f"The provider's card ended at {body.not_after}."
         raise ProviderCardInvalidError(msg)
-    return CardSignature(body=body, signer=key.key_id)
+    return CardSignature(body=body, signer=body.issuer)

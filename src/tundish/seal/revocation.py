@@ -18,17 +18,17 @@ from pydantic import (
     model_validator,
 )
 
-from tundish.kernel import canonical, clock, digest
+from tundish.kernel import clock
 from tundish.kernel.digest import Digest, is_digest
 from tundish.kernel.records import SignedRecord
-from tundish.seal import armour, dsse, signedtext
+from tundish.seal import armour, signedtext
 from tundish.seal.errors import (
     RevocationsInvalidError,
     TermsInvalidError,
 )
 from tundish.seal.fields import Moment
 from tundish.seal.keys import SigningKey, VerifyKey
-from tundish.seal.signedtext import TextForm
+from tundish.seal.signedtext import IssuedBody, TextForm
 from tundish.seal.statement import MAX_VERSION, first_fault
 
 PAYLOAD_TYPE = "application/vnd.tundish.revocations.v1+json"
@@ -70,14 +70,12 @@ class Revoked(SignedRecord):
         return clock.from_text(self.since)
 
 
-class ListBody(SignedRecord):
+class ListBody(IssuedBody):
     """What is signed."""
 
     format: Literal["tundish.revocations"] = "tundish.revocations"
     form: Literal[1] = 1
-    issuer: str
     version: Annotated[int, Field(ge=1, le=MAX_VERSION)]
-    issued_at: Moment
     entries: Annotated[tuple[Revoked, ...], Field(max_length=MAX_ENTRIES)]
 
 
@@ -128,17 +126,8 @@ def sign(
     Raises:
         TermsInvalidError: if it has too many entries.
     """
-    try:
-        body = ListBody(
-            issuer=key.public.key_id,
-            version=version,
-            issued_at=clock.to_text(now),
-            entries=tuple(entries),
-        )
-    except ValidationError as error:
-        raise TermsInvalidError(first_fault("revocation list", error)) from error
-    payload = canonical.dumps(body.to_json())
-    return armour.wrap(KIND, dsse.sign(PAYLOAD_TYPE, payload, key))
+    fields = {"version": version, "entries": tuple(entries)}
+    return signedtext.issue(FORM, fields, now=now, key=key)
 
 
 def read_exact(text: bytes, known: Sequence[VerifyKey]) -> RevocationList:
@@ -167,14 +156,12 @@ def read(text: bytes, known: Sequence[VerifyKey]) -> RevocationList:
         RevocationsInvalidError: if it was changed.
         SignerUntrustedError: if its issuer is not trusted here.
     """
-    body, payload, key = signedtext.read(text, known, FORM)
-    if body.issuer != key.key_id:
-        msg = "A revocation list is signed by another key than it names."
-        raise RevocationsInvalidError(msg)
+    found = signedtext.read_issued(text, known, FORM)
+    body = found.body
     return RevocationList(
-        issuer=key.key_id,
+        issuer=body.issuer,
         version=body.version,
         issued_at=clock.from_text(body.issued_at),
         entries=body.entries,
-        digest=digest.of_bytes(payload),
+        digest=found.digest,
     )

@@ -1,0 +1,414 @@
+"""Scenario packs: nothing but what a trusted key signed counts, and only as documents."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.model.conftest import NOW
+
+from tundish.catalog import evidence, library
+from tundish.catalog.datasets import DatasetEntry
+from tundish.catalog.errors import PackMalformedError, UnknownNameError
+from tundish.catalog.scenario import Scenario
+from tundish.catalog.site import SiteProfile
+from tundish.cli.main import status
+from tundish.flows import packs, trust
+from tundish.flows import workspace as workspaces
+from tundish.flows.coverage import standings
+from tundish.flows.errors import PackMissingError, PackOlderError
+from tundish.flows.ledger import list_ledger
+from tundish.flows.scenarios import Search, search
+from tundish.flows.workspace import Workspace
+from tundish.kernel import canonical
+from tundish.kernel.clock import ManualClock
+from tundish.kernel.errors import TundishError
+from tundish.seal import packsignature, revocation
+from tundish.seal.errors import (
+    KeyRevokedError,
+    PackChangedError,
+    SignerUntrustedError,
+)
+from tundish.seal.keys import SigningKey
+
+KEY = "C33.27.hammer-bearing"
+GLUCOSE = "C25.21.fermentation-glucose"
+SIMPLE = "C34.27.pump-loop"
+CARD = """\
+format: tundish.pack-card
+version: 1
+name: forge
+release: {release}
+title: Scenarios of a drop forge
+licence: CC-BY-4.0
+maker: A forge, forge@example.org
+"""
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOW)
+
+
+@pytest.fixture
+def maker(tmp_path: Path, clock: ManualClock) -> Workspace:
+    return workspaces.create(tmp_path / "maker", clock=clock)
+
+
+@pytest.fixture
+def plant(tmp_path: Path, clock: ManualClock, maker: Workspace) -> Workspace:
+    here = workspaces.create(tmp_path / "plant", clock=clock)
+    (tmp_path / "maker.pub").write_bytes(maker.public_pem)
+    here.trust(tmp_path / "maker.pub")
+    return here
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return forge(tmp_path / "forge")
+
+
+def forge(to: Path, release: int = 1, key: str = KEY) -> Path:
+    """Write a pack: a scenario of another name, and a site that binds it."""
+    (to / "scenarios").mkdir(parents=True)
+    (to / "sites").mkdir()
+    (to / "pack.yaml").write_text(CARD.format(release=release))
+    whole = library.scenario(SIMPLE).to_json() | {"key": key}
+    (to / "scenarios" / f"{key}.yaml").write_text(canonical.pretty(whole))
+    name = next(
+        n for n in library.names(SiteProfile) if library.site(n).scenario == GLUCOSE
+    )
+    site = library.site(name).to_json() | {"scenario": key, "site": "a forge"}
+    (to / "sites" / "forge-hammer.yaml").write_text(canonical.pretty(site))
+    return to
+
+
+def signed(maker: Workspace, folder: Path) -> Path:
+    packs.sign_pack(maker, folder, days=100)
+    return folder
+
+
+def test_an_added_pack_stands_in_the_catalogue_of_its_workspace_alone(
+    maker: Workspace, plant: Workspace, folder: Path
+) -> None:
+    made = packs.add_pack(plant, str(signed(maker, folder)))
+    assert (made.scenarios, made.sites) == ((KEY,), ("forge-hammer",))
+    with library.beside(packs.shelves_of(lambda: plant)):
+        assert library.scenario(KEY).key == KEY
+        assert library.site("forge-hammer").scenario == KEY
+        assert KEY in library.names(Scenario)
+        assert [one.key for one in search(Search(words=("pump",), sector="C34"))]
+        assert {s.key: st.level for s, st in standings()}[KEY] == "described"
+    with library.beside(packs.shelves_of(lambda: maker)):
+        assert KEY not in library.names(Scenario)
+    with pytest.raises(UnknownNameError):
+        library.scenario(KEY)
+    acts = [entry.act for _, entry in list_ledger(plant)]
+    assert packs.ADDED in acts
+
+
+def test_the_copy_counts_whatever_becomes_of_the_folder(
+    maker: Workspace, plant: Workspace, folder: Path
+) -> None:
+    packs.add_pack(plant, str(signed(maker, folder)))
+    shutil.rmtree(folder)
+    with library.beside(packs.shelves_of(lambda: plant)):
+        assert library.scenario(KEY).key == KEY
+
+
+def test_a_pack_of_somebody_unknown_is_refused(
+    tmp_path: Path, plant: Workspace, folder: Path, clock: ManualClock
+) -> None:
+    stranger = workspaces.create(tmp_path / "stranger", clock=clock)
+    with pytest.raises(SignerUntrustedError):
+        packs.add_pack(plant, str(signed(stranger, folder)))
+    assert not plant.packs.exists()
+
+
+def test_an_unsigned_pack_is_refused(plant: Workspace, folder: Path) -> None:
+    with pytest.raises(PackChangedError, match="no signature"):
+        packs.add_pack(plant, str(folder))
+
+
+def _edit(folder: Path) -> None:
+    path = folder / "scenarios" / f"{KEY}.yaml"
+    path.write_text(path.read_text().replace("pump", "pimp"))
+
+
+def _take_away(folder: Path) -> None:
+    (folder / "sites" / "forge-hammer.yaml").unlink()
+
+
+def _put_in(folder: Path) -> None:
+    (folder / "README.md").write_text("Nobody signed this.")
+
+
+def _other_card(folder: Path) -> None:
+    (folder / "pack.yaml").write_text(CARD.format(release=9))
+
+
+CHANGES = [_edit, _take_away, _put_in, _other_card]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_pack_that_was_changed_is_refused_when_added(
+    maker: Workspace, plant: Workspace, folder: Path, change: Callable[[Path], None]
+) -> None:
+    signed(maker, folder)
+    change(folder)
+    with pytest.raises(PackChangedError):
+        packs.add_pack(plant, str(folder))
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_pack_that_was_changed_where_it_is_kept_counts_no_more(
+    maker: Workspace, plant: Workspace, folder: Path, change: Callable[[Path], None]
+) -> None:
+    packs.add_pack(plant, str(signed(maker, folder)))
+    change(plant.packs / "forge")
+    with library.beside(packs.shelves_of(lambda: plant)):
+        assert KEY not in library.names(Scenario)
+    (listed,) = packs.list_packs(plant)
+    assert listed.pack is None
+    assert "forge" in listed.fault
+
+
+def test_a_pack_ends(
+    maker: Workspace, plant: Workspace, folder: Path, clock: ManualClock
+) -> None:
+    packs.add_pack(plant, str(signed(maker, folder)))
+    clock.advance(timedelta(days=101).total_seconds())
+    (listed,) = packs.list_packs(plant)
+    assert "ended" in listed.fault
+
+
+def test_a_revoked_key_takes_its_packs_with_it(
+    maker: Workspace, plant: Workspace, folder: Path
+) -> None:
+    packs.add_pack(plant, str(signed(maker, folder)))
+    stolen = revocation.entry("key", maker.key_id, NOW - timedelta(days=9), "stolen")
+    trust.revoke(plant, [stolen])
+    with library.beside(packs.shelves_of(lambda: plant)):
+        assert KEY not in library.names(Scenario)
+    with pytest.raises(KeyRevokedError):
+        packs.add_pack(plant, str(folder))
+
+
+@pytest.mark.parametrize("name", ["scenarios/run.py", "sitecustomize.py", "run.sh"])
+def test_code_has_no_place_in_a_pack(maker: Workspace, folder: Path, name: str) -> None:
+    (folder / name).write_text("print('hello')")
+    with pytest.raises(PackMalformedError, match="no code"):
+        packs.sign_pack(maker, folder, days=1)
+
+
+def test_links_are_refused(maker: Workspace, folder: Path) -> None:
+    (folder / "scenarios" / "C10.21.x.yaml").symlink_to("/etc/passwd")
+    with pytest.raises(PackMalformedError, match="link"):
+        packs.sign_pack(maker, folder, days=1)
+
+
+def test_no_pack_takes_the_place_of_what_ships(
+    maker: Workspace, tmp_path: Path
+) -> None:
+    folder = forge(tmp_path / "thief", key=SIMPLE)
+    with pytest.raises(PackMalformedError, match="already"):
+        packs.sign_pack(maker, folder, days=1)
+
+
+def test_no_pack_takes_the_place_of_another(
+    maker: Workspace, plant: Workspace, folder: Path, tmp_path: Path
+) -> None:
+    packs.add_pack(plant, str(signed(maker, folder)))
+    other = forge(tmp_path / "other")
+    card = CARD.format(release=1).replace("name: forge", "name: other")
+    (other / "pack.yaml").write_text(card)
+    with pytest.raises(PackMalformedError, match="already"):
+        packs.add_pack(plant, str(signed(maker, other)))
+
+
+def test_a_key_that_is_not_the_file_name_is_refused(
+    maker: Workspace, folder: Path
+) -> None:
+    (folder / "scenarios" / f"{KEY}.yaml").rename(
+        folder / "scenarios" / "C33.27.other.yaml"
+    )
+    with pytest.raises(PackMalformedError, match=f"its key is {KEY}"):
+        packs.sign_pack(maker, folder, days=1)
+
+
+def test_all_faults_are_named_at_once(maker: Workspace, folder: Path) -> None:
+    (folder / "a.py").write_text("")
+    (folder / "scenarios" / "C33.27.bad.yaml").write_text("format: nothing")
+    with pytest.raises(PackMalformedError) as caught:
+        packs.sign_pack(maker, folder, days=1)
+    assert "a.py" in caught.value.message
+    assert "C33.27.bad" in caught.value.message
+
+
+def test_an_older_release_is_refused_also_after_it_was_dropped(
+    maker: Workspace, plant: Workspace, tmp_path: Path
+) -> None:
+    first = signed(maker, forge(tmp_path / "one", release=1))
+    second = signed(maker, forge(tmp_path / "two", release=2))
+    packs.add_pack(plant, str(first))
+    packs.add_pack(plant, str(second))
+    with pytest.raises(PackOlderError):
+        packs.add_pack(plant, str(first))
+    packs.drop_pack(plant, "forge")
+    assert packs.list_packs(plant) == []
+    with pytest.raises(PackOlderError):
+        packs.add_pack(plant, str(first))
+    packs.add_pack(plant, str(second))
+
+
+def test_the_same_number_again_is_refused(
+    maker: Workspace, plant: Workspace, tmp_path: Path, clock: ManualClock
+) -> None:
+    packs.add_pack(plant, str(signed(maker, forge(tmp_path / "one"))))
+    clock.advance(60)
+    again = signed(maker, forge(tmp_path / "two"))
+    with pytest.raises(PackOlderError, match="Another release 1"):
+        packs.add_pack(plant, str(again))
+
+
+def test_a_name_belongs_to_its_first_signer(
+    maker: Workspace, plant: Workspace, folder: Path, tmp_path: Path
+) -> None:
+    packs.add_pack(plant, str(signed(maker, folder)))
+    mine = signed(plant, forge(tmp_path / "mine", release=2))
+    with pytest.raises(PackOlderError, match="another signer"):
+        packs.add_pack(plant, str(mine))
+
+
+def test_evidence_of_a_pack_speaks_of_its_own_scenarios_only(
+    maker: Workspace, plant: Workspace, folder: Path
+) -> None:
+    theirs = next(
+        one.to_json() for one in library.evidence() if one.level == "simulated"
+    )
+    scenario = library.scenario(str(folder / "scenarios" / f"{KEY}.yaml"))
+    own = theirs | {
+        "scenario": KEY,
+        "contract": evidence.contract_of(scenario, "simulated"),
+    }
+    (folder / "evidence").mkdir()
+    forged = theirs | {"level": "shown", "accepted": True}
+    for name, said in (("own", own), ("forged", forged)):
+        (folder / "evidence" / f"{name}.json").write_text(json.dumps(said))
+    packs.add_pack(plant, str(signed(maker, folder)))
+    before = {s.key: st.level for s, st in standings()}
+    with library.beside(packs.shelves_of(lambda: plant)):
+        after = {s.key: st.level for s, st in standings()}
+    assert after.pop(KEY) == "simulated"
+    assert after == before
+
+
+def test_a_pack_may_not_say_that_a_plant_has_proven_it(
+    maker: Workspace, folder: Path
+) -> None:
+    said = library.evidence()[0].to_json() | {"scenario": KEY, "level": "proven"}
+    (folder / "evidence").mkdir()
+    (folder / "evidence" / "a.json").write_text(json.dumps(said))
+    with pytest.raises(PackMalformedError, match="proven"):
+        packs.sign_pack(maker, folder, days=1)
+
+
+def test_a_data_set_of_a_pack_brings_its_list(
+    maker: Workspace, plant: Workspace, folder: Path
+) -> None:
+    ours = next(
+        name
+        for name in library.names(DatasetEntry)
+        if library.files_of(name) and len(library.files_of(name)) < 20
+    )
+    entry = library.source(ours, DatasetEntry).decode()
+    (folder / "datasets").mkdir()
+    place = folder / "datasets" / "forge-set.yaml"
+    place.write_text(entry.replace(f"key: {ours}", "key: forge-set"))
+    with pytest.raises(PackMalformedError, match="list"):
+        packs.sign_pack(maker, folder, days=1)
+    shipped = Path(library.__file__).parent / "declared" / "datasets"
+    shutil.copy(shipped / f"{ours}.files.tsv", place.with_name("forge-set.files.tsv"))
+    packs.add_pack(plant, str(signed(maker, folder)))
+    with library.beside(packs.shelves_of(lambda: plant)):
+        assert library.files_of("forge-set") == library.files_of(ours)
+
+
+def test_a_pack_of_a_python_package_is_found_and_no_code_of_it_runs(
+    maker: Workspace, plant: Workspace, folder: Path, tmp_path: Path
+) -> None:
+    signed(maker, folder)
+    site = tmp_path / "site"
+    shutil.copytree(folder, site / "forge_pack")
+    about = site / "forge_pack-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: forge-pack\nVersion: 1\n"
+    )
+    (about / "entry_points.txt").write_text("[tundish.packs]\nforge = forge_pack\n")
+    (site / "forge_pack.py").write_text("raise SystemExit('code of a pack ran')")
+    sys.path.insert(0, str(site))
+    try:
+        (listed,) = packs.list_packs(plant)
+        assert (listed.where, listed.fault) == ("installed by forge-pack 1", "")
+        assert packs.add_pack(plant, "forge").scenarios == (KEY,)
+        assert "forge_pack" not in sys.modules
+    finally:
+        sys.path.remove(str(site))
+    (listed,) = packs.list_packs(plant)
+    assert listed.where == "added"
+
+
+def test_what_is_not_there_is_said(plant: Workspace) -> None:
+    with pytest.raises(PackMissingError, match="no folder"):
+        packs.add_pack(plant, "nowhere")
+    with pytest.raises(PackMissingError, match="there is none"):
+        packs.drop_pack(plant, "nowhere")
+
+
+def test_a_command_sees_the_packs_of_the_workspace_around_it(
+    maker: Workspace,
+    plant: Workspace,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(maker.root)
+    assert status(["scenario", "pack", str(folder), "--days", "100"]) == 0
+    monkeypatch.chdir(plant.root)
+    assert status(["scenario", "add", str(folder)]) == 0
+    capsys.readouterr()
+    assert status(["scenario", "show", KEY]) == 0
+    assert KEY in capsys.readouterr().out
+    assert status(["scenario", "packs"]) == 0
+    assert "forge@example.org" in capsys.readouterr().out
+    assert status(["scenario", "list", "--sector", "C33", "--json"]) == 0
+    assert KEY in capsys.readouterr().out
+    assert status(["scenario", "drop", "forge"]) == 0
+    assert status(["scenario", "show", KEY]) != 0
+
+
+@given(at=st.integers(0, 2**31), by=st.integers(1, 255))
+def test_no_byte_of_a_signature_can_be_changed(at: int, by: int) -> None:
+    changed = bytearray(TEXT)
+    changed[at % len(TEXT)] ^= by
+    try:
+        found = packsignature.read(bytes(changed), FILES, [OURS.public], now=NOW)
+    except TundishError:
+        return
+    assert found.digest == WHOLE.digest  # mail may change how lines end
+
+
+OURS = SigningKey.generate()
+FILES = {"pack.yaml": b"a card", "scenarios/a.yaml": b"a scenario"}
+TEXT = packsignature.sign(
+    "forge", 1, FILES, now=NOW, not_after=NOW + timedelta(days=1), key=OURS
+)
+WHOLE = packsignature.read(TEXT, FILES, [OURS.public], now=NOW)
