@@ -336,6 +336,16 @@ def test_a_row_takes_the_newest_value_before_it_and_none_from_the_future(
     assert [row.values.tolist() for row in rows] == [[5, 104]]
 
 
+def test_samples_that_rows_have_passed_are_let_go(kit: Kit) -> None:
+    scenario = kit.scenario(periods={"fast": 10.0, "slow": 20.0})
+    aligner = Aligner(scenario)
+    for row in range(200):
+        for signal in ("fast", "slow"):
+            aligner.add([kit.sample(row, signal=signal)])
+        aligner.take(until_us=None, waited_until_us=None, limit=99)
+        assert len(aligner.times_after("slow", 0)) <= 8
+
+
 def test_a_signal_that_stays_away_makes_rows_bad_and_is_named(kit: Kit) -> None:
     scenario = kit.scenario(periods={"fast": 10.0, "slow": 20.0})
     aligner = Aligner(scenario)

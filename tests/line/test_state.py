@@ -62,6 +62,17 @@ def test_silence_beyond_the_contract_is_stale_to_the_second() -> None:
     assert _state(reading, now_s=1000.0 + STALE_S + 0.1) == "stale"
 
 
+def test_what_went_bad_and_then_stale_still_says_why() -> None:
+    long_s = 1001.0 + STALE_S
+    for source_s, line_s in ((1000.0, long_s), (long_s, 1000.0)):  # silent; old times
+        moment = Moment(at_us=round(source_s * SECOND_US), monotonic_s=line_s)
+        found = tag_state(_reading("bad"), moment, stale_after_s=STALE_S)
+        assert found.state == "stale"
+        assert "(why)" in found.reason
+        good = tag_state(_reading("good"), moment, stale_after_s=STALE_S)
+        assert "why" not in good.reason
+
+
 def test_an_old_source_time_is_stale_though_it_came_just_now() -> None:
     reading = _reading(at_s=1000.0)
     assert _state(reading, now_s=1000.0, source_now_s=1000.0 + STALE_S + 1) == "stale"

@@ -8,6 +8,7 @@ A site profile (``catalog.site``) binds it to one plant.
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from itertools import accumulate
 from typing import Annotated, Literal, Self, TypeAlias
 
@@ -326,10 +327,14 @@ class Scenario(Record):
 
     def signal(self, name: str) -> Signal:
         """Return the signal of that name; ``KeyError`` if there is none."""
-        for signal in self.signals:  # a dictionary of them each time costs tenfold
-            if signal.name == name:
-                return signal
-        raise KeyError(name)
+        signals, named = self._named
+        if signals is not self.signals:  # of a copy with other signals
+            named = {signal.name: signal for signal in self.signals}
+        return named[name]
+
+    @cached_property
+    def _named(self) -> tuple[tuple[Signal, ...], dict[str, Signal]]:
+        return self.signals, {signal.name: signal for signal in self.signals}
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:

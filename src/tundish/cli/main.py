@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Sequence
+from types import ModuleType
 
 import typer
 
@@ -50,18 +52,7 @@ from tundish.kernel.paths import refused
 INTERRUPTED = 130
 OUTPUT_GONE = {errno.EPIPE, errno.EBADF, errno.ENOSPC, errno.EDQUOT, errno.EIO}
 
-app = typer.Typer(
-    name="tundish",
-    help=(
-        "From graded plant data to a sealed, traceable model on the line, offline.\n\n"
-        "Start with 'tundish demo', or 'tundish grade FILE' on a file of your own."
-    ),
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-for group in (
+_GROUPS = (
     workspace,
     keys,
     device,
@@ -85,11 +76,9 @@ for group in (
     ledger,
     errors,
     demo,
-):
-    group.register(app)
+)
 
 
-@app.callback(invoke_without_command=True)
 def main(
     version: bool = typer.Option(
         False, "--version", help="Print the version and stop."
@@ -103,6 +92,43 @@ def main(
         raise typer.Exit
 
 
+def _with(groups: Sequence[ModuleType]) -> typer.Typer:
+    made = typer.Typer(
+        name="tundish",
+        help=(
+            "From graded plant data to a sealed, traceable model on the line, offline.\n\n"
+            "Start with 'tundish demo', or 'tundish grade FILE' on a file of your own."
+        ),
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    made.callback(invoke_without_command=True)(main)
+    for group in groups:
+        group.register(made)
+    return made
+
+
+app = _with(_GROUPS)
+
+
+def _needed(arguments: Sequence[str]) -> typer.Typer:
+    """Return the commands that a command line can mean: all of them take long to build."""
+    word = next((one for one in arguments if not one.startswith("-")), "")
+    for group in _GROUPS:
+        made = _with([group])
+        named = {one.name for one in made.registered_groups}
+        named |= {
+            one.name or one.callback.__name__.replace("_", "-")
+            for one in made.registered_commands
+            if one.callback is not None
+        }
+        if word in named:
+            return made
+    return app
+
+
 def run(arguments: list[str] | None = None) -> None:
     """Run the command line; the entry point of the script ``tundish``."""
     given = sys.argv[1:] if arguments is None else arguments
@@ -113,7 +139,7 @@ def status(arguments: list[str]) -> int:
     """Run one command and return its exit code; a traceback never reaches the user."""
     try:
         with packs_here():
-            app(args=arguments, prog_name="tundish")
+            _needed(arguments)(args=arguments, prog_name="tundish")
         sys.stdout.flush()
     except SystemExit as stop:  # every end of Typer's, also of usage errors
         code = stop.code if isinstance(stop.code, int) else 0

@@ -19,7 +19,7 @@ from tundish.line.estimates import Why
 from tundish.line.samples import Floats, Quality, Sample
 
 MAX_PERIODS = 1.5
-_KEPT_FOR_AS_OF = 64
+_PAST = 4  # samples that a row has passed, before they are let go together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +136,7 @@ class Aligner:
             lead.cut(ready)
             for track in others:
                 past = bisect_right(track.times, rows[-1].at_us)
-                if past > _KEPT_FOR_AS_OF:
+                if past > _PAST:
                     track.cut(past - 1)
         return rows
 

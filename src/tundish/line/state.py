@@ -99,15 +99,16 @@ def _stale(reading: Reading, moment: Moment, stale_after_s: float) -> tuple[Stat
     if reading.link_down and reading.link_stale:
         return "stale", reading.link_down
     silent_s = moment.monotonic_s - reading.fresh_s
+    known = reading.link_down or (reading.quality != "good" and reading.reason)
+    why = f" ({known})" if known else ""
     if silent_s > stale_after_s:
-        why = f" ({reading.link_down})" if reading.link_down else ""
         return "stale", f"nothing newer for {silent_s:.0f} s{why}"
     behind_s = (moment.at_us - reading.at_us) / 1e6
     if behind_s > stale_after_s:
         return (
             "stale",
             f"the newest source time is {behind_s:.0f} s old, received "
-            f"{silent_s:.0f} s ago",
+            f"{silent_s:.0f} s ago{why}",
         )
     return "good", ""
 
