@@ -76,6 +76,20 @@ def test_every_unit_of_a_loadable_set_is_a_unit_that_is_known() -> None:
         unit_of(unit)
 
 
+def test_each_set_of_a_package_says_what_its_files_hold() -> None:
+    entries = [library.dataset(key) for key in library.names(DatasetEntry)]
+    for entry in entries:
+        if not entry.members:
+            continue
+        saved = {name for m in entry.members for name in m.parts.values()}
+        saved |= {m.save_as for m in entry.members if not m.parts}
+        named = {name for form in entry.load.values() for name in form.files}
+        assert named, f"{entry.key} says nothing of its files"
+        assert named <= saved, entry.key
+        prose = {name for name in saved if name.endswith((".names", ".rst"))}
+        assert saved - named <= prose, entry.key
+
+
 def test_what_is_hinted_for_a_grade_is_among_what_is_loaded() -> None:
     for entry in _loadable():
         hint = entry.grade

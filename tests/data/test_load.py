@@ -62,6 +62,14 @@ def loaded(said: str, folder: Path, **files: str) -> LoadedSet:
     return load(entry(said), folder)
 
 
+def test_stray_texts_that_look_like_names_are_missing_numbers(tmp_path: Path) -> None:
+    said = TABLE.replace("stray: [Bad]", "stray: [422-528]")
+    table = loaded(said, tmp_path, runs_csv=GOOD.replace("Bad", "422-528"))
+    assert table.tables["runs"].frame["speed"].to_list() == [100.0, None, 102.0]
+    with pytest.raises(SetUnfitError, match="holds '422-528' 1x"):
+        loaded(TABLE, tmp_path)
+
+
 def test_columns_come_with_type_unit_role_and_meaning(tmp_path: Path) -> None:
     table = loaded(TABLE, tmp_path, runs_csv=GOOD).tables["runs"]
     assert dict(table.frame.schema) == {
@@ -341,6 +349,47 @@ def test_a_plain_job_shop_is_read_with_one_choice_each() -> None:
 def test_a_broken_job_shop_is_refused(text: str, said: str) -> None:
     with pytest.raises(SetUnfitError, match=said):
         read_instance(text.encode(), "shop")
+
+
+BOOK = """{"a": {"duration_matrix": [[4, 5], [7, 8]], "machines_matrix": [[0, 1], [1, 0]],
+"metadata": {"optimum": null, "lower_bound": 15, "upper_bound": 17}},
+"b": {"duration_matrix": [[3]], "machines_matrix": [[0]], "metadata": {"optimum": 3}}}"""
+BOOKED = "load: {shops: {kind: instances, files: [book.json], problems: 2}}"
+
+
+def test_a_book_of_job_shops_is_read_with_its_bounds(tmp_path: Path) -> None:
+    (tmp_path / "book.json").write_text(BOOK)
+    one, other = load(entry(BOOKED), tmp_path).instances["shops"].instances
+    assert one.jobs == ((((0, 4),), ((1, 5),)), (((1, 7),), ((0, 8),)))
+    assert (one.name, one.machines, one.lower, one.upper) == ("book.json#a", 2, 15, 17)
+    assert (other.operations, other.lower, other.upper) == (1, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "other", "said"),
+    [
+        ("[[4, 5], [7, 8]]", "[[4, 5], [7]]", "of the same jobs"),
+        ("[[4, 5], [7, 8]]", "[[4, 5], [7, 8.5]]", "of the same jobs"),
+        ("[[4, 5], [7, 8]]", "[[4, 5], [7, -8]]", "for -8"),
+        ("duration_matrix", "times", "of the same jobs"),
+        ("[[0, 1], [1, 0]]", "[[0, 1], [1, -1]]", "names the machine -1"),
+        ('"lower_bound": 15', '"lower_bound": 18', "at least 18 and at most 17"),
+        ('"b"', '"c": 5, "b"', "#c has no durations"),
+    ],
+)
+def test_a_broken_book_is_refused(
+    text: str, other: str, said: str, tmp_path: Path
+) -> None:
+    assert text in BOOK
+    (tmp_path / "book.json").write_text(BOOK.replace(text, other, 1))
+    with pytest.raises(SetUnfitError, match=said):
+        load(entry(BOOKED), tmp_path)
+
+
+def test_a_book_with_a_problem_less_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "book.json").write_text(BOOK.split(',\n"b"', maxsplit=1)[0] + "}")
+    with pytest.raises(SetUnfitError, match="has 1 problems, and the entry says 2"):
+        load(entry(BOOKED), tmp_path)
 
 
 BOUNDED = "load: {shops: {kind: instances, files: [a.txt], bounds: known.json%s}}"

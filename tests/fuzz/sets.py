@@ -9,6 +9,7 @@ from contextlib import suppress
 from PIL import Image
 from pydantic import BaseModel
 from tests.data.test_load import (
+    BOOK,
     BOUNDED,
     DEVICES,
     GOOD,
@@ -28,7 +29,7 @@ from tests.fuzz.target import Target, room
 from tundish.catalog import library, shelf
 from tundish.catalog.scenario import Scenario
 from tundish.data.load import load
-from tundish.data.sets.instances import read_instance
+from tundish.data.sets.instances import read_book, read_instance
 from tundish.kernel.errors import TundishError
 
 _HOME = "tundish.data.sets."
@@ -118,5 +119,9 @@ TARGETS = (
         name="job-shop", parse=lambda data: read_instance(data, "a shop"),
         seeds=lambda: [SHOP.encode(), b"2 3\n0 4 1 5 2 6\n2 7 1 8 0 9\n", b"1 2 1.5\n"],
         doors=(_HOME + "instances:read_instance",),
+    ),
+    Target(
+        name="job-shop-book", parse=lambda data: read_book(data, "a book"),
+        seeds=lambda: [BOOK.encode()], doors=(_HOME + "instances:read_book",),
     ),
 )  # fmt: skip

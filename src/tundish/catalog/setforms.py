@@ -276,11 +276,13 @@ class InstanceForm(Files):
             and ``bounds``.
         doubted: Files of which that list says nothing, or what cannot be; they have no
             bounds.
+        problems: How many problems there must be, if a file holds several.
     """
 
     kind: Literal["instances"]
     bounds: Text | None = None
     doubted: tuple[Text, ...] = ()
+    problems: Count | None = None
 
 
 SetForm: TypeAlias = Annotated[

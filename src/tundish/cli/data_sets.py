@@ -138,8 +138,8 @@ def _show_set(report: SetReport) -> None:
         ("cite", entry.citation),
         ("here", report.where or "no"),
     ]
-    if entry.units:
-        units = [f"{name}: {unit}" for name, unit in entry.units.items()]
+    if entry.stated_units:
+        units = [f"{name}: {unit}" for name, unit in entry.stated_units.items()]
         rows.append(("units", ", ".join(units[:NAMED])))
     if entry.scenarios:
         rows.append(("scenarios", ", ".join(map(str, entry.scenarios))))

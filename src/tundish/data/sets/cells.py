@@ -61,7 +61,8 @@ def _numbers(
     }
     if series.dtype == pl.String:
         # a table of words, or a column with more texts than numbers
-        read = cells.to_column(series, comma=False)
+        stray = series.is_in(list(column.stray)).fill_null(value=False)
+        read = cells.to_column(series.set(stray, None), comma=False)
         strange = {t: n for t, n in read.states.items() if t not in column.stray}
         series = read.values
     if series.dtype == pl.String and series.null_count() < len(series):
