@@ -343,7 +343,7 @@ def test_samples_that_rows_have_passed_are_let_go(kit: Kit) -> None:
         for signal in ("fast", "slow"):
             aligner.add([kit.sample(row, signal=signal)])
         aligner.take(until_us=None, waited_until_us=None, limit=99)
-        assert len(aligner.times_after("slow", 0)) <= 8
+        assert len(aligner.times_after("slow", 0)) <= 10
 
 
 def test_a_signal_that_stays_away_makes_rows_bad_and_is_named(kit: Kit) -> None:

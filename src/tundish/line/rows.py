@@ -19,7 +19,7 @@ from tundish.line.estimates import Why
 from tundish.line.samples import Floats, Quality, Sample
 
 MAX_PERIODS = 1.5
-_PAST = 4  # samples that a row has passed, before they are let go together
+_PAST = 8  # samples that a row has passed, before they are let go together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
