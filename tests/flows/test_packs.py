@@ -391,6 +391,9 @@ def test_a_command_sees_the_packs_of_the_workspace_around_it(
     assert "forge@example.org" in capsys.readouterr().out
     assert status(["scenario", "list", "--sector", "C33", "--json"]) == 0
     assert KEY in capsys.readouterr().out
+    _edit(plant.packs / "forge")
+    assert status(["scenario", "show", KEY]) != 0
+    assert "The pack forge is left out" in capsys.readouterr().err
     assert status(["scenario", "drop", "forge"]) == 0
     assert status(["scenario", "show", KEY]) != 0
 

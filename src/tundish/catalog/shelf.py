@@ -106,7 +106,9 @@ def read_card(files: Mapping[str, bytes]) -> PackCard:
     """
     if CARD not in files:
         msg = f"The folder has no {CARD}, so it is no scenario pack."
-        raise PackMalformedError(msg)
+        fields = ", ".join(PackCard.model_fields)
+        advice = f"Write one with {fields}; tundish scenario pack --help shows it."
+        raise PackMalformedError(msg, advice=advice)
     return parse_document(files[CARD], PackCard, CARD)
 
 
@@ -122,9 +124,8 @@ def check(shelf: Shelf, taken: Mapping[type[BaseModel], set[str]]) -> None:
     """
     faults = list(_faults(shelf, taken))
     if faults:
-        msg = f"The pack {shelf.name} has faults:\n" + "\n".join(
-            f"  {fault}" for fault in faults
-        )
+        count = "a fault" if len(faults) == 1 else f"{len(faults)} faults"
+        msg = f"The pack {shelf.name} has {count}: {'; '.join(faults)}."
         raise PackMalformedError(msg)
 
 

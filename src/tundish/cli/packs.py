@@ -28,7 +28,7 @@ def packs_here() -> AbstractContextManager[None]:
     from tundish.catalog import library
     from tundish.flows.packs import shelves_of
 
-    return library.beside(shelves_of(nearby))
+    return library.beside(shelves_of(nearby, show.note))
 
 
 def register(group: typer.Typer) -> None:
@@ -49,9 +49,18 @@ def pack(
 ) -> None:
     """Check a folder of scenarios and sign it, so that others can add it as a pack.
 
-    pack.yaml says its name, release (a counter), title, licence and maker. Every file is
-    checked first, and the signature (pack.sig) names each: a pack holds documents, no code.
-    """
+    Every file is checked first, and the signature (pack.sig) names each: a pack holds
+    documents, no code. Its pack.yaml is, for example:
+
+    \b
+    format: tundish.pack-card
+    version: 1
+    name: forge
+    release: 1
+    title: Scenarios of a drop forge
+    licence: CC-BY-4.0
+    maker: A forge, forge@example.org
+    """  # noqa: D301  (Click's own mark: these lines stay as they are)
     from tundish.flows.packs import sign_pack
 
     made = sign_pack(open_workspace(Path()), folder, days=days)

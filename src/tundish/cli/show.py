@@ -75,6 +75,11 @@ def line(text: str, style: str = "") -> None:
     out.print(_plain(text), style=style or None)
 
 
+def note(text: str) -> None:
+    """Print one line beside the output: what a person should know, and a program not read."""
+    err.print(_plain(text), style=WARN)
+
+
 def kept_in_token(what: str, uri: str, *, inside: bool) -> None:
     """Print where a key lies, and whether it ever was outside of its token."""
     line(f"  {what} {uri}")

@@ -180,31 +180,39 @@ def list_packs(workspace: Workspace) -> list[Listed]:
     ]
 
 
-def shelves_of(find: Callable[[], Workspace | None], without: str = "") -> Shelves:
+def shelves_of(
+    find: Callable[[], Workspace | None],
+    tell: Callable[[str], None] | None = None,
+    without: str = "",
+) -> Shelves:
     """Return what gives the packs of a workspace that stand, once it is asked.
 
-    One that does not stand is left out: ``list_packs`` says why.
+    One that does not stand is left out.
 
     Args:
         find: Finds it, when first asked; None: there are no packs.
+        tell: Told of each pack that does not stand, and why.
         without: A pack that is left out.
     """
 
     @cache
     def give() -> Sequence[Shelf]:
         workspace = find()
-        return tuple(_standing(workspace, without)) if workspace else ()
+        return tuple(_standing(workspace, tell, without)) if workspace else ()
 
     return give
 
 
-def _standing(workspace: Workspace, without: str) -> Iterator[Shelf]:
+def _standing(
+    workspace: Workspace, tell: Callable[[str], None] | None, without: str
+) -> Iterator[Shelf]:
     for name, folder in _kept(workspace).items():
         if name != without:
             try:
                 yield _verified(workspace, _read(folder)).shelf
-            except TundishError:
-                continue
+            except TundishError as error:
+                if tell is not None:
+                    tell(f"The pack {name} is left out: {error.message}")
 
 
 def _listed(workspace: Workspace, name: str, where: str, folder: Path) -> Listed:
