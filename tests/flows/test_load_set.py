@@ -11,7 +11,8 @@ import pytest
 
 from tundish.catalog import library
 from tundish.catalog.datasets import DatasetEntry
-from tundish.data.errors import DigestMismatchError, FolderInUseError, SetUnfitError
+from tundish.data.errors import DigestMismatchError, SetUnfitError
+from tundish.flows.errors import OutExistsError
 from tundish.flows.grade import GradeOptions, grade
 from tundish.flows.grade_sets import gradable, grade_all, page
 from tundish.flows.load_set import load_set
@@ -57,11 +58,30 @@ def test_a_changed_byte_in_a_mirror_is_never_loaded(mirror: Path) -> None:
         load_set("openmv-rubber-colour", mirror=mirror)
 
 
+@pytest.mark.parametrize("here", [True, False])
+def test_an_entry_of_ones_own_is_loaded_as_pinned_wherever_it_lies(
+    real_sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, here: bool
+) -> None:
+    monkeypatch.setenv("TUNDISH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    said = library.source("concrete-slump", DatasetEntry).decode()
+    (tmp_path / "mine.yaml").write_text(said.replace("concrete-slump", "mine", 1))
+    listed = Path(library.__file__).parent / "declared" / "datasets"
+    shutil.copy(listed / "concrete-slump.files.tsv", tmp_path / "mine.files.tsv")
+    if here:  # a folder of the key's name is no set
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "concrete-slump").mkdir()
+    report = load_set("mine.yaml", mirror=real_sets / "concrete-slump")
+    assert report.parts == load_set("concrete-slump", mirror=real_sets).parts
+    assert load_set("mine.yaml").parts == report.parts  # from the cache
+    load_set("concrete-slump", mirror=real_sets / "concrete-slump")
+
+
 def test_nothing_is_written_over_something_else(mirror: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "mine.txt").write_text("mine")
-    with pytest.raises(FolderInUseError):
+    with pytest.raises(OutExistsError):
         load_set("concrete-slump", mirror=mirror, out=out)
     assert (out / "mine.txt").read_text() == "mine"
 

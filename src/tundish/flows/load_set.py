@@ -10,12 +10,13 @@ from pydantic import Field
 from tundish.catalog import library
 from tundish.catalog.datasets import DatasetEntry
 from tundish.catalog.setforms import PictureForm
-from tundish.data.errors import DigestMismatchError, FolderInUseError
+from tundish.data.errors import DigestMismatchError
 from tundish.data.load import load
 from tundish.data.sets.loaded import LoadedSet, LoadedTable
 from tundish.data.sets.parquet import write_table
 from tundish.flows import terms
-from tundish.flows.fetch import locate
+from tundish.flows.fetch import of_catalogue
+from tundish.flows.outputs import new_folder, refuse_used
 from tundish.kernel import digest, paths, settings
 from tundish.kernel.records import Record
 
@@ -88,12 +89,11 @@ def load_set(
         UnknownNameError: if the catalogue has no such set.
         SetUnfitError: if it is not as its entry says.
         DigestMismatchError: if a file in the mirror is not the pinned one.
-        FolderInUseError: if ``out`` holds something.
+        OutExistsError: if ``out`` holds something.
     """
     entry = library.dataset(key)
-    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        msg = f"{out} is not empty; tables are written to a new or empty folder."
-        raise FolderInUseError(msg)
+    if out is not None:
+        refuse_used(out)
     folder = folder_of(entry, key, mirror, progress)
     loaded = load(entry, folder, partial=partial, progress=progress)
     written = _written(loaded, entry, out)
@@ -119,7 +119,7 @@ def folder_of(
         LicenceNotAcceptedError: if the set's terms must be accepted and were not.
     """
     if mirror is None or not (mirror / entry.key).is_dir():
-        return locate(name, mirror=mirror, progress=progress).root
+        return of_catalogue(name, mirror=mirror, progress=progress).root
     folder = mirror / entry.key
     terms.admit(entry, settings.cache_dir())
     for file in library.files_of(name):
@@ -135,12 +135,11 @@ def _written(
 ) -> dict[str, str]:
     if out is None:
         return {}
-    out.mkdir(parents=True, exist_ok=True)
     facts = {"set": entry.key, "licence": entry.licence.name}
-    return {
-        name: str(write_table(table, out / f"{name}.parquet", facts))
-        for name, table in loaded.tables.items()
-    }
+    with new_folder(out) as made:
+        for name, table in loaded.tables.items():
+            write_table(table, made / f"{name}.parquet", facts)
+    return {name: str(out / f"{name}.parquet") for name in loaded.tables}
 
 
 def _parts(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tundish.flows.errors import OutExistsError
@@ -26,3 +29,49 @@ def write_out(path: Path, data: bytes) -> None:
             msg = f"Another file is at {path}; it is not replaced."
             raise OutExistsError(msg, advice="Choose another place, or remove it.")
     paths.write_whole(path, data)
+
+
+def refuse_used(out: Path) -> None:
+    """Refuse a place for a new folder at which something is; before long work.
+
+    Raises:
+        OutExistsError: if it is a file, a link, or a folder that holds something.
+    """
+    if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
+        msg = f"Something is at {out} already; a new or empty folder was expected."
+        raise OutExistsError(msg, advice="Choose another place, or remove it.")
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """Give a folder to fill; at the end it is at its place, or nothing new is.
+
+    A folder that is there and empty is filled and not replaced: somebody may stand in
+    it, or a stick may be mounted there.
+
+    Args:
+        out: A folder that does not exist yet, or is empty.
+
+    Raises:
+        OutExistsError: if something is at ``out``.
+        DiskFullError, PlaceRefusedError: if it cannot be written.
+    """
+    refuse_used(out)
+    there = out.is_dir()
+    beside = out if there else out.parent
+    try:
+        beside.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=beside, prefix=".making-") as work:
+            made = Path(work) / "made"
+            made.mkdir()
+            yield made
+            if not there:
+                made.rename(out)
+                return
+            for item in sorted(made.iterdir()):
+                item.rename(out / item.name)
+    except OSError as error:
+        named = isinstance(error.filename, str) and not error.filename.startswith(
+            str(beside / ".making-")
+        )
+        raise paths.refused(error, error.filename if named else out) from error
