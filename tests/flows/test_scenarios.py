@@ -163,6 +163,8 @@ def test_a_search_needs_all_that_is_asked_for() -> None:
     }
     with pytest.raises(TundishError, match="no sector 'C99'"):
         search(Search(sector="C99"))
+    with pytest.raises(TundishError, match="no task 'annomaly'"):
+        search(Search(task="annomaly"))
 
 
 def test_terms_are_whole_and_bilingual() -> None:
@@ -207,6 +209,12 @@ def test_a_set_that_cannot_show_a_scenario_is_refused(tmp_path: Path) -> None:
     workspace = workspaces.create(tmp_path / "ws", "ws")
     with pytest.raises(TundishError, match="cannot show"):
         run_scenario(workspace, "C34.28.hydraulic-valve", On(data="water-flow"))
+
+
+def test_a_site_profile_is_never_left_out_in_silence(tmp_path: Path) -> None:
+    workspace = workspaces.create(tmp_path / "ws", "ws")
+    with pytest.raises(TundishError, match="'mine' was named for a generated stream"):
+        run_scenario(workspace, "C34.28.hydraulic-valve", On(site="mine"))
 
 
 def test_each_set_that_a_scenario_is_shown_on_names_it() -> None:

@@ -83,12 +83,16 @@ def run_scenario(
         progress: Is told what is being done.
 
     Raises:
-        UnknownNameError: if no set of the catalogue can show it, or the set is not one
-            of them.
+        UnknownNameError: if no set of the catalogue can show it, the set is not one
+            of them, or a site profile is named for a generated stream.
         NotSimulatedError: if it does not say how its signals move.
     """
     scenario = library.scenario(name)
     if on.data == GENERATED:
+        if on.site is not None:
+            msg = f"The site profile {on.site!r} was named for a generated stream, which comes with its own."
+            advice = "Name the set that it binds by --on, or leave --site out."
+            raise UnknownNameError(msg, advice=advice)
         with tempfile.TemporaryDirectory(prefix="tundish-generated-") as work:
             out = Path(work) / GENERATED
             made = simulate(name, out, seed=on.seed, workspace=workspace)
