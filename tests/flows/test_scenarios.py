@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,7 @@ from tundish.catalog import library, sectors
 from tundish.catalog.datasets import DatasetEntry
 from tundish.catalog.evidence import Evidence, LevelName, contract_of, standing
 from tundish.catalog.scenario import Scenario
+from tundish.cli import main
 from tundish.cli.main import app
 from tundish.flows import coverage as covering
 from tundish.flows import scenario_run, scenarios
@@ -203,6 +208,84 @@ def test_a_new_scenario_is_asked_for_until_it_is_valid(tmp_path: Path) -> None:
         app, ["scenario", "new", str(out)], input="\n".join(ANSWERS) + "\n"
     )
     assert again.exit_code != 0, "a file is never written over"
+    assert "Division" not in again.output, "nobody answers thirty questions for nothing"
+
+
+HEAD = [
+    "C22",
+    "21",
+    "web-moisture",
+    "Moisture",
+    "水分",
+    "too wet",
+    "steam",
+    "the tender",
+]
+SIGNAL = [
+    "steam",
+    "steam to the dryer",
+    "t/h",
+    "nan",
+    "0",
+    "1e999",
+    "50",
+    "0",
+    "-5",
+    "60",
+    "steam",
+    "",
+]
+TARGET = ["moisture", "of the web", "%", "0", "20"]
+TAIL = ["0.5", "why", "the last scan", "low", "medium", "advise", "a person acts"]
+OF_TASK: dict[str, list[str]] = {
+    "regress": [*SIGNAL, *TARGET, "0", "2", *TAIL],
+    "rul": [*SIGNAL, *TARGET, "-2", "2", *TAIL],
+    "forecast": [*SIGNAL, *TARGET, "0", "10001", "24", *TAIL],
+    "anomaly": [*SIGNAL, *TAIL],
+    "diagnose": [*SIGNAL, "good", "Good, worn", "good, worn", *TAIL],
+    "inspect": ["0", "63", "4096", "9" * 5000, "64", *TAIL],
+}  # fmt: skip
+NEVER = ["\x1b[2J", "x" * 5000]
+
+
+@pytest.mark.parametrize("task", OF_TASK)
+def test_what_no_scenario_may_have_is_asked_for_again(
+    tmp_path: Path, task: str
+) -> None:
+    out = tmp_path / "mine.yaml"
+    answers = [*HEAD, task, *OF_TASK[task]]
+    said = [line for answer in answers for line in [*NEVER, answer]]
+    done = CliRunner().invoke(
+        app, ["scenario", "new", str(out)], input="\n".join(said) + "\n"
+    )
+    assert done.exit_code == 0, done.output[-500:]
+    made = library.scenario(str(out))
+    assert (made.task, made.signals[0].period_s) == (task, 1 if task == "inspect" else 60)  # fmt: skip
+
+
+def test_an_input_that_ends_is_no_mistake_of_tundish(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("C22\n"))
+    assert main.status(["scenario", "new", str(tmp_path / "mine.yaml")]) == 2
+    assert "answer-missing" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_at_a_question_is_called_so_and_writes_nothing(tmp_path: Path) -> None:
+    words = ["scenario", "new", str(tmp_path / "mine.yaml")]
+    code = "import sys; from tundish.cli.main import run; run(sys.argv[1:])"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *words],
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    ) as asking:  # fmt: skip
+        assert asking.stderr is not None
+        assert asking.stderr.read(8) == b"Division"
+        asking.send_signal(signal.SIGINT)
+        said = asking.stderr.read().decode()
+    assert asking.returncode == 130
+    assert "Stopped by Ctrl-C" in said
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_set_that_cannot_show_a_scenario_is_refused(tmp_path: Path) -> None:

@@ -136,6 +136,17 @@ def _of_task(answers: Answers) -> dict[str, Json]:
     return made
 
 
+def refuse_there(out: Path) -> None:
+    """Refuse a place that is taken, before anybody has answered anything.
+
+    Raises:
+        OutExistsError: if something lies there.
+    """
+    if out.is_symlink() or out.exists():
+        msg = f"Something is at {out} already; the name of a new file was expected."
+        raise OutExistsError(msg, advice="Choose another name, or remove it.")
+
+
 def write_new(answers: Answers, out: Path) -> None:
     """Write a new scenario.
 
@@ -144,7 +155,5 @@ def write_new(answers: Answers, out: Path) -> None:
         OutExistsError: if something lies there.
     """
     text = draft(answers)
-    if out.exists():
-        msg = f"{out} exists already."
-        raise OutExistsError(msg)
+    refuse_there(out)
     write_out(out, text.encode())
