@@ -38,7 +38,7 @@ from tundish.kernel.records import Record
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Key = Annotated[
-    str, StringConstraints(pattern=r"^[A-Z]\d{2}\.\d{1,2}\.[a-z0-9-]{2,60}$")
+    str, StringConstraints(pattern=r"^[A-Z][0-9]{2}\.[0-9]{1,2}\.[a-z0-9-]{2,60}$")
 ]
 Level = Literal["low", "medium", "high"]
 Range: TypeAlias = tuple[float, float]
@@ -154,6 +154,13 @@ class Target(Record):
     unit: Text
     range: Range
     cap: Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.range[0] < self.range[1]:
+            msg = f"range must rise, found {list(self.range)}"
+            raise ValueError(msg)
+        return self
 
 
 class Window(Record):
