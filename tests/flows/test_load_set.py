@@ -12,7 +12,7 @@ import pytest
 from tundish.catalog import library
 from tundish.catalog.datasets import DatasetEntry
 from tundish.data.errors import DigestMismatchError, SetUnfitError
-from tundish.flows.errors import OutExistsError
+from tundish.flows.errors import OutExistsError, SetAbsentError
 from tundish.flows.grade import GradeOptions, grade
 from tundish.flows.grade_sets import gradable, grade_all, page
 from tundish.flows.load_set import load_set
@@ -108,6 +108,11 @@ def test_the_sets_that_are_there_are_graded_and_the_others_named(mirror: Path) -
     for key in (keys[0], keys[1], keys[3]):
         assert f"`{key}`" in text
     assert keys[2] not in text
+
+
+def test_a_folder_without_any_set_is_no_table_of_none(tmp_path: Path) -> None:
+    with pytest.raises(SetAbsentError, match="holds none of the"):
+        grade_all(tmp_path)
 
 
 def test_a_set_that_cannot_be_graded_stops_no_other(mirror: Path) -> None:

@@ -76,6 +76,24 @@ def test_a_key_and_a_ledger_outlive_a_slip(
     assert not list((kept / "revocations").iterdir())  # what was not written counts not
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["catalog", "coverage", "--html"],
+        ["grade", "export.csv", "--quick", "--html"],
+        ["data", "grade-all", "--mirror", ".", "--out"],
+    ],
+)
+def test_no_page_takes_the_place_of_data(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = "time,flow\n2026-01-01T00:00:00Z,1\n2026-01-01T00:01:00Z,2\n"
+    Path("export.csv").write_text(data)
+    assert main.status([*words, "export.csv"]) == 2
+    assert Path("export.csv").read_text() == data
+
+
 @pytest.mark.parametrize("there", [True, False])
 @pytest.mark.parametrize("broken", [KeyboardInterrupt(), OSError(28, "no space left")])
 def test_a_new_folder_is_whole_or_leaves_nothing(

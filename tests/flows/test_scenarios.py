@@ -141,6 +141,19 @@ def test_coverage_counts_each_cell_once_by_its_best_scenario() -> None:
     assert set(report.on_real).isdisjoint(report.on_simulated)
 
 
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_the_map_fits_into_a_narrow_terminal(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tundish.cli.show.out.width", width)
+    assert main.status(["catalog", "coverage"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    first = next(n for n, line in enumerate(lines) if line.startswith("C13"))
+    rows = lines[first : first + 34]
+    assert [row[0] for row in rows] == ["C"] * 31 + ["D"] * 3
+    assert len({len(row) for row in (lines[first - 1], *rows)}) == 1
+
+
 def test_simulated_is_never_counted_as_coverage() -> None:
     of = library.scenario("C34.28.hydraulic-valve")
     before = coverage()

@@ -19,16 +19,33 @@ def write_out(path: Path, data: bytes) -> None:
     A slip such as ``--to model.tar`` for a grant so destroys no package, key or ledger.
 
     Raises:
-        OutExistsError: if a file of another kind is there.
+        OutExistsError: if a file of another kind, or a folder, is there.
         DiskFullError, PlaceRefusedError: if it cannot be written.
     """
+    refuse_other(path, data)
+    paths.write_whole(path, data)
+
+
+def refuse_other(path: Path, head: bytes) -> None:
+    """Refuse a place at which something of another kind is; also before long work.
+
+    Args:
+        path: Where a file is to be written.
+        head: Its first bytes, as far as they are known.
+
+    Raises:
+        OutExistsError: if a file that begins otherwise, or a folder, is there.
+    """
+    advice = "Choose another place, or remove it."
+    if path.is_dir():
+        msg = f"A folder is at {path}; the name of a file was expected."
+        raise OutExistsError(msg, advice=advice)
     if path.is_file():
         with path.open("rb") as stream:
-            head = stream.read(_HEAD)
-        if head != data[: len(head)]:
+            found = stream.read(min(_HEAD, len(head)))
+        if found != head[: len(found)]:
             msg = f"Another file is at {path}; it is not replaced."
-            raise OutExistsError(msg, advice="Choose another place, or remove it.")
-    paths.write_whole(path, data)
+            raise OutExistsError(msg, advice=advice)
 
 
 def refuse_used(out: Path) -> None:

@@ -22,7 +22,7 @@ from tundish.flows.run_all import RunAllOrder, RunAllReport, run_all
 from tundish.flows.simulate import simulate
 from tundish.flows.train import Order
 from tundish.flows.workspace import Workspace
-from tundish.kernel import canonical, digest
+from tundish.kernel import canonical, digest, paths
 from tundish.kernel.records import Record
 from tundish.learn.verdict import LimitResult, Verdict
 
@@ -196,7 +196,6 @@ def evidence_name(evidence: Evidence) -> str:
 
 def keep(evidence: Evidence, folder: Path) -> Path:
     """Write evidence into a folder, in canonical JSON."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / evidence_name(evidence)
-    path.write_bytes(canonical.dumps(evidence.to_json()) + b"\n")
+    paths.write_whole(path, canonical.dumps(evidence.to_json()) + b"\n")
     return path
