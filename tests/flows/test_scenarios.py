@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import subprocess
 import sys
@@ -30,7 +31,7 @@ from tundish.flows.scenarios import Search, search
 from tundish.flows.simulate import simulate
 from tundish.flows.workspace import Workspace
 from tundish.kernel import canonical
-from tundish.kernel.errors import TundishError
+from tundish.kernel.errors import PlaceRefusedError, TundishError
 
 
 def evidence(
@@ -274,6 +275,18 @@ def test_what_no_scenario_may_have_is_asked_for_again(
     assert done.exit_code == 0, done.output[-500:]
     made = library.scenario(str(out))
     assert (made.task, made.signals[0].period_s) == (task, 1 if task == "inspect" else 60)  # fmt: skip
+
+
+@pytest.mark.parametrize("place", ["/proc/mine.yaml", "file/mine.yaml"])
+def test_nobody_answers_thirty_questions_for_a_place_that_takes_no_file(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    monkeypatch.setattr(os, "access", lambda path, _: str(path) != "/proc")
+    done = CliRunner().invoke(app, ["scenario", "new", place], input="C22\n")
+    assert isinstance(done.exception, PlaceRefusedError)
+    assert "Division" not in done.output
 
 
 def test_an_input_that_ends_is_no_mistake_of_tundish(

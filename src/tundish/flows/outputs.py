@@ -9,7 +9,9 @@ from pathlib import Path
 
 from tundish.flows.errors import OutExistsError
 from tundish.kernel import paths
+from tundish.kernel.errors import PlaceRefusedError
 
+_MAKING = ".making-"  # a folder that is not whole yet
 _HEAD = 24  # bytes: enough to tell a key from a request, a ledger, a package, a grant
 
 
@@ -19,7 +21,7 @@ def write_out(path: Path, data: bytes) -> None:
     A slip such as ``--to model.tar`` for a grant so destroys no package, key or ledger.
 
     Raises:
-        OutExistsError: if a file of another kind, or a folder, is there.
+        OutExistsError: if a file of another kind is there.
         DiskFullError, PlaceRefusedError: if it cannot be written.
     """
     refuse_other(path, data)
@@ -34,12 +36,13 @@ def refuse_other(path: Path, head: bytes) -> None:
         head: Its first bytes, as far as they are known.
 
     Raises:
-        OutExistsError: if a file that begins otherwise, or a folder, is there.
+        OutExistsError: if a file that begins otherwise is there.
+        PlaceRefusedError: if a folder is.
     """
     advice = "Choose another place, or remove it."
     if path.is_dir():
         msg = f"A folder is at {path}; the name of a file was expected."
-        raise OutExistsError(msg, advice=advice)
+        raise PlaceRefusedError(msg, advice=advice)
     if path.is_file():
         with path.open("rb") as stream:
             found = stream.read(min(_HEAD, len(head)))
@@ -78,7 +81,7 @@ def new_folder(out: Path) -> Iterator[Path]:
     beside = out if there else out.parent
     try:
         beside.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=beside, prefix=".making-") as work:
+        with tempfile.TemporaryDirectory(dir=beside, prefix=_MAKING) as work:
             made = Path(work) / "made"
             made.mkdir()
             yield made
@@ -88,7 +91,6 @@ def new_folder(out: Path) -> Iterator[Path]:
             for item in sorted(made.iterdir()):
                 item.rename(out / item.name)
     except OSError as error:
-        named = isinstance(error.filename, str) and not error.filename.startswith(
-            str(beside / ".making-")
-        )
-        raise paths.refused(error, error.filename if named else out) from error
+        named = error.filename if isinstance(error.filename, str) else ""
+        own = any(part.startswith(_MAKING) for part in Path(named).parts)
+        raise paths.refused(error, out if own or not named else named) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import yaml
@@ -13,6 +14,7 @@ from tundish.catalog.tasks import Metric, Task
 from tundish.flows.errors import OutExistsError
 from tundish.flows.outputs import write_out
 from tundish.kernel.canonical import Json
+from tundish.kernel.errors import PlaceRefusedError
 from tundish.kernel.records import Record
 
 _HEAD = """\
@@ -141,10 +143,15 @@ def refuse_there(out: Path) -> None:
 
     Raises:
         OutExistsError: if something lies there.
+        PlaceRefusedError: if nothing can be written there.
     """
     if out.is_symlink() or out.exists():
         msg = f"Something is at {out} already; the name of a new file was expected."
         raise OutExistsError(msg, advice="Choose another name, or remove it.")
+    above = next(folder for folder in out.absolute().parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        msg = f"No file can be written at {out}: {above} takes none."
+        raise PlaceRefusedError(msg)
 
 
 def write_new(answers: Answers, out: Path) -> None:
