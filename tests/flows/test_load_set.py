@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -15,7 +16,7 @@ from tundish.data.errors import DigestMismatchError, SetUnfitError
 from tundish.flows.errors import OutExistsError, SetAbsentError
 from tundish.flows.grade import GradeOptions, grade
 from tundish.flows.grade_sets import gradable, grade_all, page
-from tundish.flows.load_set import load_set
+from tundish.flows.load_set import load_set, refuse_changed
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "dataset-grades.md"
 
@@ -123,6 +124,43 @@ def test_a_set_that_cannot_be_graded_stops_no_other(mirror: Path) -> None:
     ).graded
     assert (one.letter, other.letter) == ("", "B")
     assert "data.csv.gz" in one.worst
+
+
+@pytest.mark.parametrize("strange", ["link", "pipe", "folder", "gone"])
+def test_a_strange_thing_in_a_set_stops_no_other(mirror: Path, strange: str) -> None:
+    place = mirror / "concrete-slump" / "data.csv.gz"
+    place.unlink()
+    if strange == "link":
+        place.symlink_to("/dev/zero")
+    elif strange == "pipe":
+        os.mkfifo(place)
+    elif strange == "folder":
+        place.mkdir()
+    keys = ["concrete-slump", "openmv-rubber-colour"]
+    grades = grade_all(mirror, keys=keys, quick=True)
+    assert [one.letter for one in grades.graded] == ["", "B"]
+    assert page(grades)
+
+
+def test_changed_bytes_are_never_graded_under_the_name_of_a_set(mirror: Path) -> None:
+    (file,) = (mirror / "openmv-rubber-colour").glob("*.csv")
+    text = file.read_text()
+    file.write_text(re.sub(r"\d$", "0", text.strip()) + "\n")
+    (one,) = grade_all(mirror, keys=["openmv-rubber-colour"], quick=True).graded
+    assert one.letter == ""
+    assert "not the file that the catalogue pins" in one.worst
+
+
+def test_a_set_out_of_a_wheel_is_held_to_its_pins_in_a_folder_too(
+    tmp_path: Path,
+) -> None:
+    entry = library.dataset("fermentation")
+    name = entry.members[0].save_as
+    (tmp_path / name).write_bytes(b"other")
+    with pytest.raises(DigestMismatchError, match=name):
+        refuse_changed(entry, (), tmp_path)
+    (tmp_path / name).unlink()
+    refuse_changed(entry, (), tmp_path)
 
 
 def test_a_set_is_graded_alone_as_among_all(mirror: Path) -> None:

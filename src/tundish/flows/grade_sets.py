@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tundish.flows.errors import SetAbsentError
 from tundish.flows.fetch import Located
 from tundish.flows.grade import GradeOptions, asked_of, bound
 from tundish.flows.grade_loaded import grade_loaded
+from tundish.flows.load_set import refuse_changed
 from tundish.kernel import paths, settings
 from tundish.kernel.digest import short
 from tundish.kernel.errors import TundishError
@@ -37,7 +39,7 @@ class SetGrade(Record):
         worst: The finding of most worth in words, or why there is no grade.
         why: Why the letter is no better.
         how: What was graded: bound to a scenario, tables, pictures, texts or events.
-        digest: The version of the files that were graded.
+        digest: The version of the files that were graded; empty if they are none.
         seconds: How long it took.
     """
 
@@ -117,12 +119,15 @@ def grade_all(
 
 def _one(entry: DatasetEntry, folder: Path, *, quick: bool) -> SetGrade:
     begun = time.perf_counter()
-    report, why, how = None, "", ""
+    report, why, how, named = None, "", "", ""
     try:
         terms.admit(entry, settings.cache_dir())
+        refuse_changed(entry, library.files_of(entry.key), folder)
         report, how = _graded(entry, folder, quick=quick)
     except TundishError as error:
         why = error.message
+    with suppress(TundishError):  # what is no set of files was said above
+        named = version_of(folder).digest
     return SetGrade(
         key=entry.key,
         name=entry.name.en,
@@ -132,7 +137,7 @@ def _one(entry: DatasetEntry, folder: Path, *, quick: bool) -> SetGrade:
         worst=_worst(report) if report else why,
         why=report.why.removeprefix(f"{report.letter}: ") if report else "",
         how=how,
-        digest=version_of(folder).digest,
+        digest=named,
         seconds=round(time.perf_counter() - begun, 1),
     )
 
@@ -196,7 +201,7 @@ def page(grades: SetGrades) -> str:
             one.why,
             one.how,
             f"{one.seconds:g}",
-            f"`{short(one.digest)}`",
+            f"`{short(one.digest)}`" if one.digest else "",
         )
         lines.append("| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |")
     if grades.absent:

@@ -9,8 +9,10 @@ from pydantic import Field
 
 from tundish.catalog import library
 from tundish.catalog.datasets import DatasetEntry
+from tundish.catalog.filelist import PinnedFile
 from tundish.catalog.setforms import PictureForm
 from tundish.data.errors import DigestMismatchError
+from tundish.data.fetch import hand, wheel
 from tundish.data.load import load
 from tundish.data.sets.loaded import LoadedSet, LoadedTable
 from tundish.data.sets.parquet import write_table
@@ -122,12 +124,41 @@ def folder_of(
         return of_catalogue(name, mirror=mirror, progress=progress).root
     folder = mirror / entry.key
     terms.admit(entry, settings.cache_dir())
-    for file in library.files_of(name):
-        path = paths.join(folder, file.name)
-        if path.is_file() and digest.hex_part(digest.of_file(path)) != file.sha256:
-            msg = f"{file.name} in {folder} is not the file that the catalogue pins: its SHA-256 differs."
-            raise DigestMismatchError(msg)
+    refuse_changed(entry, library.files_of(name), folder)
     return folder
+
+
+def refuse_changed(
+    entry: DatasetEntry, listed: tuple[PinnedFile, ...], folder: Path
+) -> None:
+    """Refuse a folder of a set in which a file has other bytes than are pinned.
+
+    Args:
+        entry: The set.
+        listed: Its list of files, if it has one.
+        folder: Where they lie under their names. Untrusted.
+
+    Raises:
+        DigestMismatchError: naming the first one.
+    """
+    for name, wanted in _pinned(entry, listed, folder).items():
+        path = paths.join(folder, name)
+        if wanted and path.is_file() and digest.of_file(path) != wanted:
+            msg = f"{name} in {folder} is not the file that the catalogue pins: its SHA-256 differs."
+            raise DigestMismatchError(msg)
+
+
+def _pinned(
+    entry: DatasetEntry, listed: tuple[PinnedFile, ...], folder: Path
+) -> dict[str, str | None]:
+    """Return name -> pinned digest of a set's files in a folder, as far as it is known."""
+    if entry.source.kind == "wheel":
+        return dict(wheel.names_of(entry))
+    if entry.source.kind != "hand":
+        return {file.name: f"sha256:{file.sha256}" for file in listed}
+    names = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
+    known = hand.known_digests(entry, names)
+    return {name: f"sha256:{known[name]}" for name in names if name in known}
 
 
 def _written(
