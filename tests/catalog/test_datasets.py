@@ -10,6 +10,8 @@ import pytest
 
 from tundish.catalog import library
 from tundish.catalog.datasets import DatasetEntry, HandSource, TreeSource, WheelSource
+from tundish.catalog.documents import parse_value
+from tundish.catalog.errors import DocumentInvalidError
 from tundish.catalog.sectors import sector_name
 
 ROOT = Path(library.__file__).parent / "declared" / "datasets"
@@ -61,6 +63,34 @@ def test_the_members_of_a_wheel_have_plain_names_of_their_own(name: str) -> None
         path = PurePosixPath(place)
         assert not path.is_absolute()
         assert ".." not in path.parts
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("package", "evil @ https://example.org/evil.tar.gz"),
+        ("package", "--index-url=https://example.org/"),
+        ("package", "chemotools\n--extra-index-url https://example.org/"),
+        ("package", "../evil"),
+        ("version", "0.5.0 --pre"),
+        ("version", "0.5.0\n--no-binary=:all:"),
+        ("file", "../../evil.whl"),
+        ("file", "evil-1.0.tar.gz"),
+        ("platform", "--help"),
+        ("python_version", "3.11 --pre"),
+    ],
+)
+def test_an_entry_gives_pip_names_and_never_options_addresses_or_lines(
+    field: str, value: str
+) -> None:
+    entry = ENTRIES["fermentation"].to_json()
+    source = entry["source"]
+    assert isinstance(source, dict)
+    assert parse_value(entry, DatasetEntry, "mine.yaml") == ENTRIES["fermentation"]
+    with pytest.raises(DocumentInvalidError, match=f"source.wheel.{field}"):
+        parse_value(
+            {**entry, "source": {**source, field: value}}, DatasetEntry, "mine.yaml"
+        )
 
 
 def test_no_fetched_file_is_a_pickle() -> None:

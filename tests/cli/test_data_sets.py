@@ -18,6 +18,7 @@ from tests.data.test_fetch_hand import LABELS, by_hand
 
 from tundish.catalog import library
 from tundish.catalog.datasets import DatasetEntry
+from tundish.catalog.errors import UnknownNameError
 from tundish.cli import main
 from tundish.data.errors import LicenceNotAcceptedError
 from tundish.flows import terms
@@ -109,6 +110,20 @@ def test_sets_are_found_by_what_they_are_about(
     wanted: dict[str, Any], keys: set[str]
 ) -> None:
     assert {one.entry.key for one in find_sets(Filter(**wanted))} == keys
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        (Filter(sector="C99"), "no sector 'C99'; there are C13, "),
+        (Filter(task="annomaly"), "no task 'annomaly'; there are "),
+    ],
+)
+def test_a_sector_or_task_that_there_is_not_is_no_empty_list(
+    wanted: Filter, said: str
+) -> None:
+    with pytest.raises(UnknownNameError, match=said):
+        find_sets(wanted)
 
 
 def test_the_list_says_what_is_here(
@@ -327,3 +342,18 @@ def test_verify_ends_with_three_if_a_byte_differs_and_names_what_is_absent(
     told = capsys.readouterr()
     assert "differs: note.txt" in told.out
     assert "digest-mismatch" in told.err
+
+
+def test_a_folder_that_holds_nothing_proves_nothing(
+    host: Host, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "wrong").mkdir()
+    _run("verify", "--mirror", "wrong", code=2)
+    assert "nothing was proven" in " ".join(capsys.readouterr().err.split())
+    _run("mirror", "stick", OPEN)
+    _run("verify", "--mirror", "stick")
+
+
+def test_a_slip_in_the_mirror_that_is_read_makes_no_new_one(here: Path) -> None:
+    _run("mirror", "stick", OPEN, "--mirror", "nowhere", code=2)
+    assert list(here.iterdir()) == []

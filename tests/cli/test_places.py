@@ -157,3 +157,37 @@ def test_material_of_any_bytes_is_refused(
         command = ["fingerprint", "make", "--graph", "file", "--material", "m.npz"]
         code, _, said = ended([*command, "-w", "plant"], capsys)
         assert (code, "[answers-file]" in said) == (2, True), (data[:9], said)
+
+
+@pytest.mark.parametrize("words", [["plan"], ["data", "list"], ["catalog", "coverage"]])
+def test_a_folder_that_is_gone_from_under_a_command_is_said(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    capsys.readouterr()
+    assert main.status(words) == 2
+    assert "in which the command was given is gone" in " ".join(
+        capsys.readouterr().err.split()
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["scenario", "simulate", "C34.28.hydraulic-valve"],
+        ["catalog", "coverage", "--html"],
+        ["scenario", "new"],
+    ],
+)
+def test_a_new_thing_of_the_catalogue_names_the_place_that_was_given(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.status([*words, "file/made"]) == 4
+    said = " ".join(capsys.readouterr().err.split())
+    assert "[place-refused]" in said
+    assert "file" in said
+    assert ".making-" not in said
+    assert Path("file").read_bytes() == b"stays"

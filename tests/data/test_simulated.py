@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from tundish.catalog.scenario import Scenario
 from tundish.catalog.simulation import FailureMode
 from tundish.catalog.site import SiteProfile
 from tundish.data.card.card import read_card
+from tundish.data.errors import StreamUnfitError
 from tundish.data.simulated import writing
 from tundish.data.simulated.failures import struck
 from tundish.data.simulated.streams import Stream, normal
@@ -151,6 +155,63 @@ def test_the_same_seed_gives_the_same_bytes_and_another_others(tmp_path: Path) -
     assert other["normal.parquet"] != one["normal.parquet"]
 
 
+_ORDERS = """
+from tundish.catalog import library
+from tundish.catalog.scenario import Scenario
+for name in library.names(Scenario):
+    of = library.scenario(name)
+    if of.simulation:
+        print(name, *of.simulation.order(of.target.name if of.target else None))
+"""
+
+
+def test_chance_is_drawn_in_the_same_order_in_every_process() -> None:
+    """Sets of names have another order in each process; the same seed has not."""
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", _ORDERS], capture_output=True, check=True,
+            env={**os.environ, "PYTHONHASHSEED": str(seed)},
+        ).stdout
+        for seed in range(3)
+    }  # fmt: skip
+    assert len(said) == 1
+    assert len(said.pop().splitlines()) > 100
+
+
+TOO_MUCH: list[tuple[dict[str, Json], str]] = [
+    ({"signals": 1e308}, "would last for inf years"),
+    ({"signals": 1e9}, "1,000 are the most"),
+    ({"signals": 1e-300}, "1e-06 s apart or more"),
+    ({"simulation__signals__steam": {"level": 5, "spread": 1e308}}, "are no numbers"),
+    ({"simulation__target": {"formula": "steam / 0"}}, "are no numbers"),
+    ({"simulation__episodes": 500, "simulation__episode_rows": 10_000}, "are the most"),
+]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("changes", "said"), TOO_MUCH)
+def test_numbers_that_give_no_stream_are_refused_and_not_met_halfway(
+    changes: dict[str, Json], said: str, tmp_path: Path
+) -> None:
+    period = changes.get("signals")
+    others = {key: value for key, value in changes.items() if key != "signals"}
+    signals = [
+        {**one, "period_s": period or one["period_s"]} for one in BASE["signals"]
+    ]
+    with pytest.raises(StreamUnfitError, match=said):
+        writing.write(scenario(signals=signals, **others), tmp_path, 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_value_that_is_held_for_longer_than_the_stream_is_held(
+    tmp_path: Path,
+) -> None:
+    steam = {"level": 5, "spread": 1, "holds_s": 1e308}
+    writing.write(scenario(simulation__signals__steam=steam), tmp_path, 0)
+    frame = pl.read_parquet(tmp_path / "normal.parquet")
+    assert frame["steam"].n_unique() == 1
+
+
 def test_every_file_says_that_it_was_generated(tmp_path: Path) -> None:
     written(scenario(), tmp_path / "a")
     assert all(writing.has_mark(p) for p in (tmp_path / "a").glob("*.parquet"))
@@ -211,6 +272,10 @@ WRONG: list[tuple[dict[str, Json], str]] = [
     ({"simulation__signals__steam": {"level": 1, "peaks": [{"at": 1, "width": 1, "gain": 1}]}}, "no axis"),
     ({"simulation__signals__steam": {"level": 1, "settles_s": 5, "holds_s": 5}}, "either settles_s or holds_s"),
     ({"simulation__signals__steam": {"noise": 1}}, "either level or formula"),
+    ({"simulation__signals__steam": {"level": 1, "low": 3, "high": 2}}, "high must lie above low"),
+    ({"simulation__hidden": {"failure": {"level": 1}}}, "'failure' is a column"),
+    ({"target__range": [20, 0]}, "target: range must rise"),
+    ({"key": "C22.\u0662\u0661.dryer"}, "key: String should match"),
     ({"failure_modes": [{"name": "x", "what": "y", "signature": [{"signal": "fog", "change": "freeze"}]}]}, "no signal of the scenario"),
     ({"failure_modes": [{"name": "x", "what": "y", "signature": [{"signal": "steam", "change": "shift"}]}]}, "needs by"),
     ({"failure_modes": [{"name": "x", "what": "y"}, {"name": "x", "what": "z"}]}, "stands twice"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,14 @@ from tundish.flows.verify import read
 from tundish.flows.workspace import Workspace
 from tundish.kernel import canonical
 from tundish.kernel.digest import Digest
-from tundish.kernel.errors import RefusedError
+from tundish.kernel.errors import PathMissingError, RefusedError
 from tundish.line.estimates import Estimate
 from tundish.line.linefile import read_line_file
 from tundish.line.plugins import open_buffer
 from tundish.line.samples import to_us
 from tundish.model.card import GENERATED
+from tundish.seal import plantevidence
+from tundish.seal.errors import EvidenceInvalidError, TermsInvalidError
 
 BEGUN = to_us(datetime(2026, 5, 1, tzinfo=UTC))
 
@@ -123,6 +125,30 @@ def test_another_workspace_believes_it_only_if_it_trusts_the_plant(
     key.write_bytes(plant.workspace.public_pem)
     office.trust(key)
     assert as_evidence(read_evidence(office, out)).data == "mill 2"
+
+
+def test_a_plant_has_a_name_that_can_be_read(plant: Plant, tmp_path: Path) -> None:
+    for name in ("", " ", "x" * 201, "mill\x1b[2J"):
+        with pytest.raises(TermsInvalidError):
+            attest(plant.workspace, plant.line, name, tmp_path / "dryer.evidence")
+    assert not (tmp_path / "dryer.evidence").exists()
+
+
+def test_a_signed_name_that_is_no_scenario_proves_nothing(
+    plant: Plant, tmp_path: Path
+) -> None:
+    out = tmp_path / "dryer.evidence"
+    seen = attest(plant.workspace, plant.line, "mill 2", out).seen
+    now = plant.workspace.clock.now()
+    signed = plantevidence.sign(
+        seen.model_copy(update={"scenario": "pumps"}),
+        now=now, not_after=now + timedelta(days=1), key=plant.workspace.key,
+    )  # fmt: skip
+    out.write_bytes(signed)
+    with pytest.raises(EvidenceInvalidError, match=r"dryer\.evidence: .*'pumps'"):
+        signed_evidence(plant.workspace, [tmp_path])
+    with pytest.raises(PathMissingError):
+        signed_evidence(plant.workspace, [tmp_path / "nowhere"])
 
 
 def test_what_answered_for_less_than_a_day_is_too_thin(tmp_path: Path) -> None:

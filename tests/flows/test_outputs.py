@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
 
 from tundish.cli import main
 from tundish.flows.errors import OutExistsError
-from tundish.flows.outputs import write_out
+from tundish.flows.outputs import new_folder, write_out
+from tundish.flows.simulate import simulate
 from tundish.kernel import paths
-from tundish.kernel.errors import PlaceRefusedError
+from tundish.kernel.errors import DiskFullError, PlaceRefusedError
 
 REQUEST = b"-----BEGIN CERTIFICATE REQUEST-----\nnew\n"
 OTHERS = [
@@ -72,3 +74,69 @@ def test_a_key_and_a_ledger_outlive_a_slip(
         assert place.read_bytes() == before
     assert main.status(["ledger", "verify", "-w", "plant"]) == 0
     assert not list((kept / "revocations").iterdir())  # what was not written counts not
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["catalog", "coverage", "--html"],
+        ["grade", "export.csv", "--quick", "--html"],
+        ["data", "grade-all", "--mirror", ".", "--out"],
+    ],
+)
+def test_no_page_takes_the_place_of_data(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = "time,flow\n2026-01-01T00:00:00Z,1\n2026-01-01T00:01:00Z,2\n"
+    Path("export.csv").write_text(data)
+    assert main.status([*words, "export.csv"]) == 2
+    assert Path("export.csv").read_text() == data
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("broken", [KeyboardInterrupt(), OSError(28, "no space left")])
+def test_a_new_folder_is_whole_or_leaves_nothing(
+    tmp_path: Path, broken: BaseException, *, there: bool
+) -> None:
+    out = tmp_path / "out"
+    if there:
+        out.mkdir()
+
+    def break_off() -> None:
+        with new_folder(out) as made:
+            (made / "half.csv").write_text("1")
+            raise broken
+
+    with pytest.raises((KeyboardInterrupt, DiskFullError)):
+        break_off()
+    assert [p for p in tmp_path.rglob("*") if p != out] == []
+    assert out.exists() == there
+
+
+def test_an_empty_folder_that_somebody_stands_in_is_filled_and_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with new_folder(Path()) as made:
+        (made / "whole.csv").write_text("1")
+    assert [path.name for path in tmp_path.iterdir()] == ["whole.csv"]
+    with pytest.raises(OutExistsError), new_folder(tmp_path):
+        raise AssertionError
+
+
+def test_a_link_is_no_new_folder(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(OutExistsError), new_folder(tmp_path / "link"):
+        raise AssertionError
+
+
+def test_a_full_disk_ends_a_generated_stream_in_one_sentence(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        with pytest.raises(DiskFullError, match="no room"):
+            simulate("C34.28.hydraulic-valve", tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []

@@ -412,11 +412,24 @@ def test_ten_packages_are_no_better_than_one(
 
 
 def test_what_is_no_place_of_the_catalogue_is_refused(tmp_path: Path) -> None:
-    for name in ("C99.1", "C25.41", "C25.0"):
+    for name in ("C99.1", "C25.41", "C25.0", "C25.01", "C25." + "9" * 5000):
         with pytest.raises(ScenarioPlaceError):
             provider_match.match(name, tmp_path, reader())
     with pytest.raises(UnknownNameError):
         provider_match.match("C25.21.nobody-wrote", tmp_path, reader())
+
+
+@pytest.mark.parametrize("name", ["glucose", "C25.x.glucose", "C25.21", "C25.21.x/y"])
+def test_a_signed_name_that_is_no_scenario_counts_for_nothing_and_stops_no_other(
+    make: Callable[..., Made], tmp_path: Path, name: str
+) -> None:
+    signed = ("certificate", graded(of=name))
+    path = make("odd").skill(GLUCOSE, "data", odd=signed).write()
+    make("ours").skill(GLUCOSE, "data", g=("certificate", graded())).write()
+    (piece,) = read_card(path, reader(OURS)).pieces
+    assert (piece.outcome, piece.code) == ("refused", "provider-evidence-refused")
+    found = provider_match.match(GLUCOSE, tmp_path / "cards", reader(OURS))
+    assert [one.name["en"] for one in found.matches] == ["ours", "odd"]
 
 
 def test_the_plan_counts_a_key_with_evidence_once_and_claims_never(

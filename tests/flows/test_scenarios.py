@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +18,7 @@ from tundish.catalog import library, sectors
 from tundish.catalog.datasets import DatasetEntry
 from tundish.catalog.evidence import Evidence, LevelName, contract_of, standing
 from tundish.catalog.scenario import Scenario
+from tundish.cli import main
 from tundish.cli.main import app
 from tundish.flows import coverage as covering
 from tundish.flows import scenario_run, scenarios
@@ -25,7 +31,7 @@ from tundish.flows.scenarios import Search, search
 from tundish.flows.simulate import simulate
 from tundish.flows.workspace import Workspace
 from tundish.kernel import canonical
-from tundish.kernel.errors import TundishError
+from tundish.kernel.errors import PlaceRefusedError, TundishError
 
 
 def evidence(
@@ -136,6 +142,19 @@ def test_coverage_counts_each_cell_once_by_its_best_scenario() -> None:
     assert set(report.on_real).isdisjoint(report.on_simulated)
 
 
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_the_map_fits_into_a_narrow_terminal(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tundish.cli.show.out.width", width)
+    assert main.status(["catalog", "coverage"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    first = next(n for n, line in enumerate(lines) if line.startswith("C13"))
+    rows = lines[first : first + 34]
+    assert [row[0] for row in rows] == ["C"] * 31 + ["D"] * 3
+    assert len({len(row) for row in (lines[first - 1], *rows)}) == 1
+
+
 def test_simulated_is_never_counted_as_coverage() -> None:
     of = library.scenario("C34.28.hydraulic-valve")
     before = coverage()
@@ -163,6 +182,8 @@ def test_a_search_needs_all_that_is_asked_for() -> None:
     }
     with pytest.raises(TundishError, match="no sector 'C99'"):
         search(Search(sector="C99"))
+    with pytest.raises(TundishError, match="no task 'annomaly'"):
+        search(Search(task="annomaly"))
 
 
 def test_terms_are_whole_and_bilingual() -> None:
@@ -201,12 +222,108 @@ def test_a_new_scenario_is_asked_for_until_it_is_valid(tmp_path: Path) -> None:
         app, ["scenario", "new", str(out)], input="\n".join(ANSWERS) + "\n"
     )
     assert again.exit_code != 0, "a file is never written over"
+    assert "Division" not in again.output, "nobody answers thirty questions for nothing"
+
+
+HEAD = [
+    "C22",
+    "21",
+    "web-moisture",
+    "Moisture",
+    "水分",
+    "too wet",
+    "steam",
+    "the tender",
+]
+SIGNAL = [
+    "steam",
+    "steam to the dryer",
+    "t/h",
+    "nan",
+    "0",
+    "1e999",
+    "50",
+    "0",
+    "-5",
+    "60",
+    "steam",
+    "",
+]
+TARGET = ["moisture", "of the web", "%", "0", "20"]
+TAIL = ["0.5", "why", "the last scan", "low", "medium", "advise", "a person acts"]
+OF_TASK: dict[str, list[str]] = {
+    "regress": [*SIGNAL, *TARGET, "0", "2", *TAIL],
+    "rul": [*SIGNAL, *TARGET, "-2", "2", *TAIL],
+    "forecast": [*SIGNAL, *TARGET, "0", "10001", "24", *TAIL],
+    "anomaly": [*SIGNAL, *TAIL],
+    "diagnose": [*SIGNAL, "good", "Good, worn", "good, worn", *TAIL],
+    "inspect": ["0", "63", "4096", "9" * 5000, "64", *TAIL],
+}  # fmt: skip
+NEVER = ["\x1b[2J", "x" * 5000]
+
+
+@pytest.mark.parametrize("task", OF_TASK)
+def test_what_no_scenario_may_have_is_asked_for_again(
+    tmp_path: Path, task: str
+) -> None:
+    out = tmp_path / "mine.yaml"
+    answers = [*HEAD, task, *OF_TASK[task]]
+    said = [line for answer in answers for line in [*NEVER, answer]]
+    done = CliRunner().invoke(
+        app, ["scenario", "new", str(out)], input="\n".join(said) + "\n"
+    )
+    assert done.exit_code == 0, done.output[-500:]
+    made = library.scenario(str(out))
+    assert (made.task, made.signals[0].period_s) == (task, 1 if task == "inspect" else 60)  # fmt: skip
+
+
+@pytest.mark.parametrize("place", ["/proc/mine.yaml", "file/mine.yaml"])
+def test_nobody_answers_thirty_questions_for_a_place_that_takes_no_file(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    monkeypatch.setattr(os, "access", lambda path, _: str(path) != "/proc")
+    done = CliRunner().invoke(app, ["scenario", "new", place], input="C22\n")
+    assert isinstance(done.exception, PlaceRefusedError)
+    assert "Division" not in done.output
+
+
+def test_an_input_that_ends_is_no_mistake_of_tundish(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("C22\n"))
+    assert main.status(["scenario", "new", str(tmp_path / "mine.yaml")]) == 2
+    assert "answer-missing" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_at_a_question_is_called_so_and_writes_nothing(tmp_path: Path) -> None:
+    words = ["scenario", "new", str(tmp_path / "mine.yaml")]
+    code = "import sys; from tundish.cli.main import run; run(sys.argv[1:])"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *words],
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    ) as asking:  # fmt: skip
+        assert asking.stderr is not None
+        assert asking.stderr.read(8) == b"Division"
+        asking.send_signal(signal.SIGINT)
+        said = asking.stderr.read().decode()
+    assert asking.returncode == 130
+    assert "Stopped by Ctrl-C" in said
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_set_that_cannot_show_a_scenario_is_refused(tmp_path: Path) -> None:
     workspace = workspaces.create(tmp_path / "ws", "ws")
     with pytest.raises(TundishError, match="cannot show"):
         run_scenario(workspace, "C34.28.hydraulic-valve", On(data="water-flow"))
+
+
+def test_a_site_profile_is_never_left_out_in_silence(tmp_path: Path) -> None:
+    workspace = workspaces.create(tmp_path / "ws", "ws")
+    with pytest.raises(TundishError, match="'mine' was named for a generated stream"):
+        run_scenario(workspace, "C34.28.hydraulic-valve", On(site="mine"))
 
 
 def test_each_set_that_a_scenario_is_shown_on_names_it() -> None:

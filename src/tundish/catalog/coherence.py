@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tundish.catalog.simulation import FailureMode, Simulation
+from tundish.catalog.simulation import AGE, COLUMNS, FailureMode, Simulation
 from tundish.catalog.tasks import ClassOfCondition, Task
 
 
@@ -75,6 +75,9 @@ def _name_problems(simulation: Simulation, frame: Frame) -> Iterator[str]:
         yield f"simulation.signals: {name!r} stands in only one of signals and simulation"
     for name in _first(set(simulation.hidden) & set(frame.axes)):
         yield f"simulation.hidden: {name!r} is a signal"
+    taken = COLUMNS | ({AGE} if simulation.lives else set())
+    for name in _first(taken & {*frame.axes, *simulation.hidden, frame.target}):
+        yield f"simulation: {name!r} is a column that each generated table has; name it otherwise"
     for name, process in simulation.signals.items():
         if process.peaks and not frame.axes[name]:
             yield f"simulation.signals: {name!r} has peaks and no axis"

@@ -155,6 +155,19 @@ def controls() -> Controls:
     return read.model_copy(update={"controls": dict(ordered)})
 
 
+def of_family(letter: str) -> dict[str, Control]:
+    """Return the controls of a family by their ids.
+
+    Raises:
+        UnknownNameError: if there is no such family.
+    """
+    letters = [family.key for family in controls().families]
+    if letter not in letters:
+        msg = f"There is no family {letter!r} of controls; there are {', '.join(letters)}."
+        raise UnknownNameError(msg, advice="tundish control list")
+    return {k: one for k, one in controls().controls.items() if k[0] == letter}
+
+
 def control(key: str) -> Control:
     """Return a control by its id.
 

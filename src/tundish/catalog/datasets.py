@@ -14,6 +14,17 @@ from tundish.kernel.records import Record
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 SetKey = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,60}$")]
+# pip is given these: a blank or a line's end would be an option, an address, another package
+Package = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?$")
+]
+Release = Annotated[str, StringConstraints(pattern=r"^[0-9][A-Za-z0-9.!+_-]{0,99}$")]
+WheelFile = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._!+-]{0,195}\.whl$")
+]
+WheelTag = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.]{0,99}$")
+]
 
 
 class WheelSource(Record):
@@ -24,15 +35,15 @@ class WheelSource(Record):
     """
 
     kind: Literal["wheel"]
-    package: Text
-    version: Text
-    file: Text
+    package: Package
+    version: Release
+    file: WheelFile
     sha256: Sha256
     bytes: Annotated[int, Field(gt=0)]
-    python_version: Text = "3.11"
-    implementation: Text = "py"
-    abi: Text = "none"
-    platform: Text = "any"
+    python_version: WheelTag = "3.11"
+    implementation: WheelTag = "py"
+    abi: WheelTag = "none"
+    platform: WheelTag = "any"
 
 
 class TreeSource(Record):

@@ -183,7 +183,7 @@ def _one(detail: ErrorDetails) -> str:
         return f"{path} is missing"
     found = repr(detail["input"])
     found = found if len(found) <= 60 else found[:57] + "..."
-    message = detail["msg"].removeprefix("Value error, ")
+    message = detail["msg"].removeprefix("Value error, ").rstrip(".")
     if not detail["loc"] or isinstance(detail["input"], dict):
         return message if not detail["loc"] else f"{path}: {message}"
     return f"{path}: {message} (found {found})"

@@ -78,7 +78,7 @@ def compile_condition(text: str) -> Condition:
     Raises:
         ConditionInvalidError: if it is more than comparisons, and/or/not.
     """
-    tree, tags = _parsed(text, _tags)
+    tree, tags = _parsed(text, _tags, "condition")
     return Condition(text=text, tags=tags, _tree=tree)
 
 
@@ -124,7 +124,7 @@ def compile_formula(text: str) -> Formula:
     Raises:
         ConditionInvalidError: if it is more than sums, products and quotients.
     """
-    tree, tags = _parsed(text, _terms)
+    tree, tags = _parsed(text, _terms, "formula")
     return Formula(text=text, tags=tags, tree=tree)
 
 
@@ -148,19 +148,19 @@ def quoted(tag: str) -> str:
 
 
 def _parsed(
-    text: str, walk: Callable[[ast.expr, str], set[str]]
+    text: str, walk: Callable[[ast.expr, str], set[str]], what: str
 ) -> tuple[ast.expr, frozenset[str]]:
     if len(text) > MAX_LENGTH:
-        msg = f"A condition has {len(text)} characters; at most {MAX_LENGTH} are read."
+        msg = f"A {what} has {len(text)} characters; at most {MAX_LENGTH} are read."
         raise ConditionInvalidError(msg)
     try:
         tree = ast.parse(text.strip(), mode="eval").body
         tags = frozenset(walk(tree, text))
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        msg = f"The condition {text!r} is not understood."
+        msg = f"The {what} {text!r} is not understood."
         raise ConditionInvalidError(msg) from error
     if not tags:
-        msg = f"The condition {text!r} names no tag."
+        msg = f"The {what} {text!r} names no tag."
         raise ConditionInvalidError(msg)
     return tree, tags
 

@@ -37,9 +37,8 @@ from tundish.kernel.digest import Digest
 from tundish.kernel.records import Record
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-Key = Annotated[
-    str, StringConstraints(pattern=r"^[A-Z]\d{2}\.\d{1,2}\.[a-z0-9-]{2,60}$")
-]
+_KEY = r"^[A-Z][0-9]{2}\.[0-9]{1,2}\.[a-z0-9-]{2,60}$"
+Key = Annotated[str, StringConstraints(pattern=_KEY)]
 Level = Literal["low", "medium", "high"]
 Range: TypeAlias = tuple[float, float]
 Scalar: TypeAlias = bool | int | float | str
@@ -154,6 +153,13 @@ class Target(Record):
     unit: Text
     range: Range
     cap: Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.range[0] < self.range[1]:
+            msg = f"range must rise, found {list(self.range)}"
+            raise ValueError(msg)
+        return self
 
 
 class Window(Record):
@@ -486,6 +492,11 @@ def _frame(scenario: Scenario) -> Frame:
         classes=scenario.classes,
         modes=scenario.failures,
     )
+
+
+def is_key(text: str) -> bool:
+    """Tell whether a text that somebody signed has the form of a scenario's key."""
+    return re.fullmatch(_KEY, text) is not None
 
 
 def file_stem(scenario: Scenario) -> str:

@@ -23,6 +23,8 @@ Kind: TypeAlias = Literal[
 Spot: TypeAlias = Literal["spot", "scratch", "stain", "missing-part"]
 AGE = "age"
 """The number of a row in its machine's life (rul), from 1: a formula may name it."""
+COLUMNS = frozenset({"time", "unit", "class", "failure"})
+"""Columns that a generated table has of its own."""
 _NEEDS_BY = frozenset({"shift", "drift", "scale", "noise", "swing", "spikes", "bump"})
 
 
@@ -164,6 +166,9 @@ class Process(Record):
         if self.settles_s and self.holds_s:
             msg = "give either settles_s or holds_s"
             raise ValueError(msg)
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            msg = f"high must lie above low, found low {self.low:g}, high {self.high:g}"
+            raise ValueError(msg)
         if self.formula is not None:
             try:
                 compile_formula(self.formula)
@@ -254,7 +259,8 @@ class Simulation(Record):
             if unknown:
                 msg = f"{name}: {unknown[0]!r} is no signal or hidden quantity"
                 raise ValueError(msg)
-        graph = {name: process.names - {AGE} for name, process in found.items()}
+        # sorted: a set has another order in each process, and chance is drawn in this one
+        graph = {name: sorted(process.names - {AGE}) for name, process in found.items()}
         try:
             return tuple(TopologicalSorter(graph).static_order())
         except CycleError as error:

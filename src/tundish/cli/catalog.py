@@ -132,20 +132,26 @@ def _standing_line(scenario: Scenario) -> str:
 
 
 @scenarios.command("check")
-def check_scenario(name: NameOrFile) -> None:
+def check_scenario(name: NameOrFile, json: AsJson = False) -> None:
     """Check a scenario file; a bad one is refused with the path of the key."""
     from tundish.catalog import library
 
     scenario = library.scenario(name)
+    if json:
+        show.as_json({"scenario": scenario.key, "digest": scenario.digest})
+        return
     show.line(f"{scenario.key} is a valid scenario.", show.GOOD)
 
 
 @sites.command("check")
-def check_site(name: NameOrFile) -> None:
+def check_site(name: NameOrFile, json: AsJson = False) -> None:
     """Check a site profile; a bad one is refused with the path of the key."""
     from tundish.catalog import library
 
     profile = library.site(name)
+    if json:
+        show.as_json({"scenario": profile.scenario, "site": profile.site})
+        return
     show.line(f"{name} binds {profile.scenario} to {profile.site}.", show.GOOD)
 
 

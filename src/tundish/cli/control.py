@@ -33,13 +33,10 @@ def list_controls(
     json: AsJson = False,
 ) -> None:
     """List the controls. A control supports evidence for what it refers to, no more."""
-    from tundish.catalog.controls import controls
+    from tundish.catalog.controls import controls, of_family
 
-    found = {
-        key: one
-        for key, one in controls().controls.items()
-        if kind in {None, one.kind} and family in {None, key[0]}
-    }
+    every = controls().controls if family is None else of_family(family)
+    found = {key: one for key, one in every.items() if kind in {None, one.kind}}
     if json:
         show.as_json({key: one.to_json() for key, one in found.items()})
         return

@@ -22,6 +22,7 @@ group = typer.Typer(
 
 _MARKS = {"described": "d", "simulated": "s", "shown": "S", "proven": "P"}
 _LISTED = 12
+_NAME = 21  # letters of a sector's name; fewer in a narrow terminal
 
 Folders = Annotated[
     list[Path] | None,
@@ -112,15 +113,16 @@ def _map(report: CoverageReport) -> Iterator[str]:
         for n in order
     )
     ones = "".join((" " if n in breaks else "") + str(n % 10) for n in order)
-    yield f"{'':<26}{tens}"
-    yield f"{'':<26}{ones}"
+    wide = max(0, min(_NAME, show.out.width - len(ones) - 5))
+    yield f"{'':<{wide + 5}}{tens}"
+    yield f"{'':<{wide + 5}}{ones}"
     for code in sectors.sectors():
         marks = "".join(
             (" " if n in breaks else "") + _MARKS.get(at.get((code, n), ""), ".")
             for n in order
         )
-        name = sectors.sector_name(code)[0]
-        yield f"{code} {name[:21]:<21} {marks}"
+        name = sectors.sector_name(code)[0][:wide]
+        yield f"{code} {name:<{wide}} {marks}"
 
 
 def plan(

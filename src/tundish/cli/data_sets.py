@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 import typer
 
 from tundish.cli import show
-from tundish.cli.options import AsJson, Mirror, nearby
+from tundish.cli.options import AsJson, Mirror, answered, nearby
 
 if TYPE_CHECKING:
     from tundish.data.fetch.proof import SetProof
@@ -236,7 +236,8 @@ def _asked(keys: list[str], wish: Wish, *, json: bool) -> Wish:
     size = size_of(absent([library.dataset(key) for key in keys]))
     if size <= wish.most_bytes or json or not sys.stdin.isatty():
         return wish
-    if typer.confirm(f"{size / 1e6:,.0f} MB are to be fetched. Go on?"):
+    question = f"{size / 1e6:,.0f} MB are to be fetched. Go on?"
+    if answered(question, lambda: typer.confirm(question)):
         return replace(wish, most_bytes=size)
     return wish
 

@@ -130,6 +130,7 @@ def grade(  # noqa: PLR0913  (a command's options)
     """
     from tundish.flows.grade import GradeOptions, PageWish
     from tundish.flows.grade import grade as grade_data
+    from tundish.flows.outputs import refuse_other
 
     options = GradeOptions(
         scenario=scenario, site=site, time=time, unit=unit, target=target,
@@ -139,6 +140,8 @@ def grade(  # noqa: PLR0913  (a command's options)
         engine=chosen_engine(engine),
     )  # fmt: skip
     page = PageWish(file=html, language=language(lang)) if html else None
+    if html is not None:
+        refuse_other(html, b"<!doctype html>")  # before an hour's grading
     if mend is not None or dry_run:
         if mend is None or certificate or html:
             raise typer.BadParameter(MEND_ALONE)

@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 
 import typer
@@ -44,6 +45,7 @@ from tundish.kernel.errors import (
     InternalError,
     InterruptedByUserError,
     OutputLostError,
+    PathMissingError,
     TundishError,
 )
 from tundish.kernel.extras import extra_for
@@ -184,12 +186,31 @@ def _as_problem(raised: BaseException) -> TundishError:
         return _extra(raised)
     if settings.debug():
         raise raised
-    if isinstance(raised, OSError) and raised.filename is not None:
-        return refused(raised, os.fsdecode(raised.filename))
-    if isinstance(raised, OSError) and raised.errno in OUTPUT_GONE:
-        return OutputLostError(f"The output cannot be written: {raised.strerror}.")
+    said = _of_system(raised) if isinstance(raised, OSError) else None
+    if said is not None:
+        return said
     name = type(raised).__name__
     return InternalError(f"Tundish made a mistake of its own ({name}).")
+
+
+def _of_system(raised: OSError) -> TundishError | None:
+    """Return what the system's refusal means, if it is plain."""
+    if raised.filename is not None:
+        return refused(raised, os.fsdecode(raised.filename))
+    if raised.errno in OUTPUT_GONE:
+        return OutputLostError(f"The output cannot be written: {raised.strerror}.")
+    if isinstance(raised, FileNotFoundError) and not _folder_stands():
+        msg = "The folder in which the command was given is gone."
+        return PathMissingError(msg, advice="Change to a folder that is there: 'cd'.")
+    return None
+
+
+def _folder_stands() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _extra(missing: ModuleNotFoundError) -> TundishError:

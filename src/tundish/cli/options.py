@@ -6,7 +6,7 @@ import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, TypeVar
 
 import typer
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tundish.flows.keys import TokenOrder
     from tundish.flows.workspace import Workspace
 
+T = TypeVar("T")
 NUMBER = "<float>"  # how help names it
 MOST_DAYS = 36_525.0  # a century; beyond it no date is meant, and the calendar ends
 MOST = 2**31 - 1  # counters and seeds: what every library and every file here takes
@@ -153,11 +154,28 @@ def require_with(name: str, given: object, **others: object) -> None:
         raise typer.BadParameter(msg)
 
 
-def _typed(what: str) -> str:
+def answered(what: str, ask: Callable[[], T]) -> T:
+    """Return the answer to a question of Typer's.
+
+    Args:
+        what: The question.
+        ask: Asks it.
+
+    Raises:
+        KeyboardInterrupt: if a person pressed Ctrl-C instead.
+        AnswerMissingError: if the input ended.
+    """
     try:
-        typed: str = typer.prompt(what, hide_input=True, err=True)
-    except typer.Abort as stop:  # at the prompt Typer does not tell the two apart
+        return ask()
+    except typer.Abort as stop:  # of either, which stands behind it
+        if isinstance(stop.__context__, EOFError):
+            msg = f"The input ended where an answer was expected: {what.strip()}."
+            raise AnswerMissingError(msg) from stop
         raise KeyboardInterrupt from stop
+
+
+def _typed(what: str) -> str:
+    typed: str = answered(what, lambda: typer.prompt(what, hide_input=True, err=True))
     return typed
 
 

@@ -46,11 +46,16 @@ def template() -> None:
 
 
 @group.command()
-def sign(card: Card, days: Days = 365.0, workspace: In = Path()) -> None:
+def sign(
+    card: Card, days: Days = 365.0, workspace: In = Path(), json: AsJson = False
+) -> None:
     """Sign your card with the key that signs your packages; it lies beside the card."""
     from tundish.flows.provider import sign_card
 
     to = sign_card(open_workspace(workspace), card, days=days)
+    if json:
+        show.as_json({"card": str(card), "signature": str(to)})
+        return
     show.line(f"Signed: {to}; send both, with the evidence.", show.GOOD)
 
 

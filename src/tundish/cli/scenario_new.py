@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from tundish.cli import show
+from tundish.cli.options import answered
+from tundish.kernel.texts import visible
 
 if TYPE_CHECKING:
     from tundish.catalog.scenario import Risk, Signal, Target
@@ -18,6 +21,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _LEVELS = ("low", "medium", "high")
+_BLANKS = "\u00a0\u202f\u3000"  # such as between Chinese words
+_LONGEST = 4000  # characters of a text in a scenario
+_GREATEST = 1e15
+_ECHOED = 60  # characters of an answer that does not fit
 
 
 def new(
@@ -27,8 +34,9 @@ def new(
 
     What a question means stands in it; 'tundish scenario list' shows how others answered.
     """
-    from tundish.flows.scenario_new import write_new
+    from tundish.flows.scenario_new import refuse_there, write_new
 
+    refuse_there(out)
     write_new(_asked(), out)
     show.line(f"Written: {out}", show.GOOD)
     show.line(f"Next: tundish scenario check {out}; then add 'simulation' and run it.")
@@ -63,11 +71,16 @@ def _asked() -> Answers:
         signals=signals,
         target=_target(task),
         classes=_classes() if task == "diagnose" else (),
-        steps=_whole("Rows to look ahead") if task == "forecast" else None,
-        size=_whole("Height and width of a picture in pixels (a multiple of 8)")
+        steps=_whole("Rows to look ahead (1 to 10,000)", range(1, 10_001))
+        if task == "forecast"
+        else None,
+        size=_whole(
+            "Height and width of a picture in pixels (a multiple of 8, to 1024)",
+            range(8, 1025, 8),
+        )
         if task == "inspect"
         else None,
-        tolerance=_number("Largest error that the decision bears")
+        tolerance=_number("Largest error that the decision bears (above 0)", above=0)
         if task in {"regress", "rul"}
         else None,
         limit=(
@@ -92,13 +105,16 @@ def _signals() -> tuple[Signal, ...]:
         )
         if not name:
             return tuple(found)
+        if name in {one.name for one in found}:
+            show.line(f"  There is a signal {name!r} already.", show.WARN)
+            continue
         found.append(
             Signal(
                 name=name,
                 description=_text("  What it is"),
                 unit=_text("  Unit, such as degC or m/s"),
                 range=_range(),
-                period_s=_number("  Seconds between two values"),
+                period_s=_number("  Seconds between two values (above 0)", above=0),
             )
         )
 
@@ -153,34 +169,54 @@ def _task(text: str) -> Task | None:
 
 
 def _text(question: str) -> str:
-    return _until(question, lambda text: text.strip() or None)
+    """Ask for a text that a document may have, on one line that can be seen."""
+
+    def read(text: str) -> str | None:
+        plain = text.strip()
+        fits = 0 < len(plain) <= _LONGEST and visible(plain, keep=_BLANKS) == plain
+        return plain if fits else None
+
+    return _until(question, read)
 
 
-def _number(question: str, default: float | None = None) -> float:
+def _number(
+    question: str, default: float | None = None, *, above: float = -math.inf
+) -> float:
     def read(text: str) -> float | None:
         try:
             value = float(text)
         except ValueError:
             return None
-        return value if abs(value) < 1e15 else None
+        return value if abs(value) < _GREATEST and value > above else None
 
     return _until(question, read, default=None if default is None else f"{default:g}")
 
 
-def _whole(question: str) -> int:
-    return _until(question, lambda text: int(text) if text.isdecimal() and 0 < int(text) <= 10_000 else None)  # fmt: skip
+def _whole(question: str, among: range) -> int:
+    def read(text: str) -> int | None:
+        value = int(text) if re.fullmatch(r"[0-9]{1,9}", text.strip()) else 0
+        return value if value in among else None
+
+    return _until(question, read)
 
 
 def _until(
     question: str, read: Callable[[str], T | None], default: str | None = None
 ) -> T:
     """Ask until the answer can be read."""
+
+    def prompt() -> object:
+        return typer.prompt(question, default=default, err=True)
+
     while True:
-        text = str(typer.prompt(question, default=default, err=True))
+        text = str(answered(question, prompt))
         value = read(text)
         if value is not None:
             return value
-        show.line("  That does not fit; see what the question asks for.", show.WARN)
+        show.line(
+            f"  {text[:_ECHOED]!r} does not fit; see what the question asks for.",
+            show.WARN,
+        )
 
 
 def _known(names: Iterable[str]) -> Callable[[str], str | None]:

@@ -90,6 +90,10 @@ def run(  # noqa: PLR0913  (a command's options)
     from tundish.flows.scenario_run import On, keep, run_scenario
     from tundish.flows.workspace import passing
 
+    if evidence is not None:
+        evidence.mkdir(
+            parents=True, exist_ok=True
+        )  # a slip is said before an hour's run
     on = On(data=data, site=site, mirror=mirror, seed=seed, candidate=candidate)
     with passing(nearby()) as workspace, show.working(f"Running {name}") as tell:
         report = run_scenario(workspace, name, on, progress=tell)

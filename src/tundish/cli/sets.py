@@ -109,14 +109,16 @@ def grade_all(
     A set with a site profile is graded against its scenario, others as they are loaded.
     Problems of scheduling are not graded.
     """
+    from tundish.flows.grade_sets import TITLE, page
     from tundish.flows.grade_sets import grade_all as grade_sets
-    from tundish.flows.grade_sets import page
-    from tundish.kernel import paths
+    from tundish.flows.outputs import refuse_other, write_out
 
+    if out is not None:
+        refuse_other(out, TITLE.encode())
     with show.working("Grading") as tell:
         grades = grade_sets(mirror, keys=only, quick=quick, progress=tell)
     if out is not None:
-        paths.write_whole(out, page(grades).encode())
+        write_out(out, page(grades).encode())
     if json:
         show.as_json(grades)
         return

@@ -381,3 +381,17 @@ class NotSimulatedError(UsageError):
 
     code = "scenario-not-simulated"
     default_advice = "Add a part 'simulation' to the scenario."
+
+
+class StreamUnfitError(UsageError):
+    """The numbers of a scenario give no stream that could be written.
+
+    What happened: a stream was to be generated, and its part ``simulation`` asks for
+    more values than fit into memory, for times that no calendar has, or its formulas and
+    spreads lead to numbers that a computer does not have.
+
+    What to do: correct the numbers that the message names.
+    """
+
+    code = "stream-unfit"
+    default_advice = "Correct the part 'simulation' of the scenario."

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tundish.catalog.documents import parse_document
 from tundish.catalog.evidence import Evidence
-from tundish.catalog.scenario import Scenario
+from tundish.catalog.scenario import Scenario, is_key
 from tundish.flows.alarms import list_alarms
 from tundish.flows.errors import EvidenceThinError
 from tundish.flows.ledger import generated_in, list_ledger
@@ -19,6 +19,8 @@ from tundish.flows.workspace import Workspace
 from tundish.kernel import paths
 from tundish.kernel.clock import to_text
 from tundish.kernel.digest import Digest
+from tundish.kernel.errors import RefusedError
+from tundish.kernel.texts import visible
 from tundish.ledger.record import Entry
 from tundish.line.buffer import LineBuffer
 from tundish.line.estimates import Estimate
@@ -26,11 +28,13 @@ from tundish.line.linefile import read_line_file
 from tundish.line.plugins import open_buffer
 from tundish.line.samples import from_us
 from tundish.seal import plantevidence
+from tundish.seal.errors import EvidenceInvalidError, TermsInvalidError
 from tundish.seal.plantevidence import EvidenceBody, PlantEvidence, Seen
 
 LEAST_HOURS = 24.0
 """A line has answered for a whole day: every shift saw it."""
 ENDING = ".evidence"
+MOST_NAME = 200
 _PAGE = 10_000
 
 
@@ -47,10 +51,14 @@ def attest(
         days: Days until it is refused.
 
     Raises:
+        TermsInvalidError: if the name is none.
         EvidenceThinError: if the package was not sealed here, was learnt from generated
             or public data, or answered for less than a day.
         BufferLockedError: if the line runs.
     """
+    if not plant.strip() or len(plant) > MOST_NAME or visible(plant) != plant:
+        msg = f"The plant's name has {len(plant)} letters; 1 to {MOST_NAME} that can be seen are expected."
+        raise TermsInvalidError(msg)
     line = read_line_file(path)
     if line.package is None:
         msg = "The line file names no package, so that no scenario answers on it."
@@ -164,8 +172,15 @@ def read_evidence(workspace: Workspace, path: Path) -> PlantEvidence:
 
 
 def as_evidence(found: PlantEvidence) -> Evidence:
-    """Return a plant's evidence in the form that levels are computed from."""
+    """Return a plant's evidence in the form that levels are computed from.
+
+    Raises:
+        EvidenceInvalidError: if it names no scenario.
+    """
     seen = found.body.seen
+    if not is_key(seen.scenario):
+        msg = f"The evidence of {seen.plant} speaks of the scenario {seen.scenario[:60]!r}; a key such as C34.27.pump-loop was expected."
+        raise EvidenceInvalidError(msg)
     return Evidence(
         scenario=seen.scenario,
         contract=seen.contract,
@@ -190,6 +205,16 @@ def signed_evidence(workspace: Workspace, folders: Sequence[Path]) -> list[Evide
 
     Raises:
         EvidenceInvalidError, SignerUntrustedError: if one does not stand.
+        PathMissingError: if there is no such folder.
     """
-    found = [path for folder in folders for path in sorted(folder.glob(f"*{ENDING}"))]
-    return [as_evidence(read_evidence(workspace, path)) for path in found]
+    places = [paths.existing_folder(folder) for folder in folders]
+    found = [path for folder in places for path in sorted(folder.glob(f"*{ENDING}"))]
+    return [_standing(workspace, path) for path in found]
+
+
+def _standing(workspace: Workspace, path: Path) -> Evidence:
+    try:
+        return as_evidence(read_evidence(workspace, path))
+    except RefusedError as error:  # which of the many it is
+        msg = f"{path}: {error.message}"
+        raise type(error)(msg, advice=error.advice) from error

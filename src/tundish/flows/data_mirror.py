@@ -65,7 +65,8 @@ class ProofReport(Record):
         Raises:
             DigestMismatchError: if a file that is there is not the pinned one, or the
                 mirror's own index promises more than there is.
-            SetAbsentError: if a set that was asked for by name is not there as a whole.
+            SetAbsentError: if a set that was asked for by name is not there as a whole,
+                or nothing of any set is: nothing was proven.
         """
         bad = [one for one in self.sets if one.result == "differs"]
         if bad:
@@ -78,6 +79,10 @@ class ProofReport(Record):
         if self.named and lacking:
             msg = f"{self.folder} does not hold all of {', '.join(lacking[:5])}."
             raise SetAbsentError(msg)
+        if not self.sets:
+            msg = f"{self.folder} holds nothing of the {len(self.absent)} sets of the catalogue, so that nothing was proven."
+            advice = "Name the folder of a mirror, or the set whose files lie loose in this one."
+            raise SetAbsentError(msg, advice=advice)
 
 
 def mirror_sets(
@@ -106,6 +111,8 @@ def mirror_sets(
     refuse_size([entry for entry, _ in found], wish)
     copying.sets_in(out)  # somebody else's index is not written over
     how = how_of(wish, workspace, told)
+    if wish.mirror is not None:
+        Mirror.at(wish.mirror)  # a slip in its name makes no new folder
     files = size = held = 0
     with alone(out, how.told):
         for entry, listed in found:

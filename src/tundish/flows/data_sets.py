@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tundish.catalog import library
+from tundish.catalog import library, sectors
 from tundish.catalog.datasets import DatasetEntry, HandSource, TreeSource
+from tundish.catalog.errors import UnknownNameError
 from tundish.data.fetch import cache as cache_state
 from tundish.data.fetch.mirror import Mirror
 from tundish.flows import terms
@@ -72,9 +73,11 @@ def find_sets(wanted: Filter) -> list[Found]:
     """Return the sets of the catalogue that fit, by key.
 
     Raises:
+        UnknownNameError: if there is no such sector or task.
         PathMissingError: if the mirror is no folder.
     """
-    entries = (library.dataset(name) for name in library.names(DatasetEntry))
+    entries = [library.dataset(name) for name in library.names(DatasetEntry)]
+    _refuse_unknown(entries, wanted)
     mirror = None if wanted.mirror is None else Mirror.at(wanted.mirror)
     found = [
         Found(entry=entry, where=where_of(entry, mirror))
@@ -131,6 +134,18 @@ def where_of(entry: DatasetEntry, mirror: Mirror | None) -> str:
         return ""
     listed = mirror.index is not None and entry.key in mirror.index.sets
     return "mirror" if listed or mirror.folders(entry) else ""
+
+
+def _refuse_unknown(entries: list[DatasetEntry], wanted: Filter) -> None:
+    """Refuse a sector or a task that there is not: an empty list would hide the slip."""
+    known = {
+        "sector": (wanted.sector, set(sectors.sectors())),
+        "task": (wanted.task, {entry.task for entry in entries}),
+    }
+    for what, (given, names) in known.items():
+        if given is not None and given not in names:
+            msg = f"There is no {what} {given!r}; there are {', '.join(sorted(names))}."
+            raise UnknownNameError(msg, advice="Name one of those.")
 
 
 def _fits(entry: DatasetEntry, wanted: Filter) -> bool:

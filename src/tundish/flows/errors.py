@@ -32,16 +32,17 @@ class WorkspaceExistsError(UsageError):
 
 
 class AnswerMissingError(UsageError):
-    """Something secret was to be typed, and nobody was there to type it.
+    """Something was to be typed, and nobody was there to type it.
 
     What happened: the command asks at a terminal and reads standard input otherwise;
-    there was no terminal, and standard input was empty.
+    there was no terminal, and standard input was empty or ended before the last
+    question. Nothing was written.
 
-    What to do: run it at a terminal, or write the answer to its standard input.
+    What to do: run it at a terminal, or write the answers to its standard input.
     """
 
     code = "answer-missing"
-    default_advice = "Run it at a terminal, or write the answer to its standard input."
+    default_advice = "Run it at a terminal, or write all answers to its standard input."
 
 
 class ExtraMissingError(MachineError):

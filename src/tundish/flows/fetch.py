@@ -282,6 +282,37 @@ def _cut_off(workspace: Workspace | None) -> bool:
     return workspace.air_gap is not None
 
 
+def of_catalogue(
+    name: str, *, mirror: Path | None = None, progress: Progress | None = None
+) -> Located:
+    """Return the files of a set, fetched as its entry pins them.
+
+    Args:
+        name: A key of the catalogue, or the file of an entry of one's own. A folder
+            of that name counts for nothing.
+        mirror: A folder to take them from; then no network is used.
+        progress: Told what is being done.
+
+    Raises:
+        LicenceNotAcceptedError: if the set's terms must be accepted and were not;
+            and what ``data.fetch.obtain.fetch`` raises.
+    """
+    entry = library.dataset(name)
+    cache = settings.cache_dir()
+    terms.admit(entry, cache)
+    how = how_of(Wish(mirror=mirror), None, _words_only(progress))
+    listed = library.files_of(name)
+    got = obtain.fetch(entry, listed, cache, how)
+    return Located(
+        root=got.folder,
+        place=got.folder,
+        name=name,
+        entry=entry,
+        listed=listed,
+        fetched=got.version,
+    )
+
+
 def locate(
     data: str, *, mirror: Path | None = None, progress: Progress | None = None
 ) -> Located:
@@ -293,20 +324,7 @@ def locate(
     """
     path = Path(data)
     if data in library.names(DatasetEntry) and not path.exists():
-        entry = library.dataset(data)
-        cache = settings.cache_dir()
-        terms.admit(entry, cache)
-        how = how_of(Wish(mirror=mirror), None, _words_only(progress))
-        listed = library.files_of(data)
-        got = obtain.fetch(entry, listed, cache, how)
-        return Located(
-            root=got.folder,
-            place=got.folder,
-            name=data,
-            entry=entry,
-            listed=listed,
-            fetched=got.version,
-        )
+        return of_catalogue(data, mirror=mirror, progress=progress)
     if path.is_dir() or path.is_file():
         return Located(
             root=path if path.is_dir() else path.parent,

@@ -30,11 +30,11 @@ from tundish.data.roles import Named
 from tundish.flows.engine import Engine, spread_by
 from tundish.flows.fetch import Located, Progress, locate
 from tundish.flows.grade_loaded import grade_loaded
+from tundish.flows.outputs import write_out
 from tundish.flows.own_sets import find_set, place_of
 from tundish.flows.report.grade_words import Language
 from tundish.flows.workspace import Workspace
 from tundish.kernel import digest as digests
-from tundish.kernel import paths
 from tundish.kernel.clock import SystemClock
 from tundish.kernel.records import Record
 
@@ -285,4 +285,4 @@ def _write_page(graded: Graded, wish: PageWish) -> None:
         now=SystemClock().now(),
         language=wish.language,
     )
-    paths.write_whole(wish.file, html.encode())
+    write_out(wish.file, html.encode())

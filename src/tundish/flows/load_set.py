@@ -9,13 +9,16 @@ from pydantic import Field
 
 from tundish.catalog import library
 from tundish.catalog.datasets import DatasetEntry
+from tundish.catalog.filelist import PinnedFile
 from tundish.catalog.setforms import PictureForm
-from tundish.data.errors import DigestMismatchError, FolderInUseError
+from tundish.data.errors import DigestMismatchError
+from tundish.data.fetch import hand, wheel
 from tundish.data.load import load
 from tundish.data.sets.loaded import LoadedSet, LoadedTable
 from tundish.data.sets.parquet import write_table
 from tundish.flows import terms
-from tundish.flows.fetch import locate
+from tundish.flows.fetch import of_catalogue
+from tundish.flows.outputs import new_folder, refuse_used
 from tundish.kernel import digest, paths, settings
 from tundish.kernel.records import Record
 
@@ -88,12 +91,11 @@ def load_set(
         UnknownNameError: if the catalogue has no such set.
         SetUnfitError: if it is not as its entry says.
         DigestMismatchError: if a file in the mirror is not the pinned one.
-        FolderInUseError: if ``out`` holds something.
+        OutExistsError: if ``out`` holds something.
     """
     entry = library.dataset(key)
-    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        msg = f"{out} is not empty; tables are written to a new or empty folder."
-        raise FolderInUseError(msg)
+    if out is not None:
+        refuse_used(out)
     folder = folder_of(entry, key, mirror, progress)
     loaded = load(entry, folder, partial=partial, progress=progress)
     written = _written(loaded, entry, out)
@@ -119,15 +121,44 @@ def folder_of(
         LicenceNotAcceptedError: if the set's terms must be accepted and were not.
     """
     if mirror is None or not (mirror / entry.key).is_dir():
-        return locate(name, mirror=mirror, progress=progress).root
+        return of_catalogue(name, mirror=mirror, progress=progress).root
     folder = mirror / entry.key
     terms.admit(entry, settings.cache_dir())
-    for file in library.files_of(name):
-        path = paths.join(folder, file.name)
-        if path.is_file() and digest.hex_part(digest.of_file(path)) != file.sha256:
-            msg = f"{file.name} in {folder} is not the file that the catalogue pins: its SHA-256 differs."
-            raise DigestMismatchError(msg)
+    refuse_changed(entry, library.files_of(name), folder)
     return folder
+
+
+def refuse_changed(
+    entry: DatasetEntry, listed: tuple[PinnedFile, ...], folder: Path
+) -> None:
+    """Refuse a folder of a set in which a file has other bytes than are pinned.
+
+    Args:
+        entry: The set.
+        listed: Its list of files, if it has one.
+        folder: Where they lie under their names. Untrusted.
+
+    Raises:
+        DigestMismatchError: naming the first one.
+    """
+    for name, wanted in _pinned(entry, listed, folder).items():
+        path = paths.join(folder, name)
+        if wanted and path.is_file() and digest.of_file(path) != wanted:
+            msg = f"{name} in {folder} is not the file that the catalogue pins: its SHA-256 differs."
+            raise DigestMismatchError(msg)
+
+
+def _pinned(
+    entry: DatasetEntry, listed: tuple[PinnedFile, ...], folder: Path
+) -> dict[str, str | None]:
+    """Return name -> pinned digest of a set's files in a folder, as far as it is known."""
+    if entry.source.kind == "wheel":
+        return dict(wheel.names_of(entry))
+    if entry.source.kind != "hand":
+        return {file.name: f"sha256:{file.sha256}" for file in listed}
+    names = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
+    known = hand.known_digests(entry, names)
+    return {name: f"sha256:{known[name]}" for name in names if name in known}
 
 
 def _written(
@@ -135,12 +166,11 @@ def _written(
 ) -> dict[str, str]:
     if out is None:
         return {}
-    out.mkdir(parents=True, exist_ok=True)
     facts = {"set": entry.key, "licence": entry.licence.name}
-    return {
-        name: str(write_table(table, out / f"{name}.parquet", facts))
-        for name, table in loaded.tables.items()
-    }
+    with new_folder(out) as made:
+        for name, table in loaded.tables.items():
+            write_table(table, made / f"{name}.parquet", facts)
+    return {name: str(out / f"{name}.parquet") for name in loaded.tables}
 
 
 def _parts(

@@ -17,7 +17,7 @@ from tundish.catalog import library
 from tundish.catalog.documents import parse_document
 from tundish.catalog.errors import UnknownNameError
 from tundish.catalog.provider import Piece
-from tundish.catalog.scenario import Scenario
+from tundish.catalog.scenario import Scenario, is_key
 from tundish.flows.errors import ProviderEvidenceError
 from tundish.kernel.digest import Digest, short
 from tundish.kernel.records import Record
@@ -83,6 +83,18 @@ class Reader:
             self.trust.check_package(package.digest, signed)
 
 
+def _keyed(scenario: str, what: str) -> str:
+    """Return the key of a scenario that somebody signed, if it is one.
+
+    Raises:
+        ProviderEvidenceError: if not: it says no sector and no reference scenario.
+    """
+    if not is_key(scenario):
+        msg = f"The {what} speaks of the scenario {scenario[:60]!r}; a key such as C34.27.pump-loop was expected."
+        raise ProviderEvidenceError(msg)
+    return scenario
+
+
 def package(data: bytes, reader: Reader, signer: Digest) -> Shown:
     """Verify a package that the card's key signed and whose verdict is accepted.
 
@@ -105,7 +117,7 @@ def package(data: bytes, reader: Reader, signer: Digest) -> Shown:
         msg = f"The package of {found.statement.product} was not accepted."
         raise ProviderEvidenceError(msg)
     return Shown(
-        scenario=found.card.scenario,
+        scenario=_keyed(found.card.scenario, "package"),
         digest=found.digest,
         signers=signers,
         limits=_limits(found),
@@ -150,7 +162,7 @@ def certificate(data: bytes, reader: Reader, signer: Digest) -> Shown:
         msg = "The certificate was given for no scenario, so it shows no skill."
         raise ProviderEvidenceError(msg)
     return Shown(
-        scenario=grade.scenario,
+        scenario=_keyed(grade.scenario, "certificate"),
         digest=found.digest,
         signers=(found.signer,),
         what=f"grade {grade.letter} of {found.body.data.name}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -86,10 +87,12 @@ def wanted_of(name: str) -> Wanted:
         UnknownNameError: if there is no such scenario.
     """
     sector, _, number = name.partition(".")
-    if number.isdecimal():
-        known = sectors.is_sector(sector) and int(number) in sectors.links().scenarios
-        if not known:
-            msg = f"{name} is no sector and reference scenario; C34.27 would be one."
+    if re.fullmatch(r"[0-9]+", number):
+        numbers = map(str, sectors.links().scenarios)
+        if not (sectors.is_sector(sector) and number in numbers):
+            msg = (
+                f"{name[:40]} is no sector and reference scenario; C34.27 would be one."
+            )
             raise ScenarioPlaceError(msg)
         return Wanted(sector=sector, reference_scenario=int(number))
     found: Scenario = library.scenario(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import yaml
@@ -13,6 +14,7 @@ from tundish.catalog.tasks import Metric, Task
 from tundish.flows.errors import OutExistsError
 from tundish.flows.outputs import write_out
 from tundish.kernel.canonical import Json
+from tundish.kernel.errors import PlaceRefusedError
 from tundish.kernel.records import Record
 
 _HEAD = """\
@@ -136,6 +138,22 @@ def _of_task(answers: Answers) -> dict[str, Json]:
     return made
 
 
+def refuse_there(out: Path) -> None:
+    """Refuse a place that is taken, before anybody has answered anything.
+
+    Raises:
+        OutExistsError: if something lies there.
+        PlaceRefusedError: if nothing can be written there.
+    """
+    if out.is_symlink() or out.exists():
+        msg = f"Something is at {out} already; the name of a new file was expected."
+        raise OutExistsError(msg, advice="Choose another name, or remove it.")
+    above = next(folder for folder in out.absolute().parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        msg = f"No file can be written at {out}: {above} takes none."
+        raise PlaceRefusedError(msg)
+
+
 def write_new(answers: Answers, out: Path) -> None:
     """Write a new scenario.
 
@@ -144,7 +162,5 @@ def write_new(answers: Answers, out: Path) -> None:
         OutExistsError: if something lies there.
     """
     text = draft(answers)
-    if out.exists():
-        msg = f"{out} exists already."
-        raise OutExistsError(msg)
+    refuse_there(out)
     write_out(out, text.encode())

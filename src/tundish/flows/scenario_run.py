@@ -22,7 +22,7 @@ from tundish.flows.run_all import RunAllOrder, RunAllReport, run_all
 from tundish.flows.simulate import simulate
 from tundish.flows.train import Order
 from tundish.flows.workspace import Workspace
-from tundish.kernel import canonical, digest
+from tundish.kernel import canonical, digest, paths
 from tundish.kernel.records import Record
 from tundish.learn.verdict import LimitResult, Verdict
 
@@ -83,12 +83,16 @@ def run_scenario(
         progress: Is told what is being done.
 
     Raises:
-        UnknownNameError: if no set of the catalogue can show it, or the set is not one
-            of them.
+        UnknownNameError: if no set of the catalogue can show it, the set is not one
+            of them, or a site profile is named for a generated stream.
         NotSimulatedError: if it does not say how its signals move.
     """
     scenario = library.scenario(name)
     if on.data == GENERATED:
+        if on.site is not None:
+            msg = f"The site profile {on.site!r} was named for a generated stream, which comes with its own."
+            advice = "Name the set that it binds by --on, or leave --site out."
+            raise UnknownNameError(msg, advice=advice)
         with tempfile.TemporaryDirectory(prefix="tundish-generated-") as work:
             out = Path(work) / GENERATED
             made = simulate(name, out, seed=on.seed, workspace=workspace)
@@ -192,7 +196,6 @@ def evidence_name(evidence: Evidence) -> str:
 
 def keep(evidence: Evidence, folder: Path) -> Path:
     """Write evidence into a folder, in canonical JSON."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / evidence_name(evidence)
-    path.write_bytes(canonical.dumps(evidence.to_json()) + b"\n")
+    paths.write_whole(path, canonical.dumps(evidence.to_json()) + b"\n")
     return path

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import get_args
 
 from tundish.catalog import library, sectors
 from tundish.catalog.errors import UnknownNameError
 from tundish.catalog.evidence import LEVELS, Standing, standing
 from tundish.catalog.scenario import Bilingual, Scenario
+from tundish.catalog.tasks import Task
 from tundish.flows.coverage import pins_of, standings
 from tundish.kernel.records import Record
 
@@ -77,6 +79,7 @@ def _check(wanted: Search) -> None:
     known: dict[str, tuple[str | None, list[str]]] = {
         "sector": (wanted.sector, list(sectors.sectors())),
         "link": (wanted.link, [*links.links, *map(str, links.scenarios)]),
+        "task": (wanted.task, [str(task) for task in get_args(Task)]),
         "level": (wanted.level, [str(level) for level in LEVELS]),
     }
     for what, (given, names) in known.items():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 
 from tundish.catalog import library
@@ -11,7 +9,7 @@ from tundish.catalog.simulation import FailureMode
 from tundish.data.simulated import tables
 from tundish.data.simulated.writing import SITE, write
 from tundish.data.version import version_of
-from tundish.flows.errors import OutExistsError
+from tundish.flows.outputs import new_folder
 from tundish.flows.workspace import Workspace
 from tundish.kernel.digest import Digest
 from tundish.kernel.records import Record
@@ -54,17 +52,8 @@ def simulate(
         OutExistsError: if something is at ``out``.
     """
     scenario = library.scenario(name)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        msg = f"Something is at {out} already; a new folder was expected."
-        raise OutExistsError(msg, advice="Choose another place, or remove it.")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".simulating-") as work:
-        made = Path(work) / "set"
-        made.mkdir()
+    with new_folder(out) as made:
         rows = write(scenario, made, seed)
-        if out.exists():
-            out.rmdir()
-        shutil.move(made, out)
     digest = Digest(version_of(out).digest)
     if workspace is not None:
         workspace.record(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tundish.catalog.scenario import Scenario
 from tundish.catalog.simulation import Change, FailureMode
+from tundish.data.simulated.bounds import refuse_boundless
 from tundish.data.simulated.streams import Stream, bell
 
 Floats = NDArray[np.float64]
@@ -39,7 +40,10 @@ def struck(
             axis = signal.axis
             grid = np.linspace(axis.first, axis.last, axis.points)
         whole = values[change.signal].reshape(len(damage), -1)
-        changed = _changed(change, whole, damage, stream.seconds, grid, rng)
+        with np.errstate(all="ignore"):
+            changed = _changed(change, whole, damage, stream.seconds, grid, rng)
+        hidden = np.isnan(changed) if change.change == "missing" else np.isnan(whole)
+        refuse_boundless(scenario, change.signal, changed[~hidden])
         values[change.signal] = changed.reshape(values[change.signal].shape)
     return Stream(seconds=stream.seconds, values=values)
 

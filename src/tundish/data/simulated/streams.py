@@ -15,6 +15,7 @@ from scipy.signal import lfilter
 from tundish.catalog.expression import compile_formula
 from tundish.catalog.scenario import Axis, Scenario
 from tundish.catalog.simulation import AGE, Process, Simulation
+from tundish.data.simulated.bounds import refuse_boundless, refuse_times
 
 Floats = NDArray[np.float64]
 
@@ -52,15 +53,21 @@ def normal(
     periods = {signal.name: signal.period_s for signal in scenario.signals}
     step_s = min(periods.values())
     axes = {signal.name: signal.axis for signal in scenario.signals}
+    refuse_times(scenario, begin_s + rows * step_s)
     seconds: Floats = begin_s + np.arange(rows, dtype=np.float64) * step_s
     target = scenario.target.name if scenario.target else None
     processes = simulation.processes(target)
     values: dict[str, Floats] = {AGE: np.arange(1.0, rows + 1.0)}
     for name in simulation.order(target):
-        moved = _moved(processes[name], values, seconds, step_s, rng)
-        held = max(1, round(periods.get(name, step_s) / step_s))
-        moved = np.repeat(moved[::held], held)[:rows]  # a slow sensor repeats itself
-        values[name] = _measured(processes[name], axes.get(name), moved, values, rng)
+        held = max(1, round(min(rows, periods.get(name, step_s) / step_s)))
+        with np.errstate(all="ignore"):  # what is no number is said in a sentence
+            moved = _moved(processes[name], values, seconds, step_s, rng)
+            moved = np.repeat(moved[::held], held)[
+                :rows
+            ]  # a slow sensor repeats itself
+            made = _measured(processes[name], axes.get(name), moved, values, rng)
+        refuse_boundless(scenario, name, made)
+        values[name] = made
     return Stream(seconds=seconds, values=values)
 
 
@@ -91,7 +98,7 @@ def _slow(
 ) -> Floats:
     """Return a movement of mean 0 and standard deviation 1, [n]."""
     if process.holds_s:
-        each = max(1, round(process.holds_s / step_s))
+        each = max(1, round(min(rows, process.holds_s / step_s)))
         return np.repeat(rng.standard_normal(-(-rows // each)), each)[:rows]
     keeps = np.exp(-step_s / process.settles_s) if process.settles_s else 0.0
     chance = rng.standard_normal(rows) * np.sqrt(1 - keeps**2)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tundish.catalog.scenario import Scenario
 from tundish.catalog.simulation import FailureMode, Simulation
 from tundish.catalog.site import Event
+from tundish.data.simulated.bounds import refuse_too_much
 from tundish.data.simulated.failures import stretches, struck
 from tundish.data.simulated.streams import Stream, normal
 from tundish.kernel.canonical import Json
@@ -51,7 +52,12 @@ class MadeSet:
 def make(
     scenario: Scenario, simulation: Simulation, rng: np.random.Generator
 ) -> MadeSet:
-    """Return the tables of a plant; all but pictures."""
+    """Return the tables of a plant; all but pictures.
+
+    Raises:
+        StreamUnfitError: if its numbers give none.
+    """
+    refuse_too_much(scenario, simulation, _QUIET)
     if scenario.task == "diagnose":
         return _episodes(scenario, simulation, rng)
     if scenario.task == "rul":

@@ -11,8 +11,8 @@ import plotly.graph_objects as go
 from tundish.catalog import sectors
 from tundish.catalog.evidence import LEVELS
 from tundish.flows.coverage import CoverageReport
+from tundish.flows.outputs import write_out
 from tundish.flows.report.page import Block, Cell, Page, Part, Tile, Tone, render
-from tundish.kernel import paths
 
 _COLOURS = ("#eef1f5", "#cbd5e1", "#f2c14e", "#5aa469", "#1b5e20")
 _TONES: dict[str, Tone] = {"simulated": "warn", "shown": "good", "proven": "good"}
@@ -25,7 +25,7 @@ def write_coverage_page(report: CoverageReport, path: Path) -> None:
         MachineError: if it cannot be written.
     """
     page = coverage_page(report, made_by=f"tundish {metadata.version('tundish')}")
-    paths.write_whole(path, page.encode())
+    write_out(path, page.encode())
 
 
 def coverage_page(report: CoverageReport, *, made_by: str) -> str:

@@ -10,13 +10,13 @@ from tundish.data.shifts import OUTSIDE, shift_length_s
 from tundish.flows import runs
 from tundish.flows.errors import NotAcceptedError
 from tundish.flows.judge import material_of
+from tundish.flows.outputs import write_out
 from tundish.flows.report.judged import copying_block, parity_block
 from tundish.flows.report.judged_parts import chapters, tiles
 from tundish.flows.report.page import Block, Page, Part, Tile, render
 from tundish.flows.report.seen import Seen
 from tundish.flows.runs import Run
 from tundish.flows.workspace import Workspace, digest_of
-from tundish.kernel import paths
 from tundish.kernel.digest import short
 from tundish.learn.judge import answers
 from tundish.learn.judging import Case
@@ -37,7 +37,7 @@ def write_page(workspace: Workspace, run: str, to: Path) -> None:
         msg = f"The run {found.name} was not judged yet."
         raise NotAcceptedError(msg, advice=f"Give 'tundish judge {found.name}' first.")
     page = page_of(found, seen_of(found, found.verdict))
-    paths.write_whole(to, render(page).encode())
+    write_out(to, render(page).encode())
     made = digest_of(to)
     workspace.record(
         "report-written",
