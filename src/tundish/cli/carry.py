@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tundish.cli import show
-from tundish.cli.options import AsJson, In, open_workspace
+from tundish.cli.options import AsJson, GrantFile, In, open_workspace
 
 Package = Annotated[Path, typer.Argument(help="The package: a .tar or its folder.")]
 
@@ -22,9 +22,7 @@ def register(group: typer.Typer) -> None:
 
 def try_open(
     package: Package,
-    grant: Annotated[
-        Path | None, typer.Option(help="The grant, if the package is encrypted.")
-    ] = None,
+    grant: GrantFile = None,
     workspace: In = Path(),
     json: AsJson = False,
 ) -> None:

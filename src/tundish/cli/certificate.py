@@ -12,7 +12,12 @@ from tundish.cli.options import (
     AsJson,
     Days,
     In,
+    Licence,
     Mirror,
+    TargetColumn,
+    TimeColumn,
+    TimeZone,
+    UnitColumn,
     nearby,
     open_workspace,
 )
@@ -65,19 +70,11 @@ def make(  # noqa: PLR0913  (a command's options)
     site: Annotated[
         str | None, typer.Option(help="The site profile that binds the data.")
     ] = None,
-    time: Annotated[str | None, typer.Option(help="Name of the time column.")] = None,
-    unit: Annotated[
-        str | None, typer.Option(help="Name of the column of assets or batches.")
-    ] = None,
-    target: Annotated[
-        str | None, typer.Option(help="Name of the column to be estimated.")
-    ] = None,
-    time_zone: Annotated[
-        str | None, typer.Option(help="Zone of local times, e.g. Asia/Shanghai.")
-    ] = None,
-    licence: Annotated[
-        str | None, typer.Option(help="The data's licence or terms, if you know them.")
-    ] = None,
+    time: TimeColumn = None,
+    unit: UnitColumn = None,
+    target: TargetColumn = None,
+    time_zone: TimeZone = None,
+    licence: Licence = None,
     mirror: Mirror = None,
     workspace: In = Path(),
     json: AsJson = False,

@@ -8,7 +8,17 @@ import typer
 
 from tundish.cli import cards, data_sets, sets, show
 from tundish.cli.exits import NOT_GOOD_ENOUGH
-from tundish.cli.options import AsJson, Data, Mirror, nearby
+from tundish.cli.options import (
+    AsJson,
+    Data,
+    Licence,
+    Mirror,
+    TargetColumn,
+    TimeColumn,
+    TimeZone,
+    UnitColumn,
+    nearby,
+)
 from tundish.kernel.digest import short
 
 FILES_SHOWN = 20
@@ -55,19 +65,11 @@ def compare(  # noqa: PLR0913  (a command's options)
     site: Annotated[
         str | None, typer.Option(help="The site profile that binds both.")
     ] = None,
-    time: Annotated[str | None, typer.Option(help="Name of the time column.")] = None,
-    unit: Annotated[
-        str | None, typer.Option(help="Name of the column of assets or batches.")
-    ] = None,
-    target: Annotated[
-        str | None, typer.Option(help="Name of the column to be estimated.")
-    ] = None,
-    time_zone: Annotated[
-        str | None, typer.Option(help="Zone of local times, e.g. Asia/Shanghai.")
-    ] = None,
-    licence: Annotated[
-        str | None, typer.Option(help="The data's licence or terms, if you know them.")
-    ] = None,
+    time: TimeColumn = None,
+    unit: UnitColumn = None,
+    target: TargetColumn = None,
+    time_zone: TimeZone = None,
+    licence: Licence = None,
     mirror: Mirror = None,
     json: AsJson = False,
 ) -> None:

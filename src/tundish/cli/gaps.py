@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tundish.cli import show
-from tundish.cli.options import MOST, NUMBER, AsJson, In, Seed, between, open_workspace
+from tundish.cli.options import (
+    MOST,
+    NUMBER,
+    AsJson,
+    DataOrKey,
+    In,
+    ScenarioName,
+    Seed,
+    SiteName,
+    between,
+    open_workspace,
+)
 from tundish.cli.runs import Run
 
 if TYPE_CHECKING:
@@ -58,11 +69,9 @@ def diagnose(
 
 
 def loop(  # noqa: PLR0913  (a command's options)
-    data: Annotated[
-        str, typer.Argument(help="A folder or file, or a key of 'tundish data list'.")
-    ],
-    scenario: Annotated[str, typer.Option(help="The scenario: a key or a YAML file.")],
-    site: Annotated[str, typer.Option(help="The site profile: a name or a YAML file.")],
+    data: DataOrKey,
+    scenario: ScenarioName,
+    site: SiteName,
     data_next: Annotated[
         str | None,
         typer.Option(help="The next version of the data: more of it, or corrected."),

@@ -10,7 +10,17 @@ import typer
 from tundish.cli import show
 from tundish.cli.exits import NOT_GOOD_ENOUGH
 from tundish.cli.grade_shown import show_grade
-from tundish.cli.options import AsJson, Mirror, nearby, open_workspace
+from tundish.cli.options import (
+    AsJson,
+    Licence,
+    Mirror,
+    TargetColumn,
+    TimeColumn,
+    TimeZone,
+    UnitColumn,
+    nearby,
+    open_workspace,
+)
 
 if TYPE_CHECKING:
     from tundish.data.card.card import Use
@@ -40,20 +50,14 @@ def grade(  # noqa: PLR0913  (a command's options)
     site: Annotated[
         str | None, typer.Option(help="The site profile that binds the data.")
     ] = None,
-    time: Annotated[str | None, typer.Option(help="Name of the time column.")] = None,
-    unit: Annotated[
-        str | None, typer.Option(help="Name of the column of assets or batches.")
-    ] = None,
-    target: Annotated[
-        str | None, typer.Option(help="Name of the column to be estimated.")
-    ] = None,
+    time: TimeColumn = None,
+    unit: UnitColumn = None,
+    target: TargetColumn = None,
     task: Annotated[
         str | None,
         typer.Option(help="regress (a number), diagnose (a class) or anomaly."),
     ] = None,
-    time_zone: Annotated[
-        str | None, typer.Option(help="Zone of local times, e.g. Asia/Shanghai.")
-    ] = None,
+    time_zone: TimeZone = None,
     kind: Annotated[
         str | None,
         typer.Option(help="What the data is: table, images, texts or events."),
@@ -75,9 +79,7 @@ def grade(  # noqa: PLR0913  (a command's options)
         str | None,
         typer.Option(help="Which result of a sample counts: first, last or mean."),
     ] = None,
-    licence: Annotated[
-        str | None, typer.Option(help="The data's licence or terms, if you know them.")
-    ] = None,
+    licence: Licence = None,
     use: Annotated[
         str | None,
         typer.Option(

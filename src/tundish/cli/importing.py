@@ -11,8 +11,11 @@ from tundish.cli import show
 from tundish.cli.options import (
     NUMBER,
     AsJson,
+    DataOrKey,
     In,
     Precision,
+    ScenarioName,
+    SiteName,
     between,
     open_workspace,
 )
@@ -32,11 +35,9 @@ def import_model(  # noqa: PLR0913  (a command's options)
     model: Annotated[
         Path, typer.Argument(help="An ONNX file of another tool, or its folder.")
     ],
-    data: Annotated[
-        str, typer.Argument(help="A folder or file, or a key of 'tundish data list'.")
-    ],
-    scenario: Annotated[str, typer.Option(help="The scenario: a key or a YAML file.")],
-    site: Annotated[str, typer.Option(help="The site profile: a name or a YAML file.")],
+    data: DataOrKey,
+    scenario: ScenarioName,
+    site: SiteName,
     output: Annotated[
         str, typer.Option(help="The model's output that answers, if it has several.")
     ] = "",

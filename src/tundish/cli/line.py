@@ -9,7 +9,7 @@ import typer
 
 from tundish.cli import line_opcua, line_versions, show
 from tundish.cli.exits import NOT_GOOD_ENOUGH
-from tundish.cli.options import AsJson, Days, In, Mirror, open_workspace
+from tundish.cli.options import AsJson, Days, In, LinePath, Mirror, open_workspace
 
 if TYPE_CHECKING:
     from tundish.flows.line import StatusReport
@@ -62,7 +62,7 @@ def register(app: typer.Typer) -> None:
 
 @group.command("run")
 def run_command(
-    line: Annotated[Path, typer.Argument(help="The line file (YAML).")],
+    line: LinePath,
     workspace: In = Path(),
     json: AsJson = False,
 ) -> None:
@@ -87,7 +87,7 @@ def run_command(
 
 @group.command()
 def record(
-    line: Annotated[Path, typer.Argument(help="The line file (YAML).")],
+    line: LinePath,
     out: Annotated[Path, typer.Option(help="A new folder for the data set.")],
     length: Annotated[
         str | None, typer.Option("--for", help="How long: 90s, 30min, 8h or 2d.")
@@ -134,7 +134,7 @@ def record(
 
 @group.command()
 def check(
-    line: Annotated[Path, typer.Argument(help="The line file (YAML).")],
+    line: LinePath,
     workspace: In = Path(),
     offline: Annotated[
         bool, typer.Option("--offline", help="Check the file alone; connect to nobody.")
@@ -175,7 +175,7 @@ def _check_file(line: Path, *, json: bool) -> None:
 
 @group.command()
 def status(
-    line: Annotated[Path, typer.Argument(help="The line file (YAML).")],
+    line: LinePath,
     json: AsJson = False,
 ) -> None:
     """Say what a line does right now: its state, each tag, each sink.
@@ -198,7 +198,7 @@ def status(
 
 @group.command()
 def alarms(
-    line: Annotated[Path, typer.Argument(help="The line file (YAML).")],
+    line: LinePath,
     site: Annotated[
         Path | None, typer.Option(help="A site profile that shall get the right ones.")
     ] = None,
@@ -243,7 +243,7 @@ def alarms(
 
 @group.command()
 def answer(
-    line: Annotated[Path, typer.Argument(help="The line file (YAML).")],
+    line: LinePath,
     said: Annotated[Said, typer.Argument(help="Whether the alarm was right.")],
     when: Annotated[
         str, typer.Argument(help="A moment within the alarm, ISO 8601; or 'newest'.")
@@ -293,7 +293,7 @@ def demo_command(
 
 @group.command()
 def install(
-    line: Annotated[Path, typer.Argument(help="The line file (YAML).")],
+    line: LinePath,
     system: Annotated[
         System, typer.Option(help="Whose form; that for Windows was never run by us.")
     ] = "systemd",
@@ -327,7 +327,7 @@ def install(
 
 @group.command()
 def approve(  # noqa: PLR0913  (one per option)
-    line: Annotated[Path, typer.Argument(help="The line file (YAML).")],
+    line: LinePath,
     days: Days = 90.0,
     note: Annotated[str, typer.Option(help="In your own words.")] = "",
     package: Annotated[
@@ -362,7 +362,7 @@ def approve(  # noqa: PLR0913  (one per option)
 
 @group.command()
 def reset(
-    line: Annotated[Path, typer.Argument(help="The line file (YAML).")],
+    line: LinePath,
     workspace: In = Path(),
 ) -> None:
     """Close the breaker of a line, after you have looked at why it opened.

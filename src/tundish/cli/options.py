@@ -50,6 +50,38 @@ def between(
     return read
 
 
+Candidate: TypeAlias = Annotated[
+    str | None,
+    typer.Option(help="One of the scenario's candidates; default: its recipe."),
+]
+DataOrKey: TypeAlias = Annotated[
+    str, typer.Argument(help="A folder or file, or a key of 'tundish data list'.")
+]
+GrantFile: TypeAlias = Annotated[
+    Path | None, typer.Option(help="The grant, if the package is encrypted.")
+]
+Licence: TypeAlias = Annotated[
+    str | None, typer.Option(help="The data's licence or terms, if you know them.")
+]
+LinePath: TypeAlias = Annotated[Path, typer.Argument(help="The line file (YAML).")]
+ScenarioName: TypeAlias = Annotated[
+    str, typer.Option(help="The scenario: a key or a YAML file.")
+]
+SiteName: TypeAlias = Annotated[
+    str, typer.Option(help="The site profile: a name or a YAML file.")
+]
+TargetColumn: TypeAlias = Annotated[
+    str | None, typer.Option(help="Name of the column to be estimated.")
+]
+TimeColumn: TypeAlias = Annotated[
+    str | None, typer.Option(help="Name of the time column.")
+]
+TimeZone: TypeAlias = Annotated[
+    str | None, typer.Option(help="Zone of local times, e.g. Asia/Shanghai.")
+]
+UnitColumn: TypeAlias = Annotated[
+    str | None, typer.Option(help="Name of the column of assets or batches.")
+]
 Days: TypeAlias = Annotated[
     float,
     typer.Option(

@@ -14,6 +14,7 @@ from tundish.cli.options import (
     NUMBER,
     AsJson,
     Days,
+    GrantFile,
     In,
     between,
     open_workspace,
@@ -323,9 +324,7 @@ def score(
     windows: Annotated[
         Path, typer.Argument(help="CSV: one row per time, one column per channel.")
     ],
-    grant: Annotated[
-        Path | None, typer.Option(help="The grant, if the package is encrypted.")
-    ] = None,
+    grant: GrantFile = None,
     workspace: In = Path(),
     json: AsJson = False,
 ) -> None:

@@ -11,11 +11,15 @@ from tundish.cli import show
 from tundish.cli.exits import NOT_GOOD_ENOUGH
 from tundish.cli.options import (
     AsJson,
+    Candidate,
+    DataOrKey,
     Days,
     In,
     Mirror,
     Precision,
+    ScenarioName,
     Seed,
+    SiteName,
     open_workspace,
 )
 from tundish.cli.runs import show_verdict
@@ -32,15 +36,10 @@ def register(app: typer.Typer) -> None:
 
 
 def run(  # noqa: PLR0913  (a command's options)
-    data: Annotated[
-        str, typer.Argument(help="A folder or file, or a key of 'tundish data list'.")
-    ],
-    scenario: Annotated[str, typer.Option(help="The scenario: a key or a YAML file.")],
-    site: Annotated[str, typer.Option(help="The site profile: a name or a YAML file.")],
-    candidate: Annotated[
-        str | None,
-        typer.Option(help="One of the scenario's candidates; default: its recipe."),
-    ] = None,
+    data: DataOrKey,
+    scenario: ScenarioName,
+    site: SiteName,
+    candidate: Candidate = None,
     seed: Seed = 0,
     precision: Precision = "double",
     days: Days = 365.0,

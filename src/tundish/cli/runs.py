@@ -12,10 +12,14 @@ from tundish.cli.exits import NOT_GOOD_ENOUGH
 from tundish.cli.options import (
     MOST,
     AsJson,
+    Candidate,
+    DataOrKey,
     In,
     Mirror,
     Precision,
+    ScenarioName,
     Seed,
+    SiteName,
     open_workspace,
 )
 
@@ -39,15 +43,10 @@ def register(app: typer.Typer) -> None:
 
 
 def train(  # noqa: PLR0913  (a command's options)
-    data: Annotated[
-        str, typer.Argument(help="A folder or file, or a key of 'tundish data list'.")
-    ],
-    scenario: Annotated[str, typer.Option(help="The scenario: a key or a YAML file.")],
-    site: Annotated[str, typer.Option(help="The site profile: a name or a YAML file.")],
-    candidate: Annotated[
-        str | None,
-        typer.Option(help="One of the scenario's candidates; default: its recipe."),
-    ] = None,
+    data: DataOrKey,
+    scenario: ScenarioName,
+    site: SiteName,
+    candidate: Candidate = None,
     seed: Seed = 0,
     precision: Precision = "double",
     mirror: Mirror = None,

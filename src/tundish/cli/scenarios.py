@@ -11,6 +11,7 @@ from tundish.cli import show
 from tundish.cli.exits import NOT_GOOD_ENOUGH
 from tundish.cli.options import (
     AsJson,
+    Candidate,
     Days,
     In,
     Mirror,
@@ -71,10 +72,7 @@ def run(  # noqa: PLR0913  (a command's options)
         str | None,
         typer.Option(help="A site profile; default: the one that the set names."),
     ] = None,
-    candidate: Annotated[
-        str | None,
-        typer.Option(help="One of the scenario's candidates; default: its recipe."),
-    ] = None,
+    candidate: Candidate = None,
     seed: Seed = 0,
     mirror: Mirror = None,
     evidence: Annotated[

@@ -14,6 +14,7 @@ from tundish.cli.options import (
     MOST,
     NUMBER,
     AsJson,
+    GrantFile,
     In,
     between,
     open_workspace,
@@ -38,9 +39,7 @@ def register(app: typer.Typer) -> None:
 
 def serve(  # noqa: PLR0913  (a command's options)
     package: Annotated[Path, typer.Argument(help="The package: a .tar or its folder.")],
-    grant: Annotated[
-        Path | None, typer.Option(help="The grant, if the package is encrypted.")
-    ] = None,
+    grant: GrantFile = None,
     listen: Annotated[
         str,
         typer.Option(
