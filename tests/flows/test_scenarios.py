@@ -110,6 +110,14 @@ def test_evidence_that_the_ledger_does_not_know_is_none(
         place.unlink()
 
 
+def test_a_scenario_that_names_a_control_of_nobody_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    for controls, status in ((["D1", "R6"], 0), (["D1", "Z9"], 2)):
+        whole = library.scenario("C34.27.pump-loop").to_json() | {"controls": controls}
+        path.write_text(canonical.pretty(whole))
+        assert main.status(["scenario", "check", str(path)]) == status
+
+
 def test_a_generated_set_counts_for_no_target(ran: tuple[Workspace, Path]) -> None:
     workspace, _ = ran
     report = measure(workspace, own_evidence(workspace))

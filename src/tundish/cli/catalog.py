@@ -134,9 +134,9 @@ def _standing_line(scenario: Scenario) -> str:
 @scenarios.command("check")
 def check_scenario(name: NameOrFile, json: AsJson = False) -> None:
     """Check a scenario file; a bad one is refused with the path of the key."""
-    from tundish.catalog import library
+    from tundish.flows.scenarios import checked
 
-    scenario = library.scenario(name)
+    scenario = checked(name)
     if json:
         show.as_json({"scenario": scenario.key, "digest": scenario.digest})
         return
