@@ -25,7 +25,7 @@ from tundish.catalog.provider import ENDING, TEMPLATE, ProviderCard
 from tundish.cli.main import app
 from tundish.flows import provider_match, trust
 from tundish.flows import workspace as workspaces
-from tundish.flows.errors import ScenarioPlaceError
+from tundish.flows.errors import ProviderEvidenceError, ScenarioPlaceError
 from tundish.flows.plan import measure
 from tundish.flows.provider import check_provider, read_card, sign_card, signature_of
 from tundish.flows.provider_evidence import Reader
@@ -474,6 +474,15 @@ def test_the_commands_fill_in_sign_check_and_match(
     )
     path = card.write(sign=False)
     assert sign_card(desk, path) == signature_of(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"ours", b"(name in English)"))
+    with pytest.raises(DocumentInvalidError, match="still says"):
+        sign_card(desk, path)
+    path.write_bytes(whole)
+    (card.folder / "model.bin").rename(card.folder / "gone")
+    with pytest.raises(ProviderEvidenceError, match="would not hold"):
+        sign_card(desk, path)
+    (card.folder / "gone").rename(card.folder / "model.bin")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tundish.flows.provider.SystemClock", lambda: ManualClock(NOW))
     run = CliRunner().invoke

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from tundish.catalog.documents import parse_document
+from tundish.catalog.errors import DocumentInvalidError
 from tundish.catalog.provider import (
     LEVELS_OF_SKILL,
     SHOWS,
@@ -22,6 +23,7 @@ from tundish.catalog.provider import (
     ProviderCard,
     Skill,
 )
+from tundish.flows.errors import ProviderEvidenceError
 from tundish.flows.outputs import write_out
 from tundish.flows.provider_evidence import Reader, Shown, certificate, package, plant
 from tundish.flows.workspace import Workspace
@@ -136,10 +138,20 @@ def sign_card(workspace: Workspace, path: Path, *, days: float = 365.0) -> Path:
     """Sign a card with this workspace's key; the signature lies beside it.
 
     Raises:
-        DocumentInvalidError, DocumentMalformedError: if it is no card.
+        DocumentInvalidError, DocumentMalformedError: if it is no card, or words of the
+            template still stand in it.
+        ProviderEvidenceError: if a piece of its evidence would not hold for a reader who
+            trusts what this workspace trusts.
     """
     data = paths.read_file(path)
-    parse_document(data, ProviderCard, path.name)
+    card = parse_document(data, ProviderCard, path.name)
+    _refuse_template(card, path.name)
+    place = _Place(card=card, folder=path.parent, reader=reader_of(workspace))
+    for one in _pieces(place, workspace.key_id).values():
+        if one.outcome != "verified":
+            msg = f"The evidence {one.key} ({one.file}) would not hold: {one.why}"
+            advice = "Put right what is named, or take it off the card."
+            raise ProviderEvidenceError(msg, advice=advice)
     now = workspace.clock.now()
     signed = providercard.sign(
         data, now=now, not_after=now + timedelta(days=days), key=workspace.key
@@ -153,6 +165,21 @@ def sign_card(workspace: Workspace, path: Path, *, days: float = 365.0) -> Path:
         names={digest.of_bytes(signed): to.name},
     )
     return to
+
+
+def _refuse_template(card: ProviderCard, name: str) -> None:
+    texts = {"name.en": card.name.en, "name.zh": card.name.zh, "contact": card.contact}
+    for number, skill in enumerate(card.skills):
+        texts |= {
+            f"skills[{number}].ai": skill.ai,
+            f"skills[{number}].trade": skill.trade,
+        }
+    for place, text in texts.items():
+        if text.startswith("(") and text.endswith(")"):
+            msg = f"{name}: {place} still says {text}, as the template does."
+            raise DocumentInvalidError(
+                msg, advice="Say it of yourself, or leave it out."
+            )
 
 
 def check_provider(
