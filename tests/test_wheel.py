@@ -62,14 +62,17 @@ def test_the_base_install_is_small_and_opens_and_scores_a_package(
         tmp_path,
     )
     (wheel,) = tmp_path.glob("tundish-*.whl")
-    ran([sys.executable, "-m", "venv", tmp_path / "venv"], tmp_path)
+    ran([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], tmp_path)
     python = tmp_path / "venv/bin/python"
     ran(
         [
-            python,
+            sys.executable,
             "-m",
             "pip",
+            "--python",
+            python,
             "install",
+            "--no-compile",  # only what is used below is compiled, when it is used
             "--quiet",
             "--no-index",
             "--find-links",

@@ -7,6 +7,7 @@ from typing import Any
 import typer.main
 from typer.testing import CliRunner
 
+from tundish.cli import data
 from tundish.cli.main import _needed, app
 
 
@@ -41,3 +42,23 @@ def test_few_commands_are_built_for_one_and_all_for_none() -> None:
     assert len(built(_needed(["line", "run", "kiln.line.yaml"]))) < len(ALL) / 3
     for words in (["--help"], [], ["lien"]):
         assert _needed(words) is app
+
+
+def test_a_process_that_gives_many_commands_builds_no_more_for_the_last() -> None:
+    """A group that grew with each command line took a second after some hundred."""
+
+    def groups_of(name: str) -> list[int]:
+        groups = [_needed([name]).registered_groups for _ in range(3)]
+        return [
+            len(one.typer_instance.registered_commands)
+            for found in groups
+            for one in found
+            if one.typer_instance is not None
+        ]
+
+    counted = {name: groups_of(name) for name in ALL}
+    assert sum(map(len, counted.values())) > 3 * 12
+    for name, several in counted.items():
+        assert several == several[: len(several) // 3] * 3, name
+    commands = [one.callback for one in data.group.registered_commands]
+    assert len(commands) == len(set(commands))

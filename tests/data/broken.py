@@ -7,6 +7,7 @@ in seconds and in bounded memory.
 from __future__ import annotations
 
 import bz2
+import functools
 import gzip
 import io
 import lzma
@@ -156,8 +157,13 @@ def odd_records() -> Iterator[File]:
     yield "other.xes", b"<svg><path/></svg>"
 
 
-def bombs() -> Iterator[File]:
-    """Small files that unpack to large ones."""
+@functools.cache
+def bombs() -> tuple[File, ...]:
+    """Return small files that unpack to large ones; to pack them takes seconds."""
+    return tuple(_bombs())
+
+
+def _bombs() -> Iterator[File]:
     yield "bomb.csv.gz", gzip.compress(ZEROS, 9)
     yield "bomb.csv.bz2", bz2.compress(ZEROS, 9)
     yield "bomb.csv.xz", lzma.compress(ZEROS)

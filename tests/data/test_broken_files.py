@@ -8,7 +8,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def ended(path: Path, now: datetime) -> str:
     return refused.code
 
 
-MAKERS: dict[str, Callable[[], Iterator[broken.File]]] = {
+MAKERS: dict[str, Callable[[], Iterable[broken.File]]] = {
     "texts": broken.odd_texts,
     "records": broken.odd_records,
     "bombs": broken.bombs,

@@ -17,6 +17,7 @@ from tundish.line.governor import Governor
 from tundish.line.linefile import check_signals, read_line_file
 
 ROOT = Path(__file__).parents[2]
+BUILT = typer.main.get_command(app)  # once, for it takes long
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
@@ -33,7 +34,7 @@ def shown() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("page", "line"), sorted(set(shown())))
 def test_a_command_that_is_shown_exists(page: str, line: str) -> None:
     words = shlex.split(line.split("&&", maxsplit=1)[0].split(">", maxsplit=1)[0])[1:]
-    command = typer.main.get_command(app)
+    command = BUILT
     while words and words[0] in getattr(command, "commands", {}):
         command = getattr(command, "commands")[words.pop(0)]  # noqa: B009
     assert not getattr(command, "commands", None) or not words, f"{page}: {line}"

@@ -21,7 +21,7 @@ from tundish.catalog.scenario import Scenario
 from tundish.cli import main
 from tundish.cli.main import app
 from tundish.flows import coverage as covering
-from tundish.flows import scenario_run, scenarios
+from tundish.flows import scenario_run
 from tundish.flows import workspace as workspaces
 from tundish.flows.coverage import coverage, own_evidence
 from tundish.flows.errors import OutExistsError
@@ -335,11 +335,10 @@ def test_a_site_profile_is_never_left_out_in_silence(tmp_path: Path) -> None:
 
 
 def test_each_set_that_a_scenario_is_shown_on_names_it() -> None:
-    for name in library.names(Scenario):
-        of = library.scenario(name)
+    for of, one in covering.standings():
         able = {entry.key for entry, _ in scenario_run.sites_of(of)}
-        shown = [e for e in scenarios.standing_of(of).evidence if e.level == "shown"]
-        assert {e.data for e in shown} <= able, name
+        shown = [e for e in one.evidence if e.level == "shown"]
+        assert {e.data for e in shown} <= able, of.key
 
 
 def test_the_catalogue_is_as_wide_as_the_readme_says() -> None:

@@ -34,11 +34,23 @@ MAY: dict[str, set[str]] = {
 HELD = {"Session", "clear_graph"}
 
 
+# what the laws ask for; no other module is parsed, for that takes seconds
+WORDS = {*MAY, *HELD, "decrypt"}
+
+
+def may_say(text: str) -> bool:
+    """Tell whether a module can name a word; Python folds letters beyond ASCII."""
+    return not text.isascii() or any(word in text for word in WORDS)
+
+
 @cache
 def trees() -> dict[str, ast.Module]:
+    sources = {path: path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py")}
+    assert len(sources) > 300
     return {
-        path.relative_to(SOURCE).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
-        for path in sorted(SOURCE.rglob("*.py"))
+        path.relative_to(SOURCE).as_posix(): ast.parse(sources[path])
+        for path in sorted(sources)
+        if may_say(sources[path])
     }
 
 
@@ -145,4 +157,11 @@ def test_opening_hardens_before_it_decrypts_and_checks_before_it_hands_out() -> 
 )
 def test_the_law_sees_another_way(text: str) -> None:
     """So that it can fail."""
+    assert may_say(text)
+    assert "onnxruntime" in set(names_in(ast.parse(text)))
+
+
+def test_a_word_in_letters_that_python_folds_is_seen() -> None:
+    text = "from onnxruntime import a\n".replace("onnx", "\uff4fnnx")
+    assert may_say(text)
     assert "onnxruntime" in set(names_in(ast.parse(text)))

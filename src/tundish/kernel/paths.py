@@ -172,16 +172,23 @@ def refused(error: OSError, path: Path | str) -> MachineError:
 def _why_unsafe(name: str) -> str:
     if not name or len(name) > MAX_NAME_LENGTH:
         return f"it has {len(name)} characters (1 to {MAX_NAME_LENGTH} are allowed)"
-    if any(ord(letter) < 32 or letter in _BAD_LETTERS for letter in name):
+    if not _BAD_LETTERS.isdisjoint(name) or min(name) < " ":
         return 'it holds a control character or one of \\ : * ? " < > |'
+    plain = name.isascii() and name.isprintable()  # then no letter can deceive
+    if not plain and (reason := _why_letters_unsafe(name)):
+        return reason
+    reasons = (_why_part_unsafe(part) for part in name.split("/"))
+    return next((reason for reason in reasons if reason), "")
+
+
+def _why_letters_unsafe(name: str) -> str:
     if unicodedata.normalize("NFC", name) != name:
         return "it is not in Unicode normal form C"
     if any(unicodedata.category(letter) in _UNSEEN for letter in name):
         return "it holds a letter that cannot be seen, or that turns the text around"
     if any(_looks_like_a_step(letter) for letter in name):
         return "it holds a letter that looks like a dot or a slash"
-    reasons = (_why_part_unsafe(part) for part in name.split("/"))
-    return next((reason for reason in reasons if reason), "")
+    return ""
 
 
 def _looks_like_a_step(letter: str) -> bool:

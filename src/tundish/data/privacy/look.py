@@ -218,8 +218,7 @@ def _whole(series: pl.Series, what: str, severity: Severity) -> Exposure:
 def _numbers(series: pl.Series, states: dict[str, int]) -> Exposure | None:
     """Look at a column of numbers: identity numbers by length, others by title."""
     title = series.name
-    whole = _whole_numbers(series.head(_HEAD)) and _whole_numbers(series)
-    values = series.drop_nulls().unique().to_numpy() if whole else np.zeros(0)
+    values = _distinct_whole(series) if _may_be_persons(series) else np.zeros(0)
     if len(values) >= _MIN_DISTINCT:
         low, high = float(values.min()), float(values.max())
         if _are_residents(values):
@@ -239,6 +238,24 @@ def _numbers(series: pl.Series, states: dict[str, int]) -> Exposure | None:
         rows=none,
         example=mask(cells[0]),
     )
+
+
+def _may_be_persons(series: pl.Series) -> bool:
+    """Tell whether the title speaks of persons, or a number is as long as theirs.
+
+    Few columns are so; the others need no look at each number.
+    """
+    title, most = series.name, series.max()
+    if names.says_phone(title) or names.says_code(title) or names.about_person(title):
+        return True
+    return isinstance(most, float) and not most < _RESIDENT_LOW
+
+
+def _distinct_whole(series: pl.Series) -> NDArray[np.float64]:
+    """Return the distinct numbers of a column if all are whole, else none."""
+    if _whole_numbers(series.head(_HEAD)) and _whole_numbers(series):
+        return np.asarray(series.drop_nulls().unique().to_numpy())
+    return np.zeros(0)
 
 
 def _whole_numbers(series: pl.Series) -> bool:
