@@ -17,17 +17,21 @@ from tests.model.conftest import NOW
 from tundish.catalog import evidence, library
 from tundish.catalog.datasets import DatasetEntry
 from tundish.catalog.errors import PackMalformedError, UnknownNameError
+from tundish.catalog.evidence import Evidence
 from tundish.catalog.scenario import Scenario
+from tundish.catalog.shelf import Shelf
 from tundish.catalog.site import SiteProfile
 from tundish.cli.main import status
 from tundish.flows import packs, trust
 from tundish.flows import workspace as workspaces
-from tundish.flows.coverage import standings
+from tundish.flows.coverage import coverage, standings
 from tundish.flows.errors import PackMissingError, PackOlderError
 from tundish.flows.ledger import list_ledger
+from tundish.flows.plan import measure
 from tundish.flows.scenarios import Search, search
 from tundish.flows.workspace import Workspace
 from tundish.kernel import canonical
+from tundish.kernel.canonical import Json
 from tundish.kernel.clock import ManualClock
 from tundish.kernel.errors import TundishError
 from tundish.seal import packsignature, revocation
@@ -310,35 +314,143 @@ def test_evidence_of_a_pack_speaks_of_its_own_scenarios_only(
     assert after == before
 
 
-def test_a_pack_may_not_say_that_a_plant_has_proven_it(
-    maker: Workspace, folder: Path
-) -> None:
-    said = library.evidence()[0].to_json() | {"scenario": KEY, "level": "proven"}
-    (folder / "evidence").mkdir()
+def say(folder: Path, **other: object) -> dict[str, Json]:
+    """Put evidence into a pack: what its scenario would be shown by, but for one thing."""
+    scenario = library.scenario(str(folder / "scenarios" / f"{KEY}.yaml"))
+    theirs = next(
+        one
+        for one in library.evidence()
+        if (one.level, one.accepted, one.origin) == ("shown", True, "simulated")
+    )
+    mine = {"scenario": KEY, "contract": evidence.contract_of(scenario, "shown")}
+    said = theirs.to_json() | mine | other
+    (folder / "evidence").mkdir(exist_ok=True)
     (folder / "evidence" / "a.json").write_text(json.dumps(said))
-    with pytest.raises(PackMalformedError, match="proven"):
+    return said
+
+
+MISSED = {"metric": "mae", "limit": "at most 1", "value": 2.0, "holds": False}
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({"level": "proven"}, "proven"),
+        ({"level": "described"}, "described"),
+        ({"limits": [MISSED]}, "each limit holds"),
+        ({"limits": []}, "each limit holds"),
+        ({"data": "forge-set"}, "nobody else stands"),
+    ],
+)
+def test_a_pack_says_no_more_than_a_maker_can_know(
+    maker: Workspace, folder: Path, said: dict[str, object], why: str
+) -> None:
+    say(folder, **said)
+    bring_set(folder)
+    with pytest.raises(PackMalformedError, match=why):
         packs.sign_pack(maker, folder, days=1)
+
+
+def test_no_plan_counts_what_only_a_pack_says(
+    maker: Workspace, plant: Workspace, folder: Path
+) -> None:
+    said = say(folder)
+    packs.add_pack(plant, str(signed(maker, folder)))
+    before = {one.key: one.found for one in measure(plant).targets}
+    with library.beside(packs.shelves_of(lambda: plant)):
+        assert dict(levels())[KEY] == "shown"
+        assert coverage().on_word == (KEY,)
+        assert {one.key: one.found for one in measure(plant).targets} == before
+        seen_here = [Evidence.model_validate_json(json.dumps(said | {"made_by": "1"}))]
+        assert coverage(seen_here).on_word == ()
+        after = {one.key: one.found for one in measure(plant, seen_here).targets}
+    assert after["scenarios"] == before["scenarios"] + 1
+
+
+@pytest.mark.parametrize(
+    "other", [{"origin": "real"}, {"data": "forge-set"}, {"level": "proven"}]
+)
+def test_what_a_pack_may_not_say_does_not_count_however_it_came_here(
+    folder: Path, other: dict[str, object]
+) -> None:
+    forged, honest = shelf_of(folder, **other), shelf_of(folder)
+    with library.beside(lambda: (forged,)):
+        assert dict(levels())[KEY] == "described"
+    with library.beside(lambda: (honest,)):
+        assert dict(levels())[KEY] == "shown"
+
+
+def test_evidence_of_a_pack_does_not_pass_to_a_scenario_that_ships_later(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = shelf_of(folder)
+    has = library.shipped
+    monkeypatch.setattr(
+        library,
+        "shipped",
+        lambda kind: [*has(kind), *([KEY] if kind is Scenario else [])],
+    )
+    with library.beside(lambda: (shelf,)):
+        assert library.told() == []
+
+
+def test_evidence_of_a_pack_does_not_pass_to_the_scenario_of_another(
+    tmp_path: Path, folder: Path
+) -> None:
+    first = shelf_of(forge(tmp_path / "first"))
+    bare = {name: data for name, data in first.files.items() if "evidence" not in name}
+    given = (Shelf(name="a", files=bare), shelf_of(folder))
+    with library.beside(lambda: given):
+        assert library.told() == []
+
+
+def levels() -> list[tuple[str, str]]:
+    return [(s.key, st.level) for s, st in standings()]
+
+
+def shelf_of(folder: Path, **other: object) -> Shelf:
+    """Return a pack as it would be if nobody had checked it."""
+    say(folder, **other)
+    bring_set(folder)
+    if other.get("data") == "forge-set":
+        pin = library.dataset(str(folder / "datasets" / "forge-set.yaml"))
+        say(folder, **other, pin=pin.pin, origin=pin.origin)
+    files = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+    return Shelf(name="forge", files=files)
+
+
+def bring_set(folder: Path) -> None:
+    """Put a set of the catalogue into a pack, under a key of its own."""
+    ours = next(
+        name
+        for name in library.shipped(DatasetEntry)
+        if library.files_of(name) and len(library.files_of(name)) < 20
+    )
+    entry = library.source(ours, DatasetEntry).decode()
+    (folder / "datasets").mkdir(exist_ok=True)
+    place = folder / "datasets" / "forge-set.yaml"
+    place.write_text(entry.replace(f"key: {ours}", "key: forge-set"))
+    shipped = Path(library.__file__).parent / "declared" / "datasets"
+    shutil.copy(shipped / f"{ours}.files.tsv", place.with_name("forge-set.files.tsv"))
 
 
 def test_a_data_set_of_a_pack_brings_its_list(
     maker: Workspace, plant: Workspace, folder: Path
 ) -> None:
-    ours = next(
-        name
-        for name in library.names(DatasetEntry)
-        if library.files_of(name) and len(library.files_of(name)) < 20
-    )
-    entry = library.source(ours, DatasetEntry).decode()
-    (folder / "datasets").mkdir()
-    place = folder / "datasets" / "forge-set.yaml"
-    place.write_text(entry.replace(f"key: {ours}", "key: forge-set"))
+    bring_set(folder)
+    listed = folder / "datasets" / "forge-set.files.tsv"
+    data = listed.read_bytes()
+    listed.unlink()
     with pytest.raises(PackMalformedError, match="list"):
         packs.sign_pack(maker, folder, days=1)
-    shipped = Path(library.__file__).parent / "declared" / "datasets"
-    shutil.copy(shipped / f"{ours}.files.tsv", place.with_name("forge-set.files.tsv"))
+    listed.write_bytes(data)
     packs.add_pack(plant, str(signed(maker, folder)))
     with library.beside(packs.shelves_of(lambda: plant)):
-        assert library.files_of("forge-set") == library.files_of(ours)
+        assert library.files_of("forge-set")
 
 
 def test_a_pack_of_a_python_package_is_found_and_no_code_of_it_runs(

@@ -181,6 +181,17 @@ def _check_document(
 
 def _check_evidence(shelf: Shelf) -> None:
     for one in shelf.evidence():
-        if one.level not in {"simulated", "shown"}:
-            msg = f"evidence of {one.scenario}: {one.level!r} rests on a plant's own signed evidence, not on a pack's word"
+        wrong = _why_not_said(shelf, one)
+        if wrong:
+            msg = f"evidence of {one.scenario}: {wrong}"
             raise PackMalformedError(msg)
+
+
+def _why_not_said(shelf: Shelf, one: Evidence) -> str:
+    if one.level not in {"simulated", "shown"}:
+        return f"{one.level!r} rests on a plant's own signed evidence, not on a pack's word"
+    if one.level == "shown" and one.data in shelf.names(DatasetEntry):
+        return f"{one.data} is a set of the pack itself, so nobody else stands for it; who adds the pack can run it"
+    if one.accepted and not (one.limits and all(limit.holds for limit in one.limits)):
+        return "it says accepted, and not that each limit holds"
+    return ""
