@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -30,10 +34,10 @@ from tundish.flows.ledger import list_ledger
 from tundish.flows.plan import measure
 from tundish.flows.scenarios import Search, search
 from tundish.flows.workspace import Workspace
-from tundish.kernel import canonical
+from tundish.kernel import canonical, paths
 from tundish.kernel.canonical import Json
 from tundish.kernel.clock import ManualClock
-from tundish.kernel.errors import TundishError
+from tundish.kernel.errors import DiskFullError, PlaceRefusedError, TundishError
 from tundish.seal import packsignature, revocation
 from tundish.seal.errors import (
     KeyRevokedError,
@@ -176,7 +180,7 @@ def test_a_pack_that_was_changed_where_it_is_kept_counts_no_more(
     maker: Workspace, plant: Workspace, folder: Path, change: Callable[[Path], None]
 ) -> None:
     packs.add_pack(plant, str(signed(maker, folder)))
-    change(plant.packs / "forge")
+    change(plant.packs / "forge.1")
     with library.beside(packs.shelves_of(lambda: plant)):
         assert KEY not in library.names(Scenario)
     (listed,) = packs.list_packs(plant)
@@ -209,6 +213,35 @@ def test_a_revoked_key_takes_its_packs_with_it(
 def test_code_has_no_place_in_a_pack(maker: Workspace, folder: Path, name: str) -> None:
     (folder / name).write_text("print('hello')")
     with pytest.raises(PackMalformedError, match="no code"):
+        packs.sign_pack(maker, folder, days=1)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["site.yaml", "site.yml", "Forge-Hammer", "f\u043erge", "forge\u200b", "a/b", "-x"],
+)
+def test_a_site_of_a_pack_takes_the_place_of_no_file_and_looks_like_no_other(
+    maker: Workspace, folder: Path, name: str
+) -> None:
+    ours = folder / "sites" / "forge-hammer.yaml"
+    theirs = folder / "sites" / f"{name}.yaml"
+    theirs.parent.mkdir(exist_ok=True)
+    theirs.write_bytes(ours.read_bytes())
+    with pytest.raises(TundishError):
+        packs.sign_pack(maker, folder, days=1)
+    forged = Shelf(name="forge", files={f"sites/{name}.yaml": ours.read_bytes()})
+    assert forged.names(SiteProfile) == []
+    assert forged.source(SiteProfile, name) is None
+
+
+def test_names_that_differ_in_large_and_small_letters_only_are_refused(
+    maker: Workspace, folder: Path
+) -> None:
+    (folder / "evidence").mkdir()
+    for name in ("a.json", "A.json"):
+        said = library.shipped_evidence()[0].to_json()
+        (folder / "evidence" / name).write_text(json.dumps(said))
+    with pytest.raises(PackMalformedError, match="large and small"):
         packs.sign_pack(maker, folder, days=1)
 
 
@@ -478,6 +511,189 @@ def test_a_pack_of_a_python_package_is_found_and_no_code_of_it_runs(
     assert listed.where == "added"
 
 
+@pytest.mark.parametrize(
+    "stop", [OSError(errno.ENOSPC, "no room"), KeyboardInterrupt()]
+)
+@pytest.mark.parametrize("at", ["write_whole", "record"])
+def test_whatever_breaks_off_while_a_release_is_added_the_old_one_stands(
+    maker: Workspace,
+    plant: Workspace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stop: BaseException,
+    at: str,
+) -> None:
+    packs.add_pack(plant, str(signed(maker, forge(tmp_path / "one", release=1))))
+    second = signed(maker, forge(tmp_path / "two", release=2))
+
+    def fail(*_given: object, **_named: object) -> None:
+        raise stop
+
+    with monkeypatch.context() as broken:
+        broken.setattr(paths if at == "write_whole" else Workspace, at, fail)
+        with pytest.raises((KeyboardInterrupt, PlaceRefusedError, DiskFullError)):
+            packs.add_pack(plant, str(second))
+    (listed,) = packs.list_packs(plant)
+    assert listed.pack is not None
+    assert listed.pack.release == 1
+    assert sorted(one.name for one in plant.packs.iterdir()) == [".lock", "forge.1"]
+    assert packs.add_pack(plant, str(second)).release == 2
+
+
+@pytest.mark.parametrize("acts", range(1, 4))
+def test_a_process_that_is_killed_between_two_steps_leaves_a_whole_release(
+    maker: Workspace,
+    plant: Workspace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    acts: int,
+) -> None:
+    packs.add_pack(plant, str(signed(maker, forge(tmp_path / "one", release=1))))
+    second = signed(maker, forge(tmp_path / "two", release=2))
+    rename, left = Path.rename, iter(range(acts))
+
+    def some(self: Path, to: Path) -> Path:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return rename(self, to)
+
+    with monkeypatch.context() as killed, suppress(KeyboardInterrupt):
+        killed.setattr(Path, "rename", some)
+        killed.setattr(shutil, "rmtree", lambda _folder: None)
+        packs.add_pack(plant, str(second))
+    (listed,) = packs.list_packs(plant)
+    assert listed.pack is not None
+    assert listed.pack.release == 2
+    packs.drop_pack(plant, "forge")
+    assert packs.list_packs(plant) == []
+
+
+def test_an_older_release_never_stands_in_for_a_newer_one_that_was_changed(
+    maker: Workspace, plant: Workspace, tmp_path: Path
+) -> None:
+    first = signed(maker, forge(tmp_path / "one", release=1))
+    packs.add_pack(plant, str(signed(maker, forge(tmp_path / "two", release=2))))
+    shutil.copytree(first, plant.packs / "forge.1")
+    _edit(plant.packs / "forge.2")
+    (listed,) = packs.list_packs(plant)
+    assert listed.pack is None
+    shutil.rmtree(plant.packs / "forge.2")
+    shutil.copytree(first, plant.packs / "forge.2")
+    (listed,) = packs.list_packs(plant)
+    assert "holds the pack forge.1" in listed.fault
+
+
+def test_a_workspace_that_may_not_be_written_refuses_in_one_sentence(
+    maker: Workspace, plant: Workspace, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed(maker, folder)
+
+    def refuse(*_given: object, **_named: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with monkeypatch.context() as fixed:
+        fixed.setattr(Path, "mkdir", refuse)
+        with pytest.raises(PlaceRefusedError, match="Read-only"):
+            packs.add_pack(plant, str(folder))
+    packs.add_pack(plant, str(folder))
+    with monkeypatch.context() as fixed:
+        fixed.setattr(Path, "mkdir", refuse)
+        with library.beside(packs.shelves_of(lambda: plant)):
+            assert library.names(Scenario) == library.shipped(Scenario)
+    with monkeypatch.context() as fixed:
+        fixed.setattr(tempfile, "mkdtemp", refuse)
+        with pytest.raises(PlaceRefusedError, match="Read-only"):
+            packs.drop_pack(plant, "forge")
+    (listed,) = packs.list_packs(plant)
+    assert listed.pack is not None
+
+
+def _pipe(folder: Path) -> None:
+    os.mkfifo(folder / "scenarios" / "C10.21.x.yaml")
+
+
+def _deep_folders(folder: Path) -> None:
+    (folder / "a/b/c").mkdir(parents=True)
+
+
+def _many_files(folder: Path) -> None:
+    for number in range(2100):
+        (folder / "evidence" / f"{number}.json").parent.mkdir(exist_ok=True)
+        (folder / "evidence" / f"{number}.json").touch()
+
+
+def _large_file(folder: Path) -> None:
+    with (folder / "README.md").open("wb") as stream:
+        stream.truncate(2**40)
+
+
+def _link_of_a_folder(folder: Path) -> None:
+    (folder / "datasets").symlink_to("/etc")
+
+
+def _name_of_no_text(folder: Path) -> None:
+    Path(os.fsdecode(os.fsencode(folder) + b"/\xff.yaml")).touch()
+
+
+@pytest.mark.parametrize(
+    "put",
+    [
+        _pipe,
+        _deep_folders,
+        _many_files,
+        _large_file,
+        _link_of_a_folder,
+        _name_of_no_text,
+    ],
+)
+def test_a_folder_of_something_else_is_refused_before_it_is_read(
+    maker: Workspace, folder: Path, put: Callable[[Path], None]
+) -> None:
+    put(folder)
+    with pytest.raises(TundishError):
+        packs.sign_pack(maker, folder, days=1)
+
+
+def test_a_folder_that_may_not_be_looked_into_is_no_empty_one(
+    maker: Workspace, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scandir = os.scandir
+
+    def guarded(path: str) -> object:
+        if str(path).endswith("sites"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    with pytest.raises(PlaceRefusedError, match="Permission denied"):
+        packs.sign_pack(maker, folder, days=1)
+
+
+def test_a_maker_signs_the_next_release_where_the_last_one_was_added(
+    maker: Workspace, folder: Path
+) -> None:
+    packs.add_pack(maker, str(signed(maker, folder)))
+    (folder / "pack.yaml").write_text(CARD.format(release=2))
+    with library.beside(packs.shelves_of(lambda: maker)):
+        assert packs.add_pack(maker, str(signed(maker, folder))).release == 2
+
+
+def test_a_pack_stands_when_its_maker_has_a_new_key_and_ends_with_the_old_one(
+    maker: Workspace, plant: Workspace, folder: Path, tmp_path: Path, clock: ManualClock
+) -> None:
+    packs.add_pack(plant, str(signed(maker, folder)))
+    clock.advance(60)
+    trust.rotate(maker, old_days=10, to=tmp_path / "maker.rotation")
+    trust.take_rotation(plant, tmp_path / "maker.rotation")
+    newer = signed(maker, forge(tmp_path / "newer", release=2))
+    (listed,) = packs.list_packs(plant)
+    assert listed.pack is not None
+    clock.advance(timedelta(days=11).total_seconds())
+    (listed,) = packs.list_packs(plant)
+    assert "counted until" in listed.fault
+    assert packs.add_pack(plant, str(newer)).release == 2
+
+
 def test_what_is_not_there_is_said(plant: Workspace) -> None:
     with pytest.raises(PackMissingError, match="no folder"):
         packs.add_pack(plant, "nowhere")
@@ -503,7 +719,7 @@ def test_a_command_sees_the_packs_of_the_workspace_around_it(
     assert "forge@example.org" in capsys.readouterr().out
     assert status(["scenario", "list", "--sector", "C33", "--json"]) == 0
     assert KEY in capsys.readouterr().out
-    _edit(plant.packs / "forge")
+    _edit(plant.packs / "forge.1")
     assert status(["scenario", "show", KEY]) != 0
     assert "The pack forge is left out" in capsys.readouterr().err
     assert status(["scenario", "drop", "forge"]) == 0

@@ -19,11 +19,11 @@ from tests.model.conftest import CHANNELS, NOW, ROWS, Desk, small_graph
 from typer.testing import CliRunner
 
 from tundish.catalog import library
-from tundish.catalog.scenario import Scenario
-from tundish.catalog.shelf import FOLDERS, Shelf
 from tundish.catalog.documents import parse_document
 from tundish.catalog.errors import DocumentInvalidError, UnknownNameError
 from tundish.catalog.provider import ENDING, TEMPLATE, ProviderCard
+from tundish.catalog.scenario import Scenario
+from tundish.catalog.shelf import FOLDERS, Shelf
 from tundish.cli.main import app
 from tundish.flows import provider_match, trust
 from tundish.flows import workspace as workspaces

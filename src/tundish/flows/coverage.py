@@ -126,9 +126,7 @@ def coverage(further: Iterable[Evidence] = ()) -> CoverageReport:
         on_real=tuple(real),
         on_simulated=tuple(s.key for s in shown if s.key not in real),
         on_word=tuple(
-            st.scenario
-            for s, st in found
-            if s in shown and not _rests_on(st, known)
+            st.scenario for s, st in found if s in shown and not _rests_on(st, known)
         ),
     )
 
