@@ -694,6 +694,77 @@ def test_a_pack_stands_when_its_maker_has_a_new_key_and_ends_with_the_old_one(
     assert packs.add_pack(plant, str(newer)).release == 2
 
 
+def _install(site: Path, maker: str, said: str) -> None:
+    about = site / f"{maker}-1.dist-info"
+    about.mkdir(parents=True)
+    name = maker.replace("_", "-")
+    (about / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n"
+    )
+    (about / "entry_points.txt").write_text(f"[tundish.packs]\n{said}\n")
+
+
+@pytest.mark.parametrize(
+    ("at", "why"),
+    [
+        ("../../forge", "no name of a package"),
+        (".forge", "no name of a package"),
+        ("forge_pack:run", "no name of a package"),
+        ("forge_pack [all]", "no name of a package"),
+        ("forge_pack.deeper", "sources"),
+        ("forge_sources", "sources"),
+    ],
+)
+def test_an_installed_package_leads_to_no_folder_but_its_own(  # noqa: PLR0913 -- fixtures
+    maker: Workspace,
+    plant: Workspace,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    at: str,
+    why: str,
+) -> None:
+    shutil.copytree(signed(maker, folder), tmp_path / "site" / "forge_pack")
+    _install(tmp_path / "site", "forge_pack", f"forge = {at}")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    (listed,) = packs.list_packs(plant)
+    assert listed.pack is None
+    with pytest.raises(PackMissingError) as caught:
+        packs.add_pack(plant, "forge")
+    assert why in caught.value.message + caught.value.advice
+
+
+def test_two_packages_that_bring_a_pack_of_one_name_are_both_named(
+    maker: Workspace,
+    plant: Workspace,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shutil.copytree(signed(maker, folder), tmp_path / "site" / "forge_pack")
+    for one in ("forge_pack", "other_pack"):
+        _install(tmp_path / "site", one, "forge = forge_pack")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    with pytest.raises(PackMissingError, match="forge-pack 1 and other-pack 1"):
+        packs.add_pack(plant, "forge")
+
+
+def test_a_package_may_not_call_its_pack_by_the_name_of_another(
+    maker: Workspace,
+    plant: Workspace,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shutil.copytree(signed(maker, folder), tmp_path / "site" / "forge_pack")
+    _install(tmp_path / "site", "forge_pack", "anvil = forge_pack")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    (listed,) = packs.list_packs(plant)
+    assert "calls its pack anvil" in listed.fault
+    with pytest.raises(PackChangedError, match="calls its pack anvil"):
+        packs.add_pack(plant, "anvil")
+
+
 def test_what_is_not_there_is_said(plant: Workspace) -> None:
     with pytest.raises(PackMissingError, match="no folder"):
         packs.add_pack(plant, "nowhere")
