@@ -40,6 +40,8 @@ _BESIDE: ContextVar[Shelves] = ContextVar("beside", default=tuple)
 def beside(shelves: Shelves) -> Iterator[None]:
     """Let the catalogue have the documents of packs too.
 
+    A thread that is started inside does not have them, and so refuses their names.
+
     Args:
         shelves: Gives packs that were verified; asked whenever names are looked up.
             What ships with Tundish comes first: no pack takes its place.
