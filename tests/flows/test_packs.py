@@ -35,7 +35,6 @@ from tundish.flows.plan import measure
 from tundish.flows.scenarios import Search, search
 from tundish.flows.workspace import Workspace
 from tundish.kernel import canonical, paths
-from tundish.kernel.canonical import Json
 from tundish.kernel.clock import ManualClock
 from tundish.kernel.errors import DiskFullError, PlaceRefusedError, TundishError
 from tundish.seal import packsignature, revocation
@@ -347,7 +346,7 @@ def test_evidence_of_a_pack_speaks_of_its_own_scenarios_only(
     assert after == before
 
 
-def say(folder: Path, **other: object) -> dict[str, Json]:
+def say(folder: Path, **other: object) -> dict[str, object]:
     """Put evidence into a pack: what its scenario would be shown by, but for one thing."""
     scenario = library.scenario(str(folder / "scenarios" / f"{KEY}.yaml"))
     theirs = next(
