@@ -22,6 +22,8 @@ from tundish.catalog import library
 from tundish.catalog.documents import parse_document
 from tundish.catalog.errors import DocumentInvalidError, UnknownNameError
 from tundish.catalog.provider import ENDING, TEMPLATE, ProviderCard
+from tundish.catalog.scenario import Scenario
+from tundish.catalog.shelf import FOLDERS, Shelf
 from tundish.cli.main import app
 from tundish.flows import provider_match, trust
 from tundish.flows import workspace as workspaces
@@ -202,6 +204,19 @@ def test_a_skill_rests_on_what_the_key_of_the_card_signed_and_all_else_is_a_clai
     assert found.skills[2].why == "a claim: no evidence is named"
     limits = {one.key: one.shown.limits for one in found.pieces if one.shown}
     assert limits == {"model": "catalogue", "grade": None}
+
+
+def test_limits_of_a_pack_are_no_limits_of_the_catalogue(
+    make: Callable[..., Made],
+) -> None:
+    own = "C25.21.fermentation-mine"
+    card = make().skill(own, "model", model=("package", packed(of=own)))
+    file = f"{FOLDERS[Scenario]}/{own}.yaml"
+    pack = Shelf(name="mine", files={file: scenario_yaml(own).encode()})
+    with library.beside(lambda: (pack,)):
+        found = read_card(card.write(), reader(OURS))
+    limits = {one.key: one.shown.limits for one in found.pieces if one.shown}
+    assert limits == {"model": "own"}
 
 
 @pytest.mark.parametrize("proof", ["unsigned", "unknown-signer"])

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 import yaml
 from tests.data.test_simulated import BASE, scenario
@@ -20,15 +21,18 @@ from tundish.catalog.evidence import Evidence, LevelName, contract_of, standing
 from tundish.catalog.scenario import Scenario
 from tundish.cli import main
 from tundish.cli.main import app
+from tundish.data.simulated.writing import MARK
 from tundish.flows import coverage as covering
 from tundish.flows import scenario_run
 from tundish.flows import workspace as workspaces
 from tundish.flows.coverage import coverage, own_evidence
 from tundish.flows.errors import OutExistsError
+from tundish.flows.fetch import locate
 from tundish.flows.plan import measure
 from tundish.flows.scenario_run import On, run_scenario
 from tundish.flows.scenarios import Search, search
 from tundish.flows.simulate import simulate
+from tundish.flows.train import generated
 from tundish.flows.workspace import Workspace
 from tundish.kernel import canonical
 from tundish.kernel.errors import PlaceRefusedError, TundishError
@@ -126,6 +130,19 @@ def test_a_generated_set_counts_for_no_target(ran: tuple[Workspace, Path]) -> No
     assert found["data-sets"].found == 0
     assert found["plants"].found == 0
     assert found["scenarios"].found == without["scenarios"]
+
+
+def test_a_generated_file_is_known_by_its_mark_however_deep_it_lies(
+    tmp_path: Path,
+) -> None:
+    made = tmp_path / "made" / "batches" / "1"
+    made.mkdir(parents=True)
+    table = pl.DataFrame({"x": [1.0]})
+    table.write_parquet(made / "a.parquet", metadata={MARK: "said"})
+    table.write_parquet(made / "b.parquet")
+    assert generated(locate(str(tmp_path / "made")))
+    assert generated(locate(str(made / "a.parquet")))
+    assert not generated(locate(str(made / "b.parquet")))  # its neighbour is another
 
 
 def test_a_stream_goes_into_a_new_folder_and_into_no_other(tmp_path: Path) -> None:

@@ -40,6 +40,8 @@ _BESIDE: ContextVar[Shelves] = ContextVar("beside", default=tuple)
 def beside(shelves: Shelves) -> Iterator[None]:
     """Let the catalogue have the documents of packs too.
 
+    A thread that is started inside does not have them, and so refuses their names.
+
     Args:
         shelves: Gives packs that were verified; asked whenever names are looked up.
             What ships with Tundish comes first: no pack takes its place.
@@ -96,14 +98,44 @@ def site(name: str) -> SiteProfile:
 
 
 def evidence() -> list[Evidence]:
-    """Return the evidence that ships with Tundish, by its file names, and that of packs."""
+    """Return the evidence that ships with Tundish, and what packs say (``told``)."""
+    return [*shipped_evidence(), *told()]
+
+
+def told() -> list[Evidence]:
+    """Return what the makers of packs say of their own scenarios, as far as it may count.
+
+    A scenario that ships, or that another pack has first, is not theirs, though a file of
+    that name lies in the pack. ``shown`` must name a set that ships, with its origin:
+    "others made it" is nothing that a pack can say of a set that it brings.
+    """
+    ours = {kind: set(shipped(kind)) for kind in (Scenario, DatasetEntry)}
+    found = []
+    for shelf in _BESIDE.get()():
+        named = set(shelf.names(Scenario)) - ours[Scenario]
+        ours[Scenario] |= named
+        found += [
+            one
+            for one in shelf.evidence()
+            if one.scenario in named and _may_count(one, ours[DatasetEntry])
+        ]
+    return found
+
+
+def _may_count(one: Evidence, sets: set[str]) -> bool:
+    if one.level != "shown":
+        return one.level == "simulated"
+    return one.data in sets and dataset(one.data).origin == one.origin
+
+
+def shipped_evidence() -> list[Evidence]:
+    """Return the evidence that ships with Tundish, by its file names."""
     root = resources.files("tundish.catalog").joinpath("declared", "evidence")
     files = sorted(
         (item for item in root.iterdir() if item.name.endswith(".json")),
         key=lambda item: item.name,
     )
-    own = [parse_document(f.read_bytes(), Evidence, f.name) for f in files]
-    return [*own, *(one for shelf in _BESIDE.get()() for one in shelf.evidence())]
+    return [parse_document(f.read_bytes(), Evidence, f.name) for f in files]
 
 
 def source(name: str, kind: type[BaseModel]) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -29,9 +29,13 @@ FOLDERS: dict[type[BaseModel], str] = {
 }
 EVIDENCE = "evidence"
 FILE_LIST = ".files.tsv"
+_SAID = 12  # faults that a message bears
 
+# a site's name has no dot: "site.yaml" would take the place of a person's own file
 _PLACES = re.compile(
-    r"(scenarios|sites|datasets)/[\w.-]{1,100}\.yaml|datasets/[\w.-]{1,100}\.files\.tsv|evidence/[\w.-]{1,100}\.json"
+    r"scenarios/[A-Za-z0-9.-]{1,100}\.yaml|sites/[a-z0-9][a-z0-9_-]{0,99}\.yaml"
+    r"|datasets/[a-z0-9-]{1,100}(\.yaml|\.files\.tsv)|evidence/[\w.-]{1,100}\.json",
+    re.ASCII,
 )
 
 
@@ -73,11 +77,11 @@ class Shelf:
 
     def source(self, kind: type[BaseModel], name: str) -> bytes | None:
         """Return the bytes of a document; None if it is not here."""
-        return self.files.get(f"{FOLDERS[kind]}/{name}.yaml")
+        return self._at(f"{FOLDERS[kind]}/{name}.yaml")
 
     def file_list(self, key: str) -> bytes | None:
         """Return the list of a data set's files; None if it is not here."""
-        return self.files.get(f"{FOLDERS[DatasetEntry]}/{key}{FILE_LIST}")
+        return self._at(f"{FOLDERS[DatasetEntry]}/{key}{FILE_LIST}")
 
     def evidence(self) -> Iterator[Evidence]:
         """Give its evidence, which speaks of its own scenarios only."""
@@ -88,12 +92,16 @@ class Shelf:
             if found.scenario in mine:
                 yield found
 
+    def _at(self, place: str) -> bytes | None:
+        return self.files.get(place) if _PLACES.fullmatch(place) else None
+
     def _stems(self, folder: str, ending: str) -> list[str]:
         start = f"{folder}/"
         return sorted(
             name.removeprefix(start).removesuffix(ending)
             for name in self.files
             if name.startswith(start) and name.endswith(ending)
+            if self._at(name) is not None
         )
 
 
@@ -125,7 +133,8 @@ def check(shelf: Shelf, taken: Mapping[type[BaseModel], set[str]]) -> None:
     faults = list(_faults(shelf, taken))
     if faults:
         count = "a fault" if len(faults) == 1 else f"{len(faults)} faults"
-        msg = f"The pack {shelf.name} has {count}: {'; '.join(faults)}."
+        more = f"; and {len(faults) - _SAID} more" if len(faults) > _SAID else ""
+        msg = f"The pack {shelf.name} has {count}: {'; '.join(faults[:_SAID])}{more}."
         raise PackMalformedError(msg)
 
 
@@ -136,7 +145,8 @@ def _faults(shelf: Shelf, taken: Mapping[type[BaseModel], set[str]]) -> Iterator
         if name not in BESIDE | {CARD} and not _PLACES.fullmatch(name)
     ]
     for name in sorted(strange):
-        yield f"{name!r} has no place in a pack: it holds documents only, no code"
+        yield f"{name!r} has no place in a pack: {_why_strange(name)}"
+    yield from _twins(shelf.files)
     if not shelf.names(Scenario):
         yield "it holds no scenario"
     for kind, folder in FOLDERS.items():
@@ -149,6 +159,21 @@ def _faults(shelf: Shelf, taken: Mapping[type[BaseModel], set[str]]) -> Iterator
         _check_evidence(shelf)
     except TundishError as error:
         yield error.message
+
+
+def _why_strange(name: str) -> str:
+    if name.startswith("sites/") and name.endswith(".yaml"):
+        return "the name of a site has small letters, digits, - and _"
+    return "it holds documents only, no code"
+
+
+def _twins(names: Iterable[str]) -> Iterator[str]:
+    """Name the files that would be one where large and small letters are the same."""
+    seen: dict[str, str] = {}
+    for name in sorted(names):
+        twin = seen.setdefault(name.casefold(), name)
+        if twin != name:
+            yield f"{twin!r} and {name!r} differ in large and small letters only"
 
 
 def _check_document(
@@ -181,6 +206,17 @@ def _check_document(
 
 def _check_evidence(shelf: Shelf) -> None:
     for one in shelf.evidence():
-        if one.level not in {"simulated", "shown"}:
-            msg = f"evidence of {one.scenario}: {one.level!r} rests on a plant's own signed evidence, not on a pack's word"
+        wrong = _why_not_said(shelf, one)
+        if wrong:
+            msg = f"evidence of {one.scenario}: {wrong}"
             raise PackMalformedError(msg)
+
+
+def _why_not_said(shelf: Shelf, one: Evidence) -> str:
+    if one.level not in {"simulated", "shown"}:
+        return f"{one.level!r} rests on a plant's own signed evidence, not on a pack's word"
+    if one.level == "shown" and one.data in shelf.names(DatasetEntry):
+        return f"{one.data} is a set of the pack itself, so nobody else stands for it; who adds the pack can run it"
+    if one.accepted and not (one.limits and all(limit.holds for limit in one.limits)):
+        return "it says accepted, and not that each limit holds"
+    return ""

@@ -74,6 +74,11 @@ def coverage(
         f"{len(report.on_simulated)} on benchmarks that others simulated), in {len(report.sectors_shown)} of 31 divisions "
         f"and {len(report.links_shown)} of 8 links; {levels['simulated']} only simulated, {levels['described']} only described."
     )
+    if report.on_word:
+        show.line(
+            f"{len(report.on_word)} of these rest on the word of a pack's maker, and no plan counts them: "
+            "tundish scenario run shows them here."
+        )
     if missing:
         rows = [(one.scenario, one.level, one.missing) for one in report.standings]
         show.table(

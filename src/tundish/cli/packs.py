@@ -22,8 +22,12 @@ _KEPT = Path(
 
 def packs_here() -> AbstractContextManager[None]:
     """Let the catalogue have the packs of the workspace around here."""
-    here = Path().absolute()
-    if not any((folder / _KEPT).is_dir() for folder in (here, *here.parents)):
+    try:
+        here = Path().absolute()
+        found = any((folder / _KEPT).is_dir() for folder in (here, *here.parents))
+    except OSError:  # a folder that is gone, or that may not be looked into
+        found = False
+    if not found:
         return nullcontext()  # most commands, which so import nothing for it
     from tundish.catalog import library
     from tundish.flows.packs import shelves_of

@@ -45,6 +45,7 @@ class CoverageReport(Record):
         links_shown: Links with one that is shown or proven.
         on_real, on_simulated: Scenarios shown on a measured set; only on a benchmark
             that others simulated.
+        on_word: Those of them that rest on nothing but what the maker of a pack says.
     """
 
     cells: tuple[Cell, ...]
@@ -55,6 +56,7 @@ class CoverageReport(Record):
     links_shown: tuple[str, ...]
     on_real: tuple[str, ...]
     on_simulated: tuple[str, ...]
+    on_word: tuple[str, ...] = ()
 
 
 def standings(further: Iterable[Evidence] = ()) -> list[tuple[Scenario, Standing]]:
@@ -91,12 +93,14 @@ def own_evidence(workspace: Workspace) -> list[Evidence]:
 
 
 def coverage(further: Iterable[Evidence] = ()) -> CoverageReport:
-    """Compute what is covered from evidence; nothing is taken on its word.
+    """Compute what is covered from evidence; what rests on a pack's word is said apart.
 
     Args:
         further: Evidence beside what ships; see ``own_evidence`` and ``flows.attest``.
     """
+    further = list(further)
     found = standings(further)
+    known = [*library.shipped_evidence(), *further]
     links = sectors.links()
     cells = _cells(found)
     shown = [s for s, st in found if st.level in {"shown", "proven"}]
@@ -121,6 +125,9 @@ def coverage(further: Iterable[Evidence] = ()) -> CoverageReport:
         ),
         on_real=tuple(real),
         on_simulated=tuple(s.key for s in shown if s.key not in real),
+        on_word=tuple(
+            st.scenario for s, st in found if s in shown and not _rests_on(st, known)
+        ),
     )
 
 
@@ -142,6 +149,10 @@ def _cells(found: Sequence[tuple[Scenario, Standing]]) -> list[Cell]:
             )
         )
     return cells
+
+
+def _rests_on(one: Standing, known: Sequence[Evidence]) -> bool:
+    return any(e.level in {"shown", "proven"} and e in known for e in one.evidence)
 
 
 def _on(one: Standing, *origins: str) -> bool:

@@ -1,30 +1,28 @@
 """Scenario packs: sign one's own, add those of other people, and let the catalogue have them.
 
-A pack holds documents only. It is read whole into memory and verified there each time it
-is used, so that what counts is what was signed, whatever happened to the folder since.
+A pack holds documents only. It is read whole into memory and verified there by each
+command that looks a name up, so that what counts is what was signed, whatever happened to the folder since.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from functools import cache, partial
+from importlib.metadata import Distribution, entry_points
 from pathlib import Path
 
 from pydantic import BaseModel
 
 from tundish.catalog import library, shelf
 from tundish.catalog.datasets import DatasetEntry
-from tundish.catalog.errors import PackMalformedError
 from tundish.catalog.library import Shelves
 from tundish.catalog.scenario import Scenario
 from tundish.catalog.shelf import FOLDERS, PackCard, Shelf
 from tundish.catalog.site import SiteProfile
+from tundish.flows import packfolders
 from tundish.flows.errors import PackMissingError, PackOlderError
 from tundish.flows.ledger import list_ledger
 from tundish.flows.outputs import write_out
@@ -35,12 +33,11 @@ from tundish.kernel.errors import TundishError
 from tundish.kernel.records import Record
 from tundish.seal import packsignature
 from tundish.seal.errors import PackChangedError
-from tundish.seal.packsignature import MOST_FILES
 
 SIGNATURE = "pack.sig"
 ENTRY_POINTS = "tundish.packs"
 ADDED = "pack-added"
-_MOST_BYTES = 64 * 1024**2  # of all files together
+_PACKAGE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
 
 class PackReport(Record):
@@ -97,10 +94,10 @@ def sign_pack(workspace: Workspace, folder: Path, *, days: float) -> PackReport:
     Raises:
         PackMalformedError: naming each fault.
     """
-    files = _read(folder)
+    files = packfolders.read(folder)
     files.pop(SIGNATURE, None)
     card = shelf.read_card(files)
-    shelf.check(Shelf(name=card.name, files=files), _taken())
+    _check(workspace, Shelf(name=card.name, files=files))
     now = workspace.clock.now()
     text = packsignature.sign(
         card.name,
@@ -135,19 +132,23 @@ def add_pack(workspace: Workspace, source: str) -> PackReport:
         PackMalformedError: if a document is wrong, or a name is taken.
         PackOlderError: if a later release, or another one of this number, was here.
     """
-    files = _read(_folder_of(source))
-    pack = _verified(workspace, files)
+    folder, called = _folder_of(source)
+    files = packfolders.read(folder)
+    pack = _verified(workspace, files, called)
     made = pack.report
-    with library.beside(shelves_of(lambda: workspace, without=made.name)):
-        shelf.check(pack.shelf, _taken())
-    _check_release(workspace, made)
-    _keep(workspace, made.name, files)
-    workspace.record(
-        ADDED,
-        inputs=[made.digest],
-        names={made.digest: made.name},
-        detail={"pack": made.name, "release": made.release, "signer": made.signer},
-    )
+
+    def note() -> None:
+        workspace.record(
+            ADDED,
+            inputs=[made.digest],
+            names={made.digest: made.name},
+            detail={"pack": made.name, "release": made.release, "signer": made.signer},
+        )
+
+    with packfolders.alone(workspace.packs):
+        _check(workspace, pack.shelf)
+        _check_release(workspace, made)
+        packfolders.keep(workspace.packs / made.name, made.release, files, note)
     return made
 
 
@@ -157,25 +158,30 @@ def drop_pack(workspace: Workspace, name: str) -> None:
     Raises:
         PackMissingError: if it was not added here.
     """
-    folder = _kept(workspace).get(name)
-    if folder is None:
-        have = ", ".join(_kept(workspace)) or "none"
+    kept = packfolders.kept(workspace.packs)
+    if name not in kept:
+        have = ", ".join(kept) or "none"
         msg = f"No pack {name!r} was added to this workspace; there is {have}."
         raise PackMissingError(msg)
-    shutil.rmtree(folder)
     workspace.record("pack-dropped", detail={"pack": name})
+    packfolders.take_out(workspace.packs, name)
 
 
 def list_packs(workspace: Workspace) -> list[Listed]:
     """Return the packs of a workspace, and those that are installed but not added."""
-    kept = _kept(workspace)
-    found = [_listed(workspace, name, "added", kept[name]) for name in kept]
+    kept = packfolders.kept(workspace.packs)
+    found = [
+        _listed(name, "added", partial(_standing, workspace, folder))
+        for name, folder in kept.items()
+    ]
     return [
         *found,
         *(
-            _listed(workspace, point.name, f"installed by {_maker(point)}", folder)
-            for point, folder in _installed()
-            if point.name not in kept
+            _listed(
+                one.name, f"installed by {one.maker}", partial(_found, workspace, one)
+            )
+            for one in _installed()
+            if one.name not in kept
         ),
     ]
 
@@ -198,44 +204,71 @@ def shelves_of(
     @cache
     def give() -> Sequence[Shelf]:
         workspace = find()
-        return tuple(_standing(workspace, tell, without)) if workspace else ()
+        return tuple(_all_standing(workspace, tell, without)) if workspace else ()
 
     return give
 
 
-def _standing(
+def _all_standing(
     workspace: Workspace, tell: Callable[[str], None] | None, without: str
 ) -> Iterator[Shelf]:
-    for name, folder in _kept(workspace).items():
+    for name, folder in packfolders.kept(workspace.packs).items():
         if name != without:
             try:
-                yield _verified(workspace, _read(folder)).shelf
+                yield _standing(workspace, folder).shelf
             except TundishError as error:
                 if tell is not None:
                     tell(f"The pack {name} is left out: {error.message}")
 
 
-def _listed(workspace: Workspace, name: str, where: str, folder: Path) -> Listed:
+def _standing(workspace: Workspace, folder: Path) -> _Pack:
+    """Return a pack that is kept; its folder is called as its name and release."""
+    pack = _verified(workspace, packfolders.read(folder))
+    said = f"{pack.report.name}.{pack.report.release}"
+    if said != folder.name:
+        msg = f"The folder {folder.name} holds the pack {said}."
+        raise PackChangedError(msg)
+    return pack
+
+
+def _found(workspace: Workspace, one: _Installed) -> _Pack:
+    return _verified(workspace, packfolders.read(one.folder()), one.name)
+
+
+def _listed(name: str, where: str, get: Callable[[], _Pack]) -> Listed:
     try:
-        pack = _verified(workspace, _read(folder)).report
+        return Listed(name=name, where=where, pack=get().report, fault="")
     except TundishError as error:
         return Listed(name=name, where=where, pack=None, fault=error.message)
-    return Listed(name=name, where=where, pack=pack, fault="")
 
 
-def _verified(workspace: Workspace, files: dict[str, bytes]) -> _Pack:
+def _check(workspace: Workspace, pack: Shelf) -> None:
+    """Check the documents of a pack beside what other packs of a workspace have."""
+    with library.beside(shelves_of(lambda: workspace, without=pack.name)):
+        shelf.check(pack, _taken())
+
+
+def _verified(workspace: Workspace, files: dict[str, bytes], called: str = "") -> _Pack:
     text = files.get(SIGNATURE)
     if text is None:
         msg = f"The pack has no signature ({SIGNATURE})."
         raise PackChangedError(msg)
     rest = {name: data for name, data in files.items() if name != SIGNATURE}
-    trust = workspace.standing()
+    try:
+        trust = workspace.standing()
+    except (
+        OSError
+    ) as error:  # it takes a lock, which a read-only folder has no room for
+        raise paths.refused(error, workspace.inner) from error
     known = [item.key for item in trust.known]
     found = packsignature.read(text, rest, known, now=workspace.clock.now())
     trust.check_key(found.body.issuer, found.digest)
     card = shelf.read_card(rest)
     if (card.name, card.release) != (found.body.name, found.body.release):
         msg = f"The signature is of {found.body.name} {found.body.release}, and {shelf.CARD} says {card.name} {card.release}."
+        raise PackChangedError(msg)
+    if called and called != card.name:
+        msg = f"An installed package calls its pack {called}, and {shelf.CARD} says {card.name}."
         raise PackChangedError(msg)
     held = Shelf(name=card.name, files=rest)
     return _Pack(report=_report(card, held, found), shelf=held)
@@ -278,73 +311,61 @@ def _check_release(workspace: Workspace, made: PackReport) -> None:
             raise PackOlderError(msg)
 
 
-def _keep(workspace: Workspace, name: str, files: dict[str, bytes]) -> None:
-    root = workspace.packs
-    root.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root, prefix=".") as temporary:
-        fresh, old = Path(temporary) / "fresh", Path(temporary) / "old"
-        for file, data in files.items():
-            paths.write_whole(paths.join(fresh, file), data)
-        if (root / name).exists():
-            (root / name).rename(old)
-        fresh.rename(root / name)
-
-
-def _kept(workspace: Workspace) -> dict[str, Path]:
-    if not workspace.packs.is_dir():
-        return {}
-    folders = (one for one in workspace.packs.iterdir() if one.is_dir())
-    return {one.name: one for one in sorted(folders) if not one.name.startswith(".")}
-
-
-def _folder_of(source: str) -> Path:
+def _folder_of(source: str) -> tuple[Path, str]:
+    """Return where a pack lies, and how it must be called if a package brings it."""
     if Path(source).is_dir():
-        return Path(source)
-    installed = {point.name: folder for point, folder in _installed()}
-    if source in installed:
-        return installed[source]
-    have = ", ".join(installed) or "none"
+        return Path(source), ""
+    found = [one for one in _installed() if one.name == source]
+    if len(found) > 1:
+        by = " and ".join(one.maker for one in found)
+        msg = f"More than one installed package brings a pack {source}: {by}."
+        raise PackMissingError(msg, advice="Remove one, or name the folder itself.")
+    if found:
+        return found[0].folder(), source
+    have = ", ".join(one.name for one in _installed()) or "none"
     msg = f"{source} is no folder, and no installed package brings a pack of that name ({have})."
     raise PackMissingError(msg)
 
 
-def _installed() -> Iterator[tuple[EntryPoint, Path]]:
-    """Give the packs of installed distributions; their files are found, not imported."""
-    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda one: one.name):
-        if point.dist is not None:
-            folder = Path(str(point.dist.locate_file(point.value.replace(".", "/"))))
-            yield point, folder
+@dataclass(frozen=True, kw_only=True)
+class _Installed:
+    """A pack that a distribution says it brings."""
+
+    name: str
+    maker: str
+    at: str
+    dist: Distribution
+
+    def folder(self) -> Path:
+        """Return where it lies; it is found by its name, not imported.
+
+        Raises:
+            PackMissingError: if that is no package, or it is not there.
+        """
+        if not _PACKAGE.fullmatch(self.at):
+            msg = f"The pack {self.name} of {self.maker} lies at {self.at!r}, which is no name of a package."
+            raise PackMissingError(msg, advice="Tell its maker.")
+        folder = Path(str(self.dist.locate_file(self.at.replace(".", "/"))))
+        if not folder.is_dir():
+            msg = f"The pack {self.name} of {self.maker} is not where packages are installed ({folder})."
+            advice = "If it is installed from its sources, name the folder itself."
+            raise PackMissingError(msg, advice=advice)
+        return folder
 
 
-def _maker(point: EntryPoint) -> str:
-    return f"{point.dist.name} {point.dist.version}" if point.dist else "nobody"
+def _installed() -> list[_Installed]:
+    points = sorted(entry_points(group=ENTRY_POINTS), key=lambda one: one.name)
+    return [
+        _Installed(
+            name=one.name,
+            maker=f"{one.dist.name} {one.dist.version}",
+            at=one.value,
+            dist=one.dist,
+        )
+        for one in points
+        if one.dist is not None
+    ]
 
 
 def _taken() -> dict[type[BaseModel], set[str]]:
     return {kind: set(library.names(kind)) for kind in FOLDERS}
-
-
-def _read(folder: Path) -> dict[str, bytes]:
-    """Return all files of a folder; links are refused, so that none leads outside."""
-    paths.existing_folder(folder)
-    files: dict[str, bytes] = {}
-    for name in _files_in(folder):
-        room = _MOST_BYTES - sum(map(len, files.values()))
-        if len(files) > MOST_FILES or room <= 0:
-            msg = f"{folder} holds more than a pack may: {MOST_FILES} files and {_MOST_BYTES} bytes."
-            raise PackMalformedError(msg)
-        place = paths.join(folder, name)
-        files[name] = paths.read_file(place, most=min(room, paths.DOCUMENT_BYTES))
-    return files
-
-
-def _files_in(folder: Path) -> Iterator[str]:
-    for root, folders, files in os.walk(folder):
-        here = Path(root)
-        for name in sorted((*folders, *files)):
-            if (here / name).is_symlink():
-                msg = f"{here / name} is a link; a pack holds plain files."
-                raise PackMalformedError(msg)
-        folders.sort()
-        for name in sorted(files):
-            yield (here / name).relative_to(folder).as_posix()

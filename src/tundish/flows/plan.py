@@ -61,7 +61,9 @@ def measure(
     generated = generated_in(done)
     covered = coverage(further)
     shown = [
-        one.scenario for one in covered.standings if one.level in {"shown", "proven"}
+        one.scenario
+        for one in covered.standings
+        if one.level in {"shown", "proven"} and one.scenario not in covered.on_word
     ]
     proven = [one for one in covered.standings if one.level == "proven"]
     sealed = _sealed_sectors(done, generated)
@@ -77,7 +79,7 @@ def measure(
             ),
             _target(
                 "scenarios", "typical application scenarios", "典型应用场景", 500, shown,
-                "accepted on a public set that others made, or proven by a plant",
+                "accepted on a public set that others made, or proven by a plant; what only the maker of a pack says is not counted",
             ),
             _target(
                 "general-models", "general large models at work in manufacturing", "通用大模型深度应用", 3,

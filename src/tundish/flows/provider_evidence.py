@@ -15,7 +15,6 @@ from typing import Literal, TypeAlias
 
 from tundish.catalog import library
 from tundish.catalog.documents import parse_document
-from tundish.catalog.errors import UnknownNameError
 from tundish.catalog.provider import Piece
 from tundish.catalog.scenario import Scenario, is_key
 from tundish.flows.errors import ProviderEvidenceError
@@ -134,10 +133,9 @@ def _limits(found: Package) -> Limits:
     if scenario.key != found.card.scenario:
         msg = f"A package's card says {found.card.scenario}, and its scenario is {scenario.key}."
         raise ProviderEvidenceError(msg)
-    try:
-        shipped = library.scenario(scenario.key)
-    except UnknownNameError:
-        return "own"
+    if scenario.key not in library.shipped(Scenario):
+        return "own"  # a pack's limits are somebody's own too
+    shipped = library.scenario(scenario.key)
     return "catalogue" if shipped.judged_digest == scenario.judged_digest else "own"
 
 

@@ -218,4 +218,6 @@ def generated(located: Located) -> bool:
     """Tell whether a set is marked as generated, by its card or in its files."""
     known = located.card or of_folder(located.root)
     said = known is not None and bool(known.card.generated_share)
-    return said or any(has_mark(path) for path in located.root.glob("*.parquet"))
+    place = located.place
+    files = [place] if place.is_file() else place.rglob("*.parquet")
+    return said or any(has_mark(path) for path in files)
