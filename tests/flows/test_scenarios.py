@@ -117,7 +117,8 @@ def test_evidence_that_the_ledger_does_not_know_is_none(
 def test_a_scenario_that_names_a_control_of_nobody_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     for controls, status in ((["D1", "R6"], 0), (["D1", "Z9"], 2)):
-        whole = library.scenario("C34.27.pump-loop").to_json() | {"controls": controls}
+        whole = library.scenario("C34.27.pump-loop").to_json()
+        whole["controls"] = [*controls]
         path.write_text(canonical.pretty(whole))
         assert main.status(["scenario", "check", str(path)]) == status
 
