@@ -19,6 +19,8 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+from pydantic import ConfigDict
+
 from tundish.kernel.records import Record
 
 _PR_SET_PDEATHSIG = 1
@@ -39,6 +41,8 @@ class Hardening(Record):
         locked: What is never written to swap: all memory of the process, or only the
             decrypted file while it stands, or nothing.
     """
+
+    model_config = ConfigDict(defer_build=False)  # later files may not be readable
 
     dumpable_off: bool
     core_off: bool
