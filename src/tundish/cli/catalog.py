@@ -23,6 +23,8 @@ sites = typer.Typer(
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
+    doing.register(scenarios)
+    packs.register(scenarios)
     app.add_typer(scenarios, name="scenario")
     app.add_typer(sites, name="site")
 
@@ -165,8 +167,3 @@ def list_sites(json: AsJson = False) -> None:
         return
     rows = [(name, profile.scenario, profile.site) for name, profile in found]
     show.table("Site profiles", ["name", "scenario", "site"], rows)
-
-
-# once, not in register: that is called for every command line of a process
-doing.register(scenarios)
-packs.register(scenarios)

@@ -30,6 +30,9 @@ group = typer.Typer(
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
+    data_sets.register(group)
+    cards.register(group)
+    sets.register(group)
     app.add_typer(group, name="data")
 
 
@@ -92,9 +95,3 @@ def compare(  # noqa: PLR0913  (a command's options)
         show_diff(report)
     if report.grade.fell:
         raise typer.Exit(NOT_GOOD_ENOUGH)
-
-
-# once, not in register: that is called for every command line of a process
-data_sets.register(group)
-cards.register(group)
-sets.register(group)

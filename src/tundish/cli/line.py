@@ -55,6 +55,8 @@ STATES = {
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
+    line_opcua.register(group)
+    line_versions.register(group)
     app.add_typer(group, name="line")
 
 
@@ -439,8 +441,3 @@ def _said(event: Event) -> None:
 
 def _silent(_event: Event) -> None:
     return
-
-
-# once, not in register: that is called for every command line of a process
-line_opcua.register(group)
-line_versions.register(group)

@@ -7,9 +7,9 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 
 import typer
+from typer.models import CommandInfo
 
 from tundish.cli import (
     catalog,
@@ -54,7 +54,38 @@ from tundish.kernel.paths import refused
 INTERRUPTED = 130
 OUTPUT_GONE = {errno.EPIPE, errno.EBADF, errno.ENOSPC, errno.EDQUOT, errno.EIO}
 
-_GROUPS = (
+
+def main(
+    version: bool = typer.Option(
+        False, "--version", help="Print the version and stop."
+    ),
+) -> None:
+    """From graded plant data to a sealed, traceable model on the line, offline."""
+    if version:
+        from importlib import metadata
+
+        show.line(f"tundish {metadata.version('tundish')}")
+        raise typer.Exit
+
+
+def _empty() -> typer.Typer:
+    made = typer.Typer(
+        name="tundish",
+        help=(
+            "From graded plant data to a sealed, traceable model on the line, offline.\n\n"
+            "Start with 'tundish demo', or 'tundish grade FILE' on a file of your own."
+        ),
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    made.callback(invoke_without_command=True)(main)
+    return made
+
+
+app = _empty()
+for group in (
     workspace,
     keys,
     device,
@@ -78,57 +109,23 @@ _GROUPS = (
     ledger,
     errors,
     demo,
-)
-
-
-def main(
-    version: bool = typer.Option(
-        False, "--version", help="Print the version and stop."
-    ),
-) -> None:
-    """From graded plant data to a sealed, traceable model on the line, offline."""
-    if version:
-        from importlib import metadata
-
-        show.line(f"tundish {metadata.version('tundish')}")
-        raise typer.Exit
-
-
-def _with(groups: Sequence[ModuleType]) -> typer.Typer:
-    made = typer.Typer(
-        name="tundish",
-        help=(
-            "From graded plant data to a sealed, traceable model on the line, offline.\n\n"
-            "Start with 'tundish demo', or 'tundish grade FILE' on a file of your own."
-        ),
-        no_args_is_help=True,
-        add_completion=False,
-        pretty_exceptions_enable=False,
-        rich_markup_mode=None,
-    )
-    made.callback(invoke_without_command=True)(main)
-    for group in groups:
-        group.register(made)
-    return made
-
-
-app = _with(_GROUPS)
+):
+    group.register(app)
 
 
 def _needed(arguments: Sequence[str]) -> typer.Typer:
     """Return the commands that a command line can mean: all of them take long to build."""
     word = next((one for one in arguments if not one.startswith("-")), "")
-    for group in _GROUPS:
-        made = _with([group])
-        named = {one.name for one in made.registered_groups}
-        named |= {
-            one.name or one.callback.__name__.replace("_", "-")
-            for one in made.registered_commands
-            if one.callback is not None
-        }
-        if word in named:
-            return made
-    return app
+    few = _empty()
+    few.registered_groups = [g for g in app.registered_groups if g.name == word]
+    few.registered_commands = [c for c in app.registered_commands if _name(c) == word]
+    return few if few.registered_groups or few.registered_commands else app
+
+
+def _name(command: CommandInfo) -> str:
+    """Return how Typer calls a command."""
+    named = command.name or getattr(command.callback, "__name__", "")
+    return str(named).replace("_", "-")
 
 
 def run(arguments: list[str] | None = None) -> None:

@@ -82,6 +82,8 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
     for command in (seal, grant, verify, score):
         app.command()(command)
+    group.command("verify")(verify)
+    carry.register(group)
     app.add_typer(group, name="package")
 
 
@@ -469,8 +471,3 @@ def _show_transfer(report: TransferReport, act: str, *, json: bool) -> None:
     show.line(
         f"  {report.sent:,} bytes travelled, {report.spared:,} were there already"
     )
-
-
-# once, not in register: that is called for every command line of a process
-group.command("verify")(verify)
-carry.register(group)

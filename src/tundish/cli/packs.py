@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from tundish.flows.packs import PackReport
 
 
-_KEPT = Path(
-    ".tundish", "packs"
-)  # as flows.workspace has it, which takes long to import
+# as flows.workspace has it, which takes long to import
+_KEPT = Path(".tundish", "packs")
 
 
 def packs_here() -> AbstractContextManager[None]:
