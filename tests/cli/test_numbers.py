@@ -49,7 +49,6 @@ def flag_of(name: str, info: OptionInfo) -> str:
 
 
 OPTIONS = list(numeric())
-BUILT = typer.main.get_command(main.app)  # as "tundish" builds it; once, for it is slow
 
 
 def test_the_walk_sees_the_options_of_commands_and_of_groups() -> None:
@@ -79,7 +78,6 @@ def test_a_number_outside_of_its_range_is_refused_by_its_name(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(main, "app", BUILT)
     path, flag, kinds, _ = option
     for text in NO_FLOATS if float in kinds else NO_INTEGERS:
         code = main.status([*path, flag, text])
