@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from tests.fuzz.desk import (
@@ -67,6 +68,7 @@ from tundish.seal.keys import (
     VerifyKey,
 )  # fmt: skip
 from tundish.seal.secret import SecretText
+from tundish.seal.signedtext import TextForm
 from tundish.seal.trust import Known, Trust
 
 _SEAL, _LEDGER, _KERNEL = "tundish.seal.", "tundish.ledger.", "tundish.kernel."
@@ -271,12 +273,7 @@ def _revocation_texts() -> list[bytes]:
 
 
 def _approval(data: bytes) -> None:
-    approval.read(data, TRUSTED)
-
-
-def _approval_signed(payload: bytes) -> None:
-    text = armour.wrap(approval.KIND, signed(approval.PAYLOAD_TYPE, payload))
-    _ = approval.read(text, TRUSTED).not_after
+    _ = approval.read(data, TRUSTED).not_after
 
 
 def _approvals() -> list[bytes]:
@@ -289,12 +286,6 @@ def _approvals() -> list[bytes]:
 
 def _evidence(data: bytes) -> None:
     plantevidence.read(data, TRUSTED, now=NOW)
-
-
-def _evidence_signed(payload: bytes) -> None:
-    form = plantevidence.PAYLOAD_TYPE
-    text = armour.wrap(plantevidence.KIND, signed(form, payload))
-    plantevidence.read(text, TRUSTED, now=NOW)
 
 
 def _evidences() -> list[bytes]:
@@ -314,12 +305,6 @@ def _pack(data: bytes) -> None:
     packsignature.read(data, _PACK, TRUSTED, now=NOW)
 
 
-def _pack_signed(payload: bytes) -> None:
-    form = packsignature.PAYLOAD_TYPE
-    text = armour.wrap(packsignature.KIND, signed(form, payload))
-    packsignature.read(text, _PACK, TRUSTED, now=NOW)
-
-
 def _packs() -> list[bytes]:
     return [
         packsignature.sign("forge", release, _PACK, now=NOW, not_after=LATER, key=KEY)
@@ -334,11 +319,6 @@ def _provider_card(data: bytes) -> None:
     providercard.read(data, _CARD, TRUSTED, now=NOW)
 
 
-def _provider_card_signed(payload: bytes) -> None:
-    text = armour.wrap(providercard.KIND, signed(providercard.PAYLOAD_TYPE, payload))
-    providercard.read(text, _CARD, TRUSTED, now=NOW)
-
-
 def _provider_cards() -> list[bytes]:
     return [
         providercard.sign(card, now=NOW, not_after=LATER, key=KEY)
@@ -347,12 +327,7 @@ def _provider_cards() -> list[bytes]:
 
 
 def _change(data: bytes) -> None:
-    change.read(data, TRUSTED)
-
-
-def _change_signed(payload: bytes) -> None:
-    text = armour.wrap(change.KIND, signed(change.PAYLOAD_TYPE, payload))
-    found = change.read(text, TRUSTED)
+    found = change.read(data, TRUSTED)
     body = found.body
     wanted = change.Wanted(line=body.line, old=body.old, new=body.new)
     with suppress(TundishError):  # outside its window
@@ -372,6 +347,28 @@ def _changes() -> list[bytes]:
 
 def _inside(kind: str, texts: Iterable[bytes]) -> list[bytes]:
     return [payload_of(armour.unwrap(kind, text)) for text in texts]
+
+
+def _both(
+    name: str,
+    form: TextForm[Any],
+    read: Callable[[bytes], None],
+    seeds: Callable[[], list[bytes]],
+) -> tuple[Target, Target]:
+    """Return the targets of a text: its bytes, and what is signed in it."""
+    door = f"{form.body.__module__}:read"
+
+    def inside(payload: bytes) -> None:
+        read(armour.wrap(form.kind, signed(form.payload_type, payload)))
+
+    return (
+        Target(name=name, parse=read, seeds=seeds, doors=(door,)),
+        Target(
+            name=f"{name}-signed", json=True, parse=inside,
+            seeds=lambda: _inside(form.kind, seeds()),
+            doors=(door, _SEAL + "dsse:read_record"),
+        ),
+    )  # fmt: skip
 
 
 def _rotation(data: bytes) -> None:
@@ -708,51 +705,11 @@ TARGETS = (
             _SEAL + "dsse:read_record",
         ),
     ),
-    Target(
-        name="approval", parse=_approval, seeds=_approvals,
-        doors=(_SEAL + "approval:read",),
-    ),
-    Target(
-        name="evidence", parse=_evidence, seeds=_evidences,
-        doors=(_SEAL + "plantevidence:read",),
-    ),
-    Target(
-        name="evidence-signed", json=True, parse=_evidence_signed,
-        seeds=lambda: _inside(plantevidence.KIND, _evidences()),
-        doors=(_SEAL + "plantevidence:read", _SEAL + "dsse:read_record"),
-    ),
-    Target(
-        name="approval-signed", json=True, parse=_approval_signed,
-        seeds=lambda: _inside(approval.KIND, _approvals()),
-        doors=(_SEAL + "approval:read", _SEAL + "dsse:read_record"),
-    ),
-    Target(
-        name="pack-signature", parse=_pack, seeds=_packs,
-        doors=(_SEAL + "packsignature:read",),
-    ),
-    Target(
-        name="pack-signature-signed", json=True, parse=_pack_signed,
-        seeds=lambda: _inside(packsignature.KIND, _packs()),
-        doors=(_SEAL + "packsignature:read", _SEAL + "dsse:read_record"),
-    ),
-    Target(
-        name="provider-card", parse=_provider_card, seeds=_provider_cards,
-        doors=(_SEAL + "providercard:read",),
-    ),
-    Target(
-        name="provider-card-signed", json=True, parse=_provider_card_signed,
-        seeds=lambda: _inside(providercard.KIND, _provider_cards()),
-        doors=(_SEAL + "providercard:read", _SEAL + "dsse:read_record"),
-    ),
-    Target(
-        name="change", parse=_change, seeds=_changes,
-        doors=(_SEAL + "change:read",),
-    ),
-    Target(
-        name="change-signed", json=True, parse=_change_signed,
-        seeds=lambda: _inside(change.KIND, _changes()),
-        doors=(_SEAL + "change:read", _SEAL + "dsse:read_record"),
-    ),
+    *_both("approval", approval.FORM, _approval, _approvals),
+    *_both("evidence", plantevidence.FORM, _evidence, _evidences),
+    *_both("pack-signature", packsignature.FORM, _pack, _packs),
+    *_both("provider-card", providercard.FORM, _provider_card, _provider_cards),
+    *_both("change", change.FORM, _change, _changes),
     Target(
         name="rotation", parse=_rotation, doors=(_SEAL + "rotation:read",),
         seeds=lambda: [rotation.sign(KEY, SECOND, at=NOW, until=LATER)],
