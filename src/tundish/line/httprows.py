@@ -14,8 +14,6 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field as Bounds
 
-from tundish.catalog.documents import parse_value
-from tundish.kernel.records import Record
 from tundish.line.contract import Contract, SignalForm
 from tundish.line.errors import LineFileInvalidError
 from tundish.line.jsonpayload import (
@@ -24,33 +22,17 @@ from tundish.line.jsonpayload import (
     Field,
     JsonTopic,
     Path,
-    QualityForm,
-    TimeUnit,
     find,
     parse,
     path_of,
 )
 from tundish.line.linefile import NodeSpec, SourceSpec
+from tundish.line.places import Stamps, field_at, node_places, owner_of
 from tundish.line.samples import OLDEST_US, Sample
 
 MOST_ROWS: Final = 10_000
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _WHOLE = re.compile(r"-?\d{1,18}", re.ASCII)
-
-
-class Stamps(Record):
-    """Where time and quality stand in a row; options of a source and of its nodes.
-
-    Attributes:
-        time, quality: JSON pointers or dotted paths; in CSV names of columns.
-        time_unit: ``iso``, or the unit of a number since 1970.
-        quality_form: ``word``, ``ua`` (OPC UA status code) or ``da`` (OPC DA).
-    """
-
-    time: str | None = None
-    time_unit: TimeUnit = "iso"
-    quality: str | None = None
-    quality_form: QualityForm = "word"
 
 
 class RowOptions(Stamps):
@@ -200,28 +182,12 @@ class RowReader:
             raise ValueError(msg) from error
 
     def _field(self, form: SignalForm, node: NodeSpec) -> Field:
-        owner = f"The node of {form.name}"
+        owner = owner_of(form)
         if self._csv and form.channels > 1:
             msg = f"{owner} has {form.channels} channels, and a cell of a CSV has one."
             raise LineFileInvalidError(msg)
-        stamps: Stamps = self._options
-        if node.options:
-            said = stamps.model_dump(include=set(Stamps.model_fields)) | node.options
-            stamps = parse_value(said, Stamps, f"{owner} (options)")
-        return Field(
-            signal=form.name,
-            channels=form.channels,
-            numeric=form.numeric,
-            value=self._place(node.node, owner),
-            time=None if stamps.time is None else self._place(stamps.time, owner),
-            time_unit=stamps.time_unit,
-            quality=None
-            if stamps.quality is None
-            else self._place(stamps.quality, owner),
-            quality_form=stamps.quality_form,
-            scale=node.scale,
-            offset=node.offset,
-        )
+        stamps = node_places(Stamps, self._options, node, owner)
+        return field_at(node.node, stamps, form, node, self._place)
 
     def _place(self, text: str, owner: str) -> Path:
         return (text,) if self._csv else path_of(text, owner)

@@ -14,48 +14,30 @@ from typing import Annotated, Final, Self
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 from pydantic import Field as Limits
 
-from tundish.catalog.documents import parse_value
 from tundish.kernel.clock import Clock, SystemClock
-from tundish.kernel.records import Record
-from tundish.line.contract import Contract, SignalForm
+from tundish.line.contract import Contract
 from tundish.line.errors import HistoryUnavailableError
 from tundish.line.inspection import Inspection, TagSeen
-from tundish.line.jsonpayload import (
-    Delivery,
-    Field,
-    JsonTopic,
-    QualityForm,
-    TimeUnit,
-    path_of,
-)
+from tundish.line.jsonpayload import Delivery, Field, JsonTopic
 from tundish.line.kafkafeed import KafkaFeed
 from tundish.line.kafkalook import LOOK_S, Seen, look
 from tundish.line.kafkaoptions import KafkaAccount, KafkaOptions, check_topic
 from tundish.line.kafkareader import Start
-from tundish.line.linefile import NodeSpec, SourceSpec
+from tundish.line.linefile import SourceSpec
+from tundish.line.places import Places, field_at, node_places, owner_of
 from tundish.line.samples import Arrival, Quality, Sample, to_us
 
 Key = Annotated[str, Limits(min_length=1, max_length=1000)]
 
 
-class KafkaPlaces(Record):
-    """Where things stand in a message; options of a node.
+class KafkaPlaces(Places):
+    """Where things stand in a message; without ``time`` its own time counts.
 
     Attributes:
         key: Only messages with this key are the signal's; None for all of the topic.
-        value, time, quality: JSON pointers (``/values/3``) or dotted paths
-            (``values.3``). Without ``value`` the payload itself is the value, without
-            ``time`` the message's own time counts.
-        time_unit: ``iso``, or the unit of a number since 1970.
-        quality_form: ``word``, ``ua`` (OPC UA status code) or ``da`` (OPC DA).
     """
 
     key: Key | None = None
-    value: str = ""
-    time: str | None = None
-    time_unit: TimeUnit = "iso"
-    quality: str | None = None
-    quality_form: QualityForm = "word"
 
 
 class KafkaSourceOptions(KafkaOptions, KafkaPlaces):
@@ -229,7 +211,10 @@ class Forms:
         fields: dict[tuple[str, bytes | None], list[Field]] = {}
         for signal in spec.nodes:
             node = spec.node(signal)
-            key, field = _field(scenario.signal(signal), node, options)
+            form = scenario.signal(signal)
+            places = node_places(KafkaPlaces, options, node, owner_of(form))
+            key = None if places.key is None else places.key.encode()
+            field = field_at(places.value, places, form, node)
             fields.setdefault((node.node, key), []).append(field)
         self._forms = {place: JsonTopic(tuple(some)) for place, some in fields.items()}
         self._keyed = {topic for topic, key in self._forms if key is not None}
@@ -277,29 +262,3 @@ def _bytes(found: object) -> bytes:
     if isinstance(found, bytes):
         return found
     return found.encode() if isinstance(found, str) else b""
-
-
-def _field(
-    form: SignalForm, node: NodeSpec, options: KafkaSourceOptions
-) -> tuple[bytes | None, Field]:
-    """Join a node's options with those of its source; return its key as well.
-
-    Raises:
-        DocumentInvalidError, LineFileInvalidError.
-    """
-    owner = f"The node of {form.name}"
-    said = options.model_dump(include=set(KafkaPlaces.model_fields)) | node.options
-    places = parse_value(said, KafkaPlaces, f"{owner} (options)")
-    field = Field(
-        signal=form.name,
-        channels=form.channels,
-        numeric=form.numeric,
-        value=path_of(places.value, owner),
-        time=None if places.time is None else path_of(places.time, owner),
-        time_unit=places.time_unit,
-        quality=None if places.quality is None else path_of(places.quality, owner),
-        quality_form=places.quality_form,
-        scale=node.scale,
-        offset=node.offset,
-    )
-    return None if places.key is None else places.key.encode(), field

@@ -14,46 +14,21 @@ from typing import Annotated, Self
 
 from pydantic import Field as Limits
 
-from tundish.catalog.documents import parse_value
 from tundish.kernel.clock import Clock, SystemClock
-from tundish.kernel.records import Record
-from tundish.line.contract import Contract, SignalForm
+from tundish.line.contract import Contract
 from tundish.line.errors import HistoryUnavailableError, LineFileInvalidError
 from tundish.line.inspection import Inspection, TagSeen
-from tundish.line.jsonpayload import (
-    Delivery,
-    Field,
-    JsonTopic,
-    QualityForm,
-    TimeUnit,
-    path_of,
-)
-from tundish.line.linefile import NodeSpec, SourceSpec
+from tundish.line.jsonpayload import Delivery, Field, JsonTopic
+from tundish.line.linefile import SourceSpec
 from tundish.line.mqttfeed import Batch, Feed, Plan
 from tundish.line.mqttlook import LOOK_S, listen
 from tundish.line.mqttoptions import Account, MqttOptions, check_topic
 from tundish.line.mqttpackets import Publish
+from tundish.line.places import Places, field_at, node_places, owner_of
 from tundish.line.samples import Arrival, Quality, Sample, to_us
 
 
-class JsonPlaces(Record):
-    """Where things stand in a payload; options of a node.
-
-    Attributes:
-        value, time, quality: JSON pointers (``/values/3``) or dotted paths
-            (``values.3``). Without ``value`` the payload itself is the value.
-        time_unit: ``iso``, or the unit of a number since 1970.
-        quality_form: ``word``, ``ua`` (OPC UA status code) or ``da`` (OPC DA).
-    """
-
-    value: str = ""
-    time: str | None = None
-    time_unit: TimeUnit = "iso"
-    quality: str | None = None
-    quality_form: QualityForm = "word"
-
-
-class MqttSourceOptions(MqttOptions, JsonPlaces):
+class MqttSourceOptions(MqttOptions, Places):
     """Options of an MQTT source: those of the link, and places for all its nodes.
 
     Attributes:
@@ -95,7 +70,9 @@ class MqttSource:
             node = spec.node(signal)
             topic = check_topic(node.node, f"the signal {signal}")
             form = scenario.signal(signal)
-            fields.setdefault(topic, []).append(_field(form, node, options))
+            places = node_places(Places, options, node, owner_of(form))
+            field = field_at(places.value, places, form, node)
+            fields.setdefault(topic, []).append(field)
             filters.setdefault(node.node, f"the signal {signal}")
         self._topics = {name: JsonTopic(tuple(some)) for name, some in fields.items()}
         timed = {one.time is not None for some in fields.values() for one in some}
@@ -226,26 +203,3 @@ class MqttSource:
                 )
             found.extend(topic.read(message.payload, delivery))
         return tuple(found)
-
-
-def _field(form: SignalForm, node: NodeSpec, options: MqttSourceOptions) -> Field:
-    """Join a node's options with those of its source.
-
-    Raises:
-        DocumentInvalidError, LineFileInvalidError.
-    """
-    owner = f"The node of {form.name}"
-    said = options.model_dump(include=set(JsonPlaces.model_fields)) | node.options
-    places = parse_value(said, JsonPlaces, f"{owner} (options)")
-    return Field(
-        signal=form.name,
-        channels=form.channels,
-        numeric=form.numeric,
-        value=path_of(places.value, owner),
-        time=None if places.time is None else path_of(places.time, owner),
-        time_unit=places.time_unit,
-        quality=None if places.quality is None else path_of(places.quality, owner),
-        quality_form=places.quality_form,
-        scale=node.scale,
-        offset=node.offset,
-    )
