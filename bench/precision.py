@@ -88,7 +88,7 @@ def cases(data: Path) -> Iterator[Case]:
         ("tep-braatz", "C26.27.reactor-separator", "tennessee-eastman", ("distance", "variates", "nearest", "net")),
         ("hydraulic-zema", "C34.28.hydraulic-valve", "hydraulic-zema-valve", ("discriminants", "boosted")),
         ("cmapss", "C37.28.turbofan-life", "cmapss-fd001", ("boosted",)),
-        (pictures.SET, "C39.18.pcb-bare-board", "deeppcb", ("golden-board", "patches")),
+        (pictures.SET, "C39.24.pcb-bare-board", "deeppcb", ("golden-board", "patches")),
     )  # fmt: skip
     for folder, key, place, candidates in named:
         scenario, site = library.scenario(key), library.site(place)

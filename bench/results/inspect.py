@@ -49,7 +49,7 @@ def rows(data: Path) -> list[Row]:
         data: Folder of the development sets.
     """
     scenario, site = (
-        library.scenario("C39.18.pcb-bare-board"),
+        library.scenario("C39.24.pcb-bare-board"),
         library.site("deeppcb"),
     )
     found = []

@@ -42,7 +42,7 @@ from tundish.line.security import SecuritySpec
 Kit = Any
 Options = dict[str, bool | int | float | str]
 QUICK: Options = {"poll_s": 0.02, "settle_s": 0.15}
-BOARD = library.scenario("C39.18.pcb-bare-board")
+BOARD = library.scenario("C39.24.pcb-bare-board")
 GREY: dict[str, str | NodeSpec] = {"copper": "grey", "golden": "reference-grey"}
 
 

@@ -25,7 +25,7 @@ from tundish.line.samples import Arrival, Sample
 
 Kit = Any
 SPEC = GateSpec(deadline_ms=300)
-BOARD = library.scenario("C39.18.pcb-bare-board")
+BOARD = library.scenario("C39.24.pcb-bare-board")
 
 
 def _answer(at_us: int, value: float | None = 0.2) -> Estimate:
