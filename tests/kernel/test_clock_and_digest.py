@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tundish.kernel import clock, digest, ids
+from tundish.kernel import clock, digest
 
 
 @given(st.datetimes(timezones=st.just(UTC)))
@@ -41,10 +41,3 @@ def test_a_file_and_its_bytes_have_one_digest(tmp_path: Path) -> None:
     assert digest.is_digest(digest.of_file(path))
     assert not digest.is_digest("sha256:" + "G" * 64)
     assert digest.of_bytes(b"melt").endswith(digest.hex_part(digest.of_bytes(b"melt")))
-
-
-def test_ids_are_unique_and_sort_by_time() -> None:
-    early = datetime(2026, 1, 1, tzinfo=UTC)
-    names = {ids.new_id("run", early) for _ in range(100)}
-    assert len(names) == 100
-    assert max(names) < ids.new_id("run", early + timedelta(seconds=1))

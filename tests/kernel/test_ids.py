@@ -12,4 +12,8 @@ def test_names_of_one_second_sort_by_time() -> None:
     moments = [begin + timedelta(milliseconds=n) for n in range(2500)]
     names = [new_id("run", moment) for moment in moments]
     assert sorted(names) == names
-    assert len({new_id("run", begin) for _ in range(20)}) > 1
+
+
+def test_names_of_one_moment_differ() -> None:
+    begin = datetime(2026, 5, 1, tzinfo=UTC)
+    assert len({new_id("run", begin) for _ in range(100)}) == 100

@@ -7,9 +7,9 @@ from datetime import datetime
 
 
 def new_id(prefix: str, moment: datetime) -> str:
-    """Return ``prefix-YYYYMMDD-HHMMSS-fffrrrr``, unique and sortable by time.
+    """Return ``prefix-YYYYMMDD-HHMMSS-fffrrrrrrrr``, unique and sortable by time.
 
     The last part is hexadecimal: 1/4096 of a second, then chance.
     """
     part = moment.microsecond * 4096 // 1_000_000
-    return f"{prefix}-{moment:%Y%m%d-%H%M%S}-{part:03x}{secrets.token_hex(2)}"
+    return f"{prefix}-{moment:%Y%m%d-%H%M%S}-{part:03x}{secrets.token_hex(4)}"
