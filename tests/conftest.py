@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import time
 import urllib.request
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings as hypothesis_settings
+from tests.ports import free_port
 from tests.softhsm import SoftHsm, running
 
 from tundish.flows.fetch import locate
@@ -74,9 +74,7 @@ def oci_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if server is None:
         pytest.skip("no OCI registry is installed here (Debian: docker-registry)")
     folder = tmp_path_factory.mktemp("registry")
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{one.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     config = folder / "config.yml"
     config.write_text(REGISTRY.format(root=folder / "store", address=address))
     with subprocess.Popen(

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from tests.flows.test_alarms import ALARMS, LINE, Box
 from tests.line.conftest import Kit
-from tests.line.http_plant import free_port
 from tests.line.mqttline import aside
+from tests.ports import free_port
 
 from tundish.catalog.documents import read_document
 from tundish.catalog.site import SiteProfile

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.line.ua_peer import PlantProcess, free_port
+from tests.line.ua_peer import PlantProcess
+from tests.ports import free_port
 
 from tundish.flows.line_browse import BrowseReport, VariableRow, browse_server, match
 from tundish.line.errors import SourceUnreachableError

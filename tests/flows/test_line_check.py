@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.line.ua_peer import Papers, PlantProcess, free_port
+from tests.line.ua_peer import Papers, PlantProcess
+from tests.ports import free_port
 
 from tundish.flows.ledger import list_ledger
 from tundish.flows.line_check import LineCheck, check_line

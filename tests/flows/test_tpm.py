@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.ports import free_port
 
 from tundish.flows.grant import GrantOrder, grant
 from tundish.flows.workspace import Workspace
@@ -76,20 +77,6 @@ class Tpm:
             assert done.returncode == 0, done.stdout + done.stderr
 
 
-def ports() -> int:
-    """Return a port that is free together with the next one."""
-    for _ in range(100):
-        with socket.socket() as one, socket.socket() as two:
-            one.bind(("127.0.0.1", 0))
-            port = int(one.getsockname()[1])
-            try:
-                two.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            return port
-    pytest.skip("no two ports beside each other are free")
-
-
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[[str], Tpm]]:
     """Give what switches a TPM on."""
@@ -99,7 +86,7 @@ def start(tmp_path: Path) -> Iterator[Callable[[str], Tpm]]:
     running: list[subprocess.Popen[bytes]] = []
 
     def on(name: str) -> Tpm:
-        port, state, store = ports(), tmp_path / f"{name}.tpm", tmp_path / name
+        port, state, store = free_port(2), tmp_path / f"{name}.tpm", tmp_path / name
         state.mkdir()
         store.mkdir(exist_ok=True)
         server = [

@@ -12,6 +12,8 @@ import random
 import threading
 from typing import Self
 
+from tests.ports import free_port
+
 _RETRANSMIT_S = 0.2
 _BYTES = 16_384
 
@@ -33,7 +35,7 @@ class ChaosProxy:
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self.port = 0
+        self.port = free_port()
         self.delay_s = 0.0
         self.loss = 0.0
         self.lost = 0

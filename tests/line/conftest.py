@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from asyncua.ua.attribute_ids import AttributeIds
 from numpy.typing import NDArray
+from tests.ports import free_port
 
 from tundish.catalog import library
 from tundish.catalog.scenario import Scenario
@@ -251,7 +252,7 @@ class Plant:
         self.names = [f"tag{number}" for number in range(signals)]
         self.loop = loop
         self.recording = self.record(self.names)
-        self.server = ReplayServer(self.recording, speed=100.0)
+        self.server = ReplayServer(self.recording, speed=100.0, port=free_port())
         loop.call(self.server.start())
 
     def record(self, names: list[str]) -> Recording:

@@ -18,6 +18,8 @@ from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, Self
 
+from tests.ports import free_port
+
 WRAP = 900
 PERIOD_US = 100_000
 KEPT = 40
@@ -66,7 +68,7 @@ class Gateway(Rows):
         self.asked: list[dict[str, str]] = []
         self.unmoved = 0
         self._was: dict[int, dict[str, Any]] = {}
-        self._port = 0
+        self._port = free_port()
         self._server: ThreadingHTTPServer | None = None
 
     @property
@@ -218,10 +220,3 @@ class Device(Rows):
                 self._ended.wait(0.1)
                 continue
             self._waiting.popleft()
-
-
-def free_port() -> int:
-    """Return a port that nobody has."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

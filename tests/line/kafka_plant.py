@@ -28,9 +28,9 @@ from typing import Any, Literal, Self
 import confluent_kafka
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
-from tests.line.mosquitto import free_port
 from tests.line.mqttline import PLACES, QUICK
 from tests.line.proxy import Cable, Way
+from tests.ports import free_port
 
 from tundish.line.linefile import SinkSpec, SourceSpec
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -58,9 +57,9 @@ class ModbusPlant:
     """One such process; used as a context."""
 
     def __init__(self) -> None:
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            self.port = int(found.getsockname()[1])
+        from tests.ports import free_port  # noqa: PLC0415  (the script cannot)
+
+        self.port = free_port()
         self.period_us = PERIOD_US
         self.start_us = int(time.time()) * 1_000_000
         self.early_us, self.late_us = 0, 2 * PERIOD_US

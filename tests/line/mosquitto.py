@@ -12,14 +12,10 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from tests.ports import free_port
+
 MISSING = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin") is None
 _LIMIT_S = 10.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Mosquitto:

@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.line.http_plant import KEPT, TOKEN, Device, Gateway, free_port
+from tests.line.http_plant import KEPT, TOKEN, Device, Gateway
 from tests.line.lossy import HERE, THERE, LossyLink
 from tests.line.mqttline import aside
 from tests.line.proxy import Cable
 from tests.line.test_mqtt_chaos import Jumping, _fill, _mounted
 from tests.line.watched import WatchedLine
+from tests.ports import free_port
 
 from tundish.line import plugins
 from tundish.line.linefile import SourceSpec

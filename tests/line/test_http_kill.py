@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.line.http_plant import TOKEN, free_port
+from tests.line.http_plant import TOKEN
 from tests.line.mqttline import payload
+from tests.ports import free_port
 
 Kit = Any  # the classes live in conftest, which cannot be imported
 KILLS = int(os.environ.get("TUNDISH_KILLS") or os.environ.get("TUNDISH_CHAOS", "20"))

@@ -17,8 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.line.certs import make_certificates
-from tests.line.http_plant import TOKEN, free_port
+from tests.line.http_plant import TOKEN
 from tests.line.mqttline import aside
+from tests.ports import free_port
 
 from tundish.kernel.errors import TundishError
 from tundish.line import plugins

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import http.client
 import re
-import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.ports import free_port
 
 from tundish.catalog import library
 from tundish.line import plugins
@@ -46,12 +46,6 @@ def _sink(kit: Kit, spec: SinkSpec) -> MetricsSink:
     sink = plugins.open_sink(spec, kit.scenario())
     assert isinstance(sink, MetricsSink)
     return sink
-
-
-def _free() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def _run(job: Awaitable[None]) -> None:
@@ -89,7 +83,7 @@ def _answer(kit: Kit, value: float | None, *, alarm: bool | None = None) -> Esti
 @pytest.mark.integration
 def test_prometheus_reads_the_state_and_only_numbers_that_hold(kit: Kit) -> None:
     async def job() -> None:
-        sink = _sink(kit, _spec(_free()))
+        sink = _sink(kit, _spec(free_port()))
         await sink.connect()
         ask: Callable[[], Any] = lambda: asyncio.to_thread(_get, sink.port)  # noqa: E731
         assert _shown((await ask())[1])["tundish_statestale"] == 1
@@ -116,7 +110,7 @@ def test_prometheus_reads_the_state_and_only_numbers_that_hold(kit: Kit) -> None
 @pytest.mark.integration
 def test_who_shows_no_token_learns_nothing(kit: Kit) -> None:
     async def job() -> None:
-        sink = _sink(kit, _spec(_free()))
+        sink = _sink(kit, _spec(free_port()))
         await sink.connect()
         for path, token, verb, status in (
             ("/metrics", "wrong", "GET", 401), ("/", "wrong", "GET", 401),
@@ -141,7 +135,7 @@ def test_any_request_ends_in_an_answer(kit: Kit, data: bytes) -> None:
 @pytest.mark.integration
 def test_slow_and_endless_readers_hold_nothing_up(kit: Kit) -> None:
     async def job() -> None:
-        sink = _sink(kit, _spec(_free()))
+        sink = _sink(kit, _spec(free_port()))
         await sink.connect()
         slow = [
             await asyncio.open_connection("127.0.0.1", sink.port) for _ in range(16)
@@ -163,7 +157,7 @@ def test_slow_and_endless_readers_hold_nothing_up(kit: Kit) -> None:
 @pytest.mark.integration
 def test_a_port_in_use_is_a_lost_sink(kit: Kit) -> None:
     async def job() -> None:
-        first = _sink(kit, _spec(_free()))
+        first = _sink(kit, _spec(free_port()))
         await first.connect()
         with pytest.raises(ConnectionError, match="cannot be opened"):
             await _sink(kit, _spec(first.port)).connect()

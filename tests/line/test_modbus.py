@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.line.certs import make_certificates
 from tests.line.conftest import Kit as Shared
+from tests.ports import free_port
 
 from tundish.catalog.errors import DocumentInvalidError
 from tundish.kernel.clock import ManualClock
@@ -73,7 +74,7 @@ class Plc:
         self.counting: set[int] = set()
         self.registers: dict[int, int] = {n: n for n in range(SIZE)}
         self.asked: list[tuple[int, int, int]] = []
-        self.port = 0
+        self.port = free_port()
         self._server: ModbusTcpServer | None = None
         self._kind, self._extra, self._unit = ModbusTcpServer, server, unit
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from asyncua import ua
 from asyncua.ua.status_codes import StatusCodes
+from tests.ports import free_port
 
 from tundish.line import plugins, uahistory
 from tundish.line.engine import LineEngine
@@ -234,9 +235,9 @@ def test_a_restarted_server_that_forgot_its_sessions_is_taken_up_again(
 ) -> None:
     signal = "level"
     recording = plant.record([signal])
-    first = ReplayServer(recording, speed=SPEED)
+    port = free_port()
+    first = ReplayServer(recording, speed=SPEED, port=port)
     plant.loop.call(first.start())
-    port = int(first.endpoint.rsplit(":", 1)[1])
     second = ReplayServer(recording, speed=SPEED, port=port)
     plant.loop.call(second.build())
     line = Line(kit, plant, tmp_path, signal=signal, endpoint=first.endpoint)

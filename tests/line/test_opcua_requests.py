@@ -12,6 +12,7 @@ from asyncua import ua
 from asyncua.common.node import Node
 from asyncua.server.server import Server
 from tests.line.test_governor import SCENARIO, answer, sample, spec
+from tests.ports import free_port
 
 from tundish.kernel.clock import SystemClock
 from tundish.line.errors import NodeMissingError
@@ -55,7 +56,7 @@ class Plc:
 async def plc(heartbeat: ua.VariantType = ua.VariantType.UInt16) -> AsyncIterator[Plc]:
     server = Server()
     await server.init()
-    server.set_endpoint("opc.tcp://127.0.0.1:0")
+    server.set_endpoint(f"opc.tcp://127.0.0.1:{free_port()}")
     server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
     index = await server.register_namespace("urn:plc")
     nodes = {}

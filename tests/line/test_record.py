@@ -21,9 +21,10 @@ import pytest
 from asyncua import ua as typed_ua
 from asyncua.server.server import Server
 from tests.line import mosquitto
-from tests.line.http_plant import TOKEN, Device, Gateway, free_port
+from tests.line.http_plant import TOKEN, Device, Gateway
 from tests.line.mosquitto import running
 from tests.line.mqtt_plant import MqttPlant
+from tests.ports import free_port
 from typer.testing import CliRunner
 
 from tundish.catalog.documents import read_document

@@ -12,7 +12,7 @@ import pytest
 from asyncua import ua
 from asyncua.server.monitored_item_service import MonitoredItemService
 from asyncua.server.server import Server
-from tests.line.ua_peer import free_port
+from tests.ports import free_port
 
 from tundish.catalog.errors import DocumentInvalidError
 from tundish.line import plugins

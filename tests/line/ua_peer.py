@@ -6,7 +6,6 @@ import ipaddress
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from tests.ports import free_port
 
 from tundish.line.security import SecretRef, SecuritySpec
 from tundish.seal import application
@@ -35,13 +35,6 @@ EVERY = (
 )
 SERVER_URI = "urn:test:plant:server"
 LINE_URI = "urn:box:tundish"
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 class PlantProcess:

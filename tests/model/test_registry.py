@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import http.server
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
 import pytest
+from tests.ports import free_port
 
 from tundish.kernel import digest
 from tundish.kernel.digest import Digest, hex_part
@@ -28,12 +28,6 @@ from tundish.seal.freshness import MemoryFreshness
 from tundish.seal.keys import SigningKey
 
 Desk = Any  # the class lives in conftest, which cannot be imported
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def at(host: str, name: str) -> Registry:
