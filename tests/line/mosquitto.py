@@ -70,6 +70,14 @@ class Mosquitto:
             process.send_signal(how)
             process.wait(_LIMIT_S)
 
+    def logged(self, text: str) -> int:
+        """Return how often a text stands in its log."""
+        return (self.folder / "log").read_text(errors="replace").count(text)
+
+    def subscribed(self, topic: str) -> int:
+        """Return how often somebody asked for a topic: what is said now is heard."""
+        return self.logged(f"\t{topic} (QoS ")
+
     def say(self, topic: str, payload: bytes | str, *more: str) -> None:
         """Publish one message with Debian's client, acknowledged (QoS 1)."""
         data = payload.encode() if isinstance(payload, str) else payload

@@ -435,7 +435,7 @@ def test_an_error_inside_ends_the_line_loudly(
         else:
             bench.engine._on_event = fail
         bench.source.give(kit.sample(0))
-        await asyncio.sleep(0.2)
+        await kit.eventually(lambda: bench.source.closed)
 
     with pytest.raises(FailureError):
         _run(bench, script)

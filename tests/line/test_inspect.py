@@ -73,10 +73,11 @@ def test_a_dry_run_takes_no_session_from_a_running_line(
     async def script() -> None:
         await aside(broker.say, "a/level", payload(kit, 0))
         await line.until(lambda: line.rows() == [0])
+        before = broker.subscribed("a/level")
         looking = asyncio.create_task(
             plugins.open_source(spec, line.scenario).inspect()  # type: ignore[attr-defined]
         )
-        await asyncio.sleep(0.5)
+        await line.until(lambda: broker.subscribed("a/level") > before)
         await aside(broker.say, "a/level", payload(kit, 1))
         found = await looking
         assert found.tags[0].values == (1.0,)
@@ -112,15 +113,20 @@ def test_a_dry_run_hears_births_and_asks_for_none(kit: Kit, broker: Mosquitto) -
 
     async def job(plant: MqttPlant, *, born: bool) -> Inspection:
         source = plugins.open_source(spec, scenario)
+        before = broker.subscribed("spBv1.0/G/NBIRTH/E")
         looking = asyncio.create_task(source.inspect())  # type: ignore[attr-defined]
-        await asyncio.sleep(0.5)
+        await kit.eventually(lambda: broker.subscribed("spBv1.0/G/NBIRTH/E") > before)
         if born:
             plant.rebirth(alias=9)
         found = await looking
         assert isinstance(found, Inspection)
         return found
 
+    async def born() -> None:
+        await kit.eventually(lambda: bool(broker.logged("'spBv1.0/G/NBIRTH/E'")))
+
     with MqttPlant(broker.port, "E", sparkplug=True) as plant:
+        asyncio.run(born())
         before = asyncio.run(job(plant, born=False)).tags[0]
         assert plant.births == 1, "the dry run asked for a birth"
         assert "has sent no birth" in before.reason

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import json
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -67,9 +68,10 @@ class Edge:
 
 
 class Ears:
-    """Debian's client that hears one topic, message by message."""
+    """Debian's client that hears one topic, message by message, from now on."""
 
     def __init__(self, broker: Mosquitto, topic: str) -> None:
+        before = broker.subscribed(topic)
         self.heard: list[tuple[str, Any]] = []
         command = [
             "mosquitto_sub",
@@ -83,6 +85,10 @@ class Ears:
         self._process = subprocess.Popen(
             [*command, "-t", topic, "-F", "%t %x"], stdout=subprocess.PIPE
         )
+        end_s = time.monotonic() + 20
+        while broker.subscribed(topic) == before:
+            assert time.monotonic() < end_s, "it never listened"
+            time.sleep(0.01)
 
     def next(self) -> tuple[str, Any]:
         assert self._process.stdout is not None
