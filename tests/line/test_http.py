@@ -360,6 +360,7 @@ def test_an_answer_that_comes_too_late_is_no_answer_of_the_next_question() -> No
 
     async def job() -> list[bytes]:
         count = 0
+        given_up = asyncio.Event()
 
         async def slow(reader: Any, writer: Any) -> None:
             nonlocal count
@@ -368,16 +369,17 @@ def test_an_answer_that_comes_too_late_is_no_answer_of_the_next_question() -> No
                     count += 1
                     number = b"%d" % count
                     if count == 1:
-                        await asyncio.sleep(0.4)
+                        await given_up.wait()
                     head = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n"
                     writer.write(head + number)
 
         server = await asyncio.start_server(slow, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        link = HttpGet(read_address(f"http://127.0.0.1:{port}/", "x"), None, 0.2)
+        link = HttpGet(read_address(f"http://127.0.0.1:{port}/", "x"), None, 1.0)
         with pytest.raises(HttpLostError, match="did not answer within"):
             await link.get({}, 10)
-        await asyncio.sleep(0.4)
+        given_up.set()
+        await asyncio.sleep(0.1)
         found = [(await link.get({}, 10)).body for _ in range(2)]
         link.drop()
         server.close()

@@ -241,14 +241,16 @@ def test_who_has_no_token_learns_and_sends_nothing(door: Door) -> None:
 
 
 def test_address_method_size_and_rate_are_bounded(kit: Kit, tmp_path: Path) -> None:
-    door = Door(kit, tmp_path, most_kb=1, rate=8.0)
+    door = Door(kit, tmp_path, most_kb=1, rate=4.0)
 
     async def script() -> None:
         assert (await door.post(b"", "GET"))[0] == 405
         assert (await door.post(b"", path="/"))[0] == 404
         assert (await door.post(b"x" * 1025))[0] == 413
-        found = [(await door.post(door.row(n)))[0] for n in range(12)]
-        assert 200 in found
+        found: list[int] = []
+        while 429 not in found and len(found) < 40:  # a slow machine posts more
+            found.append((await door.post(door.row(len(found))))[0])
+        assert found[0] == 200
         assert 429 in found
 
     door.run(script)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -97,16 +98,19 @@ def test_a_state_that_stands_is_written_every_two_seconds_and_not_at_each_look(
     path = tmp_path / "b.status"
     bench = Bench(kit, tmp_path, status=path, name="kiln")
     written: set[int] = set()
+    took_s: list[float] = []
 
     async def script() -> None:
         bench.source.give(kit.sample(0))
         await kit.eventually(lambda: (s := read_status(path)) and s.state == "good")
+        begin_s = time.monotonic()
         for _ in range(50):  # ten milliseconds a look
             written.add(path.stat().st_mtime_ns)
             await asyncio.sleep(0.01)
+        took_s.append(time.monotonic() - begin_s)
 
     _run(bench, script)
-    assert len(written) <= 2
+    assert len(written) <= 2 + took_s[0] // 2
 
 
 def test_a_disk_that_is_full_does_not_end_the_line(tmp_path: Path) -> None:

@@ -263,7 +263,7 @@ def test_a_hostile_server_ends_in_a_lost_link(kit: Kit, answer: bytes) -> None:
         with contextlib.suppress(ConnectionError, asyncio.CancelledError):
             await reader.readuntil(b"\r\n\r\n")
             writer.write(answer)
-            await asyncio.sleep(1.5)
+            await asyncio.sleep(20)
         writer.close()
 
     async def job() -> None:
@@ -274,7 +274,7 @@ def test_a_hostile_server_ends_in_a_lost_link(kit: Kit, answer: bytes) -> None:
         begin_s = loop.time()
         with pytest.raises(ConnectionError):
             await sink.write_estimates([_answer(kit, 0)])
-        assert loop.time() - begin_s < 1.2
+        assert loop.time() - begin_s < 10  # before the server ends it
         await sink.close()
         server.close()
 

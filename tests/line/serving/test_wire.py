@@ -160,15 +160,15 @@ def test_headers_behind_a_body_are_bounded_too() -> None:
             f"POST {INFER} HTTP/1.1\r\nAuthorization: Bearer {TOKEN}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n".encode()
         )
         start = time.monotonic()
-        while not writer.transport.is_closing() and time.monotonic() - start < 0.3:
+        while not writer.transport.is_closing() and time.monotonic() - start < 10:
             writer.write(b"X: a\r\n")
             await asyncio.sleep(0.001)
-        assert time.monotonic() - start < 0.3
+        assert time.monotonic() - start < 10  # their number ends it, not their time
         with suppress(ConnectionError):
             assert await reader.read() == b""
         writer.close()
 
-    served(use, replace(QUICK, head_s=5.0, body_s=5.0))
+    served(use, replace(QUICK, head_s=60.0, body_s=60.0))
 
 
 @pytest.mark.parametrize(
