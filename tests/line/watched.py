@@ -5,7 +5,8 @@ A plant has at row *k* a known source time and a known number. ``WatchedLine.set
 after each case that every answer has a time and a number of the plant, once and in order;
 that each row between the first and the last is answered or lies in a recorded gap; and
 that what stood in ``line status`` was true at every reading: red within the bound of a
-fault's beginning and until its end, and good where there was no fault.
+fault's beginning and until its end, and good where there was no fault. Where the machine
+did not let this process run (``stalls``), nobody is held to a second.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
+
+from tests.line.stalls import Stalls
 
 from tundish.kernel.clock import Clock
 from tundish.line import plugins
@@ -54,9 +57,12 @@ class Observer(threading.Thread):
         super().__init__(daemon=True)
         self._path, self._ended = path, threading.Event()
         self.seen: list[tuple[float, str, str]] = []
+        self.stalls = Stalls()
 
     def run(self) -> None:
+        self.stalls.look()
         while not self._ended.wait(0.03):
+            self.stalls.look()
             status = read_status(self._path)
             if status is None:
                 continue
@@ -134,6 +140,8 @@ class WatchedLine:
         wait_s = STALE_S + SEEN_S if within_s is None else within_s + SEEN_S
         self.faults.append((begin_s, end_s, shown))
         for moment_s, state, reason in self.observer.seen:
+            if self.observer.stalls.excuse(moment_s, wait_s):
+                continue  # the machine stood still: the line was late with reason
             if states and begin_s + wait_s <= moment_s < end_s:
                 assert state in states, (
                     f"{state} {moment_s - begin_s:.1f} s after the fault began: {reason}"
@@ -190,6 +198,7 @@ class WatchedLine:
         for moment_s, state, reason in self.observer.seen:
             if state != "good" and moment_s < self.ended_s:
                 near = any(b <= moment_s <= e + HEALED_S for b, e, _ in self.faults)
+                near = near or self.observer.stalls.excuse(moment_s, HEALED_S)
                 assert near, f"{state} where nothing was wrong: {reason}"
 
 
