@@ -56,13 +56,20 @@ class Mosquitto:
                 [program, "-v", "-c", self._config], stdout=log, stderr=log
             )
         end_s = time.monotonic() + _LIMIT_S
-        while True:
+        knock: socket.socket | None = None
+        while knock is None or not self._took(knock):
             with contextlib.suppress(OSError):
-                socket.create_connection((self.host, self.port), 1).close()
-                return
+                address = self.host, self.port
+                knock = knock or socket.create_connection(address, 1)
             assert self.process.poll() is None, (self.folder / "log").read_text()
             assert time.monotonic() < end_s
             time.sleep(0.02)
+        knock.close()
+
+    def _took(self, knock: socket.socket) -> bool:
+        """Whether its loop runs: it listens before that, and forgets a SIGTERM then."""
+        host, port = knock.getsockname()[:2]
+        return self.logged(f"New connection from {host}:{port} on") > 0
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         process, self.process = self.process, None
