@@ -291,11 +291,12 @@ class StagedLine:
         return any(row["model"] == model for row in self.sent())
 
     def sent(self) -> list[dict[str, Any]]:
-        """What stands in the sink's file."""
+        """What stands in the sink's file; the last line may be only half written."""
         lines = [
             json.loads(line)
             for file in sorted((self.folder / "out").glob("*.jsonl"))
-            for line in file.read_text().splitlines()
+            for line in file.read_text().splitlines(keepends=True)
+            if line.endswith("\n")
         ]
         return [line for line in lines if line.get("estimate") is not None]
 
