@@ -203,7 +203,7 @@ def open_buffer(
     )
 
 
-async def eventually(condition: Callable[[], bool], limit_s: float = 10.0) -> None:
+async def eventually(condition: Callable[[], bool], limit_s: float = 25.0) -> None:
     """Wait until something holds; fails loudly if it never does."""
     async with asyncio.timeout(limit_s):
         while not condition():  # noqa: ASYNC110  (the condition lives elsewhere)

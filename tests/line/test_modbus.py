@@ -171,7 +171,7 @@ async def _running(source: ModbusSource) -> AsyncIterator[list[Arrival]]:
             await task
 
 
-async def _until(condition: Callable[[], bool], limit_s: float = 8.0) -> None:
+async def _until(condition: Callable[[], bool], limit_s: float = 25.0) -> None:
     async with asyncio.timeout(limit_s):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
