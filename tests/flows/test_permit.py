@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ from tundish.flows.withdrawn import withdrawn_in
 from tundish.flows.workspace import Workspace
 from tundish.kernel import canonical
 from tundish.kernel.clock import ManualClock
+from tundish.kernel.digest import of_bytes
 from tundish.line.events import Event
 from tundish.line.recording import Recording, Track
 from tundish.line.rehearsal import ReplayProcess
@@ -155,6 +157,36 @@ def test_a_list_that_is_taken_away_brings_no_package_back(
     assert asked(model, model.grant) == since
     Path(taken.file).unlink()
     assert asked(model, model.grant) == since
+
+
+def test_a_list_that_is_just_being_replaced_ends_no_line(
+    desk: Any, tmp_path: Path
+) -> None:
+    """A name that leads nowhere is what is seen between the folder and its file."""
+    line = Line(desk, tmp_path / "box")
+    model, asked = line.permit._model, withdrawn_in(line.box)
+    folder = line.box.inner / "revocations"
+    folder.mkdir(exist_ok=True)
+    (folder / "gone.txt").symlink_to("nowhere")
+    assert asked(model, model.grant) is None
+    (folder / "gone.txt").unlink()
+    assert asked(model, model.grant) is None
+
+
+def test_a_second_list_of_the_same_tick_counts(desk: Any, tmp_path: Path) -> None:
+    """Files that are written within some milliseconds have one time."""
+    line = Line(desk, tmp_path / "box")
+    model, asked = line.permit._model, withdrawn_in(line.box)
+    since, times, files = desk.clock.now(), [], []
+    for digest in (of_bytes(b"another"), desk.digest):
+        entry = revocation.entry("package", digest, since, "withdrawn")
+        trust.revoke(desk.plant, [entry], tmp_path / "list.txt")
+        taken = trust.take_revocations(line.box, (tmp_path / "list.txt").read_bytes())
+        files.append(taken.file)
+        times.append(Path(taken.file).stat().st_mtime_ns)
+        os.utime(taken.file, ns=(times[0], times[0]))
+        assert asked(model, model.grant) == (since if len(times) == 2 else None)
+    assert files[0] == files[1]
 
 
 def test_a_line_says_that_its_time_cannot_be_remembered(

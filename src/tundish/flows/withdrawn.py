@@ -11,6 +11,8 @@ from tundish.flows.workspace import Workspace
 from tundish.kernel.errors import TundishError
 from tundish.seal.grant import OpenedGrant
 
+_Stamp = tuple[tuple[str, int, int], ...]
+
 
 def withdrawn_in(workspace: Workspace) -> Revoked:
     """Return what tells a line since when its package or grant is revoked.
@@ -21,18 +23,18 @@ def withdrawn_in(workspace: Workspace) -> Revoked:
     either: it brings nothing back.
     """
     folder = workspace.inner / "revocations"
-    known: dict[tuple[tuple[str, int], ...], datetime | None] = {}
+    known: dict[_Stamp, datetime | None] = {}
     last: list[datetime | None] = [None]
 
     def revoked(model: OpenModel, grant: OpenedGrant | None) -> datetime | None:
-        stamp = _stamp(folder)
-        if stamp not in known:
-            try:
+        try:
+            stamp = _stamp(folder)
+            if stamp not in known:
                 last[0] = _asked(workspace, model, grant)
-            except (TundishError, OSError):
-                return last[0]
-            known.clear()
-            known[stamp] = last[0]
+                known.clear()
+                known[stamp] = last[0]
+        except (TundishError, OSError):
+            return last[0]
         return known[stamp]
 
     return revoked
@@ -53,9 +55,9 @@ def _asked(
     )
 
 
-def _stamp(folder: Path) -> tuple[tuple[str, int], ...]:
+def _stamp(folder: Path) -> _Stamp:
+    """Tell lists apart, also of one tick of the file system's clock: by their inode."""
     if not folder.is_dir():
         return ()
-    return tuple(
-        (path.name, path.stat().st_mtime_ns) for path in sorted(folder.glob("*.txt"))
-    )
+    found = ((path.name, path.stat()) for path in sorted(folder.glob("*.txt")))
+    return tuple((name, one.st_mtime_ns, one.st_ino) for name, one in found)
