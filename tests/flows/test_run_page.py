@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -56,6 +57,12 @@ target: {name: purity, description: purity of the product, unit: "%", range: [0,
 acceptance: {tolerance: 2, limits: [{metric: rmse, at_most: 2.5, why: "the laboratory repeats to 1 %"}]}
 """
 RNG = np.random.default_rng(7)
+
+
+@pytest.fixture(autouse=True)
+def same_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin the draws anew, so that tests do not depend on their order and worker."""
+    monkeypatch.setattr(sys.modules[__name__], "RNG", np.random.default_rng(7))
 
 
 def seen(case: Scenario, data: Material, outputs: Outputs, **more: object) -> Seen:
