@@ -133,6 +133,19 @@ def test_a_text_of_a_grant_opens_only_if_the_signed_bytes_in_it_are_the_same() -
     assert shifted["accepted"] == 4  # the last newline: left out, twice, doubled, cut
 
 
+@pytest.mark.parametrize("size", [1, 47, 48, 49, 95, 96, 97])
+def test_a_text_has_one_form_whether_its_last_line_is_full_or_not(size: int) -> None:
+    """How long a grant is, is chance: a signature has 70 to 72 bytes, a purpose any."""
+    data = bytes(range(size))
+
+    def inner(text: bytes) -> None:
+        assert armour.unwrap("GRANT", text) == data
+
+    text = armour.wrap("GRANT", data)
+    inner(text)
+    assert tamper.codes(tamper.shifted(text), inner)["accepted"] == 4
+
+
 def test_an_attempt_that_passes_would_be_counted() -> None:
     found = tamper.codes(tamper.flipped(granted(), [0]), lambda _: None)
     assert found == {"accepted": 2}

@@ -42,7 +42,7 @@ def unwrap(kind: str, text: bytes) -> bytes:
     lines = _lines(kind, text)
     body = lines[1:-1]
     whole = all(len(line) == WIDTH for line in body[:-1])
-    if not body or not whole or len(body[-1]) > WIDTH:
+    if not body or not whole or not 0 < len(body[-1]) <= WIDTH:
         msg = f"The lines of a {kind.lower()} file were broken or joined on their way."
         raise SignatureMalformedError(msg)
     return base64s.decode("".join(body), what=f"text of a {kind.lower()} file")
