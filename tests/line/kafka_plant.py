@@ -78,6 +78,7 @@ class Broker:
     def freeze(self) -> None:
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
+        os.waitpid(self.process.pid, os.WUNTRACED)  # until all its threads stand
 
     def thaw(self) -> None:
         assert self.process is not None

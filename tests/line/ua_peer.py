@@ -102,6 +102,7 @@ class PlantProcess:
         """Stop the process without closing its sockets: a half-open link."""
         assert self.process is not None
         os.kill(self.process.pid, signal.SIGSTOP)
+        os.waitpid(self.process.pid, os.WUNTRACED)  # until all its threads stand
 
     def go_on(self) -> None:
         """Let it run again."""
