@@ -189,6 +189,22 @@ def test_a_second_list_of_the_same_tick_counts(desk: Any, tmp_path: Path) -> Non
     assert files[0] == files[1]
 
 
+def test_a_new_grant_is_not_answered_with_what_was_said_of_the_old(
+    desk: Any, tmp_path: Path
+) -> None:
+    line = Line(desk, tmp_path / "box")
+    model, asked = line.permit._model, withdrawn_in(line.box)
+    old, since = model.grant, desk.clock.now()
+    assert old is not None
+    entry = revocation.entry("grant", old.grant, since, "lost")
+    trust.revoke(desk.plant, [entry], tmp_path / "list.txt")
+    trust.take_revocations(line.box, (tmp_path / "list.txt").read_bytes())
+    assert asked(model, old) == since
+    line.renew(days=50)
+    assert asked(model, open_package(line.box, desk.package, line.file).grant) is None
+    assert asked(model, old) == since
+
+
 def test_a_line_says_that_its_time_cannot_be_remembered(
     desk: Any, tmp_path: Path
 ) -> None:

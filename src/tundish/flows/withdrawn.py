@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import datetime
 from pathlib import Path
 
@@ -17,25 +18,23 @@ _Stamp = tuple[tuple[str, int, int], ...]
 def withdrawn_in(workspace: Workspace) -> Revoked:
     """Return what tells a line since when its package or grant is revoked.
 
-    Lists are read again only when a file of them has changed. While they cannot be
+    Lists are read again only when a file of them, or the grant, has changed. While they cannot be
     read, what was known last holds: a line does not stop over a file that is just being
     replaced, and the next start is refused. A list that was taken away cannot be read
     either: it brings nothing back.
     """
     folder = workspace.inner / "revocations"
-    known: dict[_Stamp, datetime | None] = {}
-    last: list[datetime | None] = [None]
+    seen: tuple[_Stamp, str] | None = None
+    found: datetime | None = None
 
     def revoked(model: OpenModel, grant: OpenedGrant | None) -> datetime | None:
-        try:
-            stamp = _stamp(folder)
-            if stamp not in known:
-                last[0] = _asked(workspace, model, grant)
-                known.clear()
-                known[stamp] = last[0]
-        except (TundishError, OSError):
-            return last[0]
-        return known[stamp]
+        nonlocal seen, found
+        with contextlib.suppress(TundishError, OSError):
+            now = (_stamp(folder), grant.grant if grant else "")
+            if now != seen:
+                found = _asked(workspace, model, grant)
+                seen = now
+        return found
 
     return revoked
 
