@@ -114,6 +114,37 @@ def test_a_clock_that_was_in_the_future_is_corrected_once(
         hear_time(box, tmp_path / "right.time")
 
 
+@pytest.mark.parametrize("who", ["the box itself", "another key that it trusts"])
+def test_a_time_is_corrected_for_what_its_signer_issued_only(
+    desk: Any, tmp_path: Path, who: str
+) -> None:
+    box, note = desk.box(tmp_path / "box"), tmp_path / "own.time"
+    file = granted(desk, box)
+    with pytest.raises(GrantExpiredError):
+        open_package(again(box, 31), desk.package, file)
+    back = signer = again(box, 2)
+    if who == "another key that it trusts":
+        signer = workspaces.create(tmp_path / "other", "other", back.clock)
+        (tmp_path / "other.pub").write_bytes(signer.public_pem)
+        back.trust(tmp_path / "other.pub")
+    for _ in range(2):
+        say_time(signer, note, box.device_text)
+        hear_time(back, note)
+        with pytest.raises(ClockSetBackError, match="issuer of the grant"):
+            open_package(back, desk.package, file)
+    say_time(desk.plant, note, box.device_text)
+    hear_time(back, note)
+    open_package(back, desk.package, file)
+    say_time(again(signer, -1), note, box.device_text)
+    hear_time(back, note)
+    with pytest.raises(ClockSetBackError, match="issuer of the grant"):
+        open_package(again(back, -1), desk.package, file)
+    plain = json.loads(memory(box).read_text()) | {"floors": {}}
+    memory(box).write_text(json.dumps(plain, sort_keys=True, separators=(",", ":")))
+    with pytest.raises(FreshnessRolledBackError, match="another correction"):
+        open_package(back, desk.package, file)
+
+
 def test_uses_survive_a_restart(desk: Any, tmp_path: Path) -> None:
     box = desk.box(tmp_path / "box")
     file = granted(desk, box, uses=2)

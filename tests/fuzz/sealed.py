@@ -58,7 +58,7 @@ from tundish.seal import (
     spare,
     timenote,
 )  # fmt: skip
-from tundish.seal.freshness import FileFreshness, MemoryFreshness
+from tundish.seal.freshness import FileFreshness, MemoryFreshness, check_corrected
 from tundish.seal.keys import (
     CheckpointKey,
     CheckpointPublic,
@@ -398,7 +398,7 @@ def _rotation_words() -> list[bytes]:
 
 
 def _time_note(data: bytes) -> None:
-    found = timenote.read(data, TRUSTED, DEVICE.public.device_id)
+    found, _ = timenote.read(data, TRUSTED, DEVICE.public.device_id)
     seen = MemoryFreshness()
     seen.see_witness(found.moment())
     seen.see_time(NOW)
@@ -472,7 +472,8 @@ def _freshness(data: bytes) -> None:
     seen.begin_grant("grant-1", NOW)
     seen.see_package("p", 3, PACKAGE)
     seen.use_grant("grant-1", series="s", version=3, uses=4)
-    seen.correct("time-1", NOW)
+    seen.correct("time-1", NOW, PACKAGE)
+    check_corrected(seen.seen(), PACKAGE, NOW)
 
 
 def _freshness_files() -> list[bytes]:

@@ -190,13 +190,13 @@ def test_an_old_time_counts_and_its_correction_is_known_in_the_old_box(
     old: Path, box: Workspace
 ) -> None:
     this = box.device_public.device_id
-    told = timenote.read((old / "time.txt").read_bytes(), owner(old), this)
+    told, _ = timenote.read((old / "time.txt").read_bytes(), owner(old), this)
     assert told.moment() == NOW - timedelta(hours=1)
     assert "desk" in told.checkpoint
-    fixed = timenote.read((old / "correction.txt").read_bytes(), owner(old), this)
+    fixed, by = timenote.read((old / "correction.txt").read_bytes(), owner(old), this)
     assert fixed.corrects == this == expected(old)["box"]
     with pytest.raises(TimeNoteUsedError):
-        box.freshness().correct(fixed.name, fixed.moment())
+        box.freshness().correct(fixed.name, fixed.moment(), by.key_id)
 
 
 def test_an_old_box_knows_whom_it_trusts_what_it_saw_and_its_code(

@@ -18,7 +18,7 @@ from tundish.kernel import clock
 from tundish.kernel.digest import Digest
 from tundish.ledger.record import Entry
 from tundish.seal.errors import FreshnessRolledBackError
-from tundish.seal.freshness import FileFreshness
+from tundish.seal.freshness import FileFreshness, Seen, check_corrected
 
 USED, CORRECTED, ANSWERED = "grant-used", "time-corrected", "answers-taken"
 
@@ -56,8 +56,8 @@ class AnchoredFreshness:
         """
         self._file.see_witness(moment)
 
-    def correct(self, name: str, moment: datetime) -> None:
-        """Take a signed correction of the time, once.
+    def correct(self, name: str, moment: datetime, by: str) -> None:
+        """Take a signed correction of the time, once; see ``after_correction``.
 
         Raises:
             TimeNoteUsedError: if it was used here before.
@@ -66,8 +66,21 @@ class AnchoredFreshness:
         used = self._newest([CORRECTED], {"note": name}) is not None
         if used and name not in self._file.seen().corrections:
             raise _behind(self._path, f"the correction {name}")
-        self._file.correct(name, moment)
-        self._keep(CORRECTED, {"note": name, "time": clock.to_text(moment)})
+        self._file.correct(name, moment, by)
+        floors = _floors(self._file.seen())
+        self._keep(CORRECTED, {"note": name, "time": clock.to_text(moment), **floors})
+
+    def check_corrected(self, issuer: str, now: datetime) -> None:
+        """Refuse a grant whose issuer did not correct the time; see ``check_corrected``.
+
+        Raises:
+            ClockSetBackError: as there.
+            FreshnessRolledBackError: if the ledger knows of another correction.
+        """
+        entry, seen = self._newest([USED, CORRECTED], {}), self._file.seen()
+        if entry is not None and entry.detail.get("floors", {}) != seen.floors:
+            raise _behind(self._path, "another correction of the time")
+        check_corrected(seen, issuer, now)
 
     def see_package(self, product: str, version: int, package: Digest) -> None:
         """Remember a package; see ``Freshness``."""
@@ -109,6 +122,7 @@ class AnchoredFreshness:
                 "spent": seen.uses[grant],
                 "began": seen.began.get(grant),
                 "time": seen.time,
+                **_floors(seen),
             },
         )
         return left
@@ -140,6 +154,10 @@ class AnchoredFreshness:
             raise _behind(self._path, f"{spent} uses of the grant {grant}")
         if seen.began.get(grant) != entry.detail.get("began"):
             raise _behind(self._path, f"another activation of the grant {grant}")
+
+
+def _floors(seen: Seen) -> dict[str, JsonValue]:
+    return {"floors": {**seen.floors}} if seen.floors else {}
 
 
 def _earlier(seen: str | None, kept: str) -> bool:

@@ -159,7 +159,7 @@ def say_time(workspace: Workspace, to: Path, correct: str | None = None) -> Time
     now = workspace.clock.now()
     data = timenote.sign(now, workspace.key, checkpoint=checkpoint, corrects=corrects)
     write_out(to, data)
-    note = timenote.read(data, workspace.trusted(), corrects or _this(workspace))
+    note, _ = timenote.read(data, workspace.trusted(), corrects or _this(workspace))
     workspace.record("time-signed", detail={"note": note.name, "corrects": corrects})
     return _time_report(to, note)
 
@@ -176,9 +176,10 @@ def hear_time(workspace: Workspace, file: Path) -> TimeReport:
     """
     data = paths.read_file(file)
     with workspace.refusals_kept("time-heard"):
-        note = timenote.read(data, workspace.trusted(), _this(workspace))
+        note, signer = timenote.read(data, workspace.trusted(), _this(workspace))
         if note.corrects is not None:
-            workspace.freshness().correct(note.name, note.moment())
+            by = workspace.standing().origin(signer.key_id)
+            workspace.freshness().correct(note.name, note.moment(), by)
         else:
             workspace.freshness().see_witness(note.moment())
             workspace.record(

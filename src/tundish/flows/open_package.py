@@ -318,13 +318,15 @@ def open_bytes(
     body = grants.read(data, keys)
     name = body.grant
     check_grant(workspace, package, body)
+    now, seen = workspace.clock.now(), workspace.freshness()
+    seen.check_corrected(workspace.standing().origin(body.issuer), now)
     return grants.open_grant(
         data,
         device=workspace.device,
         trusted=keys,
         package=package.digest,
-        now=workspace.clock.now(),
-        seen=workspace.freshness(),
+        now=now,
+        seen=seen,
         code=code or workspace.code(name),
     )
 

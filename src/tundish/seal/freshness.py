@@ -87,7 +87,11 @@ class AnswersTaken(Record):
 
 
 class Seen(Record):
-    """All that was seen; the form of the file."""
+    """All that was seen; the form of the file.
+
+    ``floors`` holds, by the key that issued a grant ("": any other key), the latest time
+    that was seen before somebody else corrected it.
+    """
 
     format: Literal["tundish.seen"] = "tundish.seen"
     version: Literal[1] = 1
@@ -97,6 +101,7 @@ class Seen(Record):
     uses: dict[str, Count] = Field(default_factory=dict)
     began: dict[str, Moment] = Field(default_factory=dict)
     corrections: tuple[str, ...] = ()
+    floors: dict[str, Moment] = Field(default_factory=dict)
     answers: dict[str, AnswersTaken] = Field(default_factory=dict)
 
 
@@ -127,8 +132,18 @@ def after_witness(seen: Seen, moment: datetime) -> Seen:
     return seen.model_copy(update={"time": clock.to_text(moment)})
 
 
-def after_correction(seen: Seen, name: str, moment: datetime) -> Seen:
+def after_correction(seen: Seen, name: str, moment: datetime, by: str) -> Seen:
     """Return what is seen after a signed correction, which also sets the time back.
+
+    It counts for what its signer issued. For everybody else's grants the time from before
+    stays: otherwise whoever has any key that is trusted here, such as the box's own, could
+    make their time begin anew.
+
+    Args:
+        seen: What was seen until now.
+        name: Of the correction.
+        moment: The time that it sets.
+        by: Id of the first key of its signer's line.
 
     Raises:
         TimeNoteUsedError: if this correction was used here before.
@@ -136,8 +151,38 @@ def after_correction(seen: Seen, name: str, moment: datetime) -> Seen:
     if name in seen.corrections:
         msg = f"The correction {name} was used here before; each one counts once."
         raise TimeNoteUsedError(msg)
-    known = (*seen.corrections, name)
-    return seen.model_copy(update={"time": clock.to_text(moment), "corrections": known})
+    time = clock.to_text(moment)
+    latest = max(clock.from_text(seen.time), moment) if seen.time else moment
+    floors = {
+        key: clock.to_text(max(clock.from_text(floor), latest))
+        for key, floor in {"": time, **seen.floors}.items()
+    }
+    changed = {
+        "time": time,
+        "corrections": (*seen.corrections, name),
+        "floors": {**floors, by: time},
+    }
+    return seen.model_copy(update=changed)
+
+
+def check_corrected(seen: Seen, issuer: str, now: datetime) -> None:
+    """Refuse a grant whose time only somebody else than its issuer has set back.
+
+    Args:
+        seen: What was seen until now.
+        issuer: Id of the first key of the issuer's line.
+        now: This machine's time.
+
+    Raises:
+        ClockSetBackError: if a later time was seen before such a correction.
+    """
+    floor = seen.floors.get(issuer, seen.floors.get("", ""))
+    if floor and clock.from_text(floor) - now > timedelta(seconds=TOLERANCE_S):
+        msg = (
+            f"The clock shows {clock.to_text(now)}, but {floor} was seen here before, and "
+            "the correction since then was not signed by the issuer of the grant."
+        )
+        raise ClockSetBackError(msg)
 
 
 def after_beginning(seen: Seen, grant: str, now: datetime) -> tuple[Seen, datetime]:
@@ -346,10 +391,10 @@ class FileFreshness:
         with self._locked():
             self._write(after_witness(self._read(), moment))
 
-    def correct(self, name: str, moment: datetime) -> None:
+    def correct(self, name: str, moment: datetime, by: str) -> None:
         """Take a signed correction; see ``after_correction``."""
         with self._locked():
-            self._write(after_correction(self._read(), name, moment))
+            self._write(after_correction(self._read(), name, moment, by))
 
     def begin_grant(self, grant: str, now: datetime) -> datetime:
         """Remember a beginning; see ``after_beginning``."""

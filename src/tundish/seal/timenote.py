@@ -2,7 +2,7 @@
 
 A note says "it is at least this late". A box that has seen it refuses a clock that
 shows an earlier time. Only a correction, made for one device and counting once, sets
-the highest time seen back.
+the highest time seen back, and for the grants of its signer only.
 """
 
 from __future__ import annotations
@@ -78,8 +78,10 @@ def sign(
     return armour.wrap(KIND, dsse.sign(PAYLOAD_TYPE, payload, key))
 
 
-def read(text: bytes, trusted: Sequence[VerifyKey], device: Digest) -> TimeNote:
-    """Return a signed time after checking it.
+def read(
+    text: bytes, trusted: Sequence[VerifyKey], device: Digest
+) -> tuple[TimeNote, VerifyKey]:
+    """Return a signed time and its signer after checking it.
 
     Args:
         text: Untrusted bytes of a file.
@@ -90,8 +92,8 @@ def read(text: bytes, trusted: Sequence[VerifyKey], device: Digest) -> TimeNote:
         TimeNoteInvalidError: if it was changed, or corrects another device.
         SignerUntrustedError: if its signer is not trusted here.
     """
-    note, _, _ = signedtext.read(text, trusted, FORM)
+    note, _, signer = signedtext.read(text, trusted, FORM)
     if note.corrects not in {None, device}:
         msg = f"The signed time {note.name} corrects another device than this one."
         raise TimeNoteInvalidError(msg)
-    return note
+    return note, signer
