@@ -254,6 +254,46 @@ def test_what_a_revoked_key_signed_counts_only_where_it_was_seen_before(
     assert refusals(plant.quality) == ["key-revoked"]
 
 
+@pytest.mark.parametrize("act", ["verified", "signed"])
+def test_a_package_that_was_seen_does_not_vouch_for_a_later_signature(
+    plant: Plant, act: str
+) -> None:
+    """Its digest stays when a thief signs it too, with a key that has ended."""
+    package = plant.sealed()
+    if act == "verified":
+        verify.verify(plant.box, package)
+    else:
+        sign.sign(plant.box, package, plant.box.root / "signed.tar")
+    plant.box.trust(plant.public(plant.quality, "quality.pub"))
+    (plant.box.root / "policy.yaml").write_text(POLICY)
+    with pytest.raises(PolicyUnmetError):
+        verify.verify(plant.box, package)
+    days(plant, 1)
+    revoke(plant.box, "key", plant.quality.key_id)
+    days(plant, 1)
+    sign.sign(plant.quality, package)
+    with pytest.raises(PolicyUnmetError, match="lacks the role quality"):
+        verify.verify(plant.box, package)
+
+
+def test_a_list_of_a_key_is_found_again_when_its_rotation_comes_later(
+    plant: Plant,
+) -> None:
+    package, other = plant.sealed(), plant.sealed(2)
+    handed_over = trust.rotate(plant.owner)
+    plant.box.trust(plant.public(plant.owner, "new.pub"))
+    name = trust.name_of(plant.box, "package", str(other))
+    take(plant.box, revoke(plant.owner, "package", name))
+    trust.take_rotation(plant.box, Path(handed_over.file))
+    verify.verify(plant.box, package)
+    with pytest.raises(PackageRevokedError):
+        verify.verify(plant.box, other)
+    for path in (plant.box.inner / "revocations").iterdir():
+        path.unlink()
+    with pytest.raises(RevocationsMissingError):
+        verify.verify(plant.box, package)
+
+
 def test_a_ledger_that_does_not_hold_is_no_witness(plant: Plant) -> None:
     package = plant.sealed()
     verify.verify(plant.box, package)
@@ -362,7 +402,11 @@ def test_a_revoked_device_and_a_revoked_grant_open_nothing(plant: Plant) -> None
     order = GrantOrder(device=plant.box.device_text, purpose="line", valid_s=60.0)
     with pytest.raises(DeviceRevokedError):
         grant(plant.owner, plant.sealed(2), order)
-    assert refusals(plant.owner) == ["device-revoked"]
+    gone = plant.sealed(3)
+    revoke(plant.owner, "package", trust.name_of(plant.owner, "package", str(gone)))
+    with pytest.raises(PackageRevokedError):
+        grant(plant.owner, gone, order)
+    assert refusals(plant.owner) == ["device-revoked", "package-revoked"]
     take(plant.box, owner_list)
 
 

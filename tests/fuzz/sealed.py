@@ -245,7 +245,7 @@ def _revocations_signed(payload: bytes) -> None:
     found = revocation.read(text, TRUSTED)
     known = (Known(key=KEY.public), Known(key=OWNER, follows=KEY.public.key_id))
     trust = Trust(
-        known=known, own=OWNER.key_id, lists=(found,), now=NOW, witness=lambda _: NOW
+        known=known, own=OWNER.key_id, lists=(found,), now=NOW, witness=lambda *_: NOW
     )
     trust.standing()
     trust.withdrawn(

@@ -430,7 +430,7 @@ def judged(
     under: Certified, now: datetime, saw: datetime | None = None, **more: Any
 ) -> None:
     fields: dict[str, Any] = {"known": (), "own": of_bytes(b"own"), "lists": ()}
-    trust = Trust(now=now, witness=lambda _: saw, **{**fields, **more})
+    trust = Trust(now=now, witness=lambda *_: saw, **{**fields, **more})
     trust.check_signer(SignedBy(key=under.key, chain=under), DOCUMENT)
 
 

@@ -47,7 +47,7 @@ def list_of(key: SigningKey, kind: Kind, name: str, version: int = 1) -> Revocat
 def trust(
     *lists: RevocationList,
     old_until: datetime | None = None,
-    witness: Callable[[Digest], datetime | None] = nobody_saw,
+    witness: Callable[[Digest, Digest], datetime | None] = nobody_saw,
     other: Known | None = None,
 ) -> Trust:
     known = (
@@ -71,9 +71,9 @@ def test_what_an_ended_key_signed_counts_only_if_it_was_seen_before(
 ) -> None:
     if how == "revoked":
         lists = [list_of(OWN, "key", OLD.public.key_id)]
-        found = trust(*lists, witness=lambda _: saw)
+        found = trust(*lists, witness=lambda *_: saw)
     else:
-        found = trust(old_until=NOW - DAY, witness=lambda _: saw)
+        found = trust(old_until=NOW - DAY, witness=lambda *_: saw)
     assert OLD.public not in found.standing()
     if counts:
         found.check_key(OLD.public.key_id, DOCUMENT)
@@ -85,7 +85,7 @@ def test_what_an_ended_key_signed_counts_only_if_it_was_seen_before(
 
 def test_a_key_counts_from_its_first_day_on_whatever_was_seen() -> None:
     later = Known(key=OTHER.public, not_before=NOW + DAY)
-    found = trust(other=later, witness=lambda _: NOW - 9 * DAY)
+    found = trust(other=later, witness=lambda *_: NOW - 9 * DAY)
     with pytest.raises(KeyNotYetError):
         found.check_key(OTHER.public.key_id, DOCUMENT)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from pydantic import Field
 
 from tundish.flows import policy, runs
 from tundish.flows.outputs import write_out
+from tundish.flows.witness import signed_by
 from tundish.flows.workspace import Workspace
 from tundish.kernel import digest as digests
 from tundish.kernel import paths
@@ -26,6 +28,7 @@ from tundish.seal.freshness import MemoryFreshness
 from tundish.seal.keys import DevicePublic
 from tundish.seal.request import Request
 from tundish.seal.secret import SecretText
+from tundish.seal.trust import Trust
 
 DAY_S = 86_400.0
 DEFAULT_DAYS = 30
@@ -217,12 +220,20 @@ def read_request(workspace: Workspace, request: Path) -> RequestReport:
 
 
 def _verified(workspace: Workspace, package: Path) -> Package:
-    return packages.read(
-        package,
-        trusted=policy.signers(workspace),
-        now=workspace.clock.now(),
-        seen=MemoryFreshness(),
-    )
+    """Return a package that counts here; who else must sign it is asked where it opens."""
+    with workspace.refusals_kept("grant-issued"):
+        return packages.read(
+            package,
+            trusted=policy.signers(workspace),
+            now=workspace.clock.now(),
+            seen=MemoryFreshness(),
+            admit=partial(_check_counts, workspace.standing()),
+        )
+
+
+def _check_counts(trust: Trust, package: Package) -> None:
+    trust.check_package(package.digest, [by.key.key_id for by in package.by])
+    trust.counting(package.by, package.digest)
 
 
 def _same_package(asked: Request, found: Package) -> None:
@@ -297,6 +308,7 @@ def _issue(
             "asked_by": asked.signer.key_id if asked else None,
             "package": found.digest,
             "grant": grants.read(data, [workspace.key.public]).grant,
+            **signed_by(found),
         },
     )
     return GrantReport(

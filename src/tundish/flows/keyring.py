@@ -134,15 +134,16 @@ class Keyring:
             yield revocation.read(path.read_bytes(), keys)
 
     def _check_lists(self, trust: Trust) -> None:
-        have = {
-            SERIES + trust.origin(item.issuer): item.version for item in trust.lists
-        }
         seen = FileFreshness(self._inner / "freshness.json").seen().packages
         for series, newest in seen.items():
-            if series.startswith(SERIES) and have.get(series, 0) < newest.version:
+            if not series.startswith(SERIES):
+                continue
+            have = trust.newest_list(Digest(series.removeprefix(SERIES)))
+            version = have.version if have else 0
+            if version < newest.version:
                 msg = (
                     f"Version {newest.version} of a revocation list was taken here, and "
-                    f"version {have.get(series, 0)} is what lies here now."
+                    f"version {version} is what lies here now."
                 )
                 raise RevocationsMissingError(msg)
 

@@ -15,6 +15,7 @@ from tundish.catalog.scenario import Scenario
 from tundish.flows.errors import GrantMissingError, WindowFileError
 from tundish.flows.meter import GrantMeter
 from tundish.flows.verify import read
+from tundish.flows.witness import signed_by
 from tundish.flows.workspace import Workspace
 from tundish.kernel import clock, paths
 from tundish.kernel import digest as digests
@@ -149,6 +150,7 @@ def open_package(
             "grant": opened.grant if opened else None,
             "uses_left": opened.uses_left if opened else None,
             "hardening": hardening.model_dump() if hardening else None,
+            **signed_by(package),
         },
     )
     scenario = parse_document(

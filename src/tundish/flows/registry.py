@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tundish.flows import policy
 from tundish.flows.verify import PackageReport, describe, read
+from tundish.flows.witness import signed_by
 from tundish.flows.workspace import Workspace
 from tundish.kernel import paths
 from tundish.kernel.digest import Digest, hex_part
@@ -85,7 +86,11 @@ def pull(
     workspace.record(
         "package-pulled",
         inputs=[package.digest],
-        detail={"reference": registry.reference, "manifest": moved.manifest},
+        detail={
+            "reference": registry.reference,
+            "manifest": moved.manifest,
+            **signed_by(package),
+        },
     )
     return _report(describe(package), registry, moved, path)
 

@@ -19,6 +19,7 @@ from tundish.flows.reuse import Reused
 from tundish.flows.reuse import allowed as reuse_of
 from tundish.flows.runs import Run
 from tundish.flows.sealed import require_same_answers
+from tundish.flows.witness import signed_by
 from tundish.flows.workspace import Workspace
 from tundish.kernel import clock
 from tundish.kernel import digest as digests
@@ -188,6 +189,7 @@ def finish(
             "version": version,
             "encrypted": order.encrypt,
             **({"fingerprint": fingerprint} if fingerprint else {}),
+            **signed_by(package, *([old.package] if old else [])),
         },
     )
     return SealReport(

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from tundish.flows import chain, policy
 from tundish.flows.verify import subjects
+from tundish.flows.witness import signed_by
 from tundish.flows.workspace import Workspace
 from tundish.kernel.records import Record
 from tundish.model import making
@@ -69,7 +70,11 @@ def sign(workspace: Workspace, path: Path, to: Path | None = None) -> SignReport
     else:
         packages.write_folder(signed, place)
     key = workspace.key.public.key_id
-    workspace.record("package-signed", inputs=[signed.digest], detail={"key": key})
+    workspace.record(
+        "package-signed",
+        inputs=[signed.digest],
+        detail={"key": key, **signed_by(signed)},
+    )
     return SignReport(
         product=signed.statement.product,
         version=signed.statement.version,

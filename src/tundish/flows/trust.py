@@ -252,10 +252,7 @@ def revoke(
         to: Where to write the list, to be carried to others.
     """
     trust = workspace.standing()
-    origin = trust.origin(workspace.key.public.key_id)
-    last = next(
-        (item for item in trust.lists if trust.origin(item.issuer) == origin), None
-    )
+    last = trust.newest_list(workspace.key.public.key_id)
     named = {(item.kind, item.name): item for item in last.entries} if last else {}
     named.update({(item.kind, item.name): item for item in entries})
     version = last.version + 1 if last else 1
@@ -311,9 +308,8 @@ def take_carried(workspace: Workspace, text: bytes) -> None:
     """
     found = revocation.read(text, workspace.keyring.known())
     trust: Trust = workspace.standing()
-    origin = trust.origin(found.issuer)
-    have = [item for item in trust.lists if trust.origin(item.issuer) == origin]
-    if not have or have[0].version < found.version:
+    have = trust.newest_list(found.issuer)
+    if have is None or have.version < found.version:
         take_revocations(workspace, text)
 
 

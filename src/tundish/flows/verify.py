@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import Field, JsonValue
 
 from tundish.flows import policy
+from tundish.flows.witness import signed_by
 from tundish.flows.workspace import Workspace
 from tundish.kernel.canonical import Json
 from tundish.kernel.digest import Digest
@@ -57,6 +58,7 @@ def verify(workspace: Workspace, path: Path) -> PackageReport:
             "signer": found.signer,
             "version": found.statement.version,
             **named(found),
+            **signed_by(found),
         },
     )
     return describe(found)

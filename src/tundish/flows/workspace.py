@@ -224,9 +224,9 @@ class Workspace:
             RevocationsMissingError, DocumentMalformedError: from ``Keyring.trust``.
         """
 
-        def witness(document: Digest) -> datetime | None:
+        def witness(document: Digest, key: Digest) -> datetime | None:
             with self.ledger() as ledger:
-                return first_seen(ledger, self.verifiers(), document)
+                return first_seen(ledger, self.verifiers(), document, key)
 
         return self.keyring.trust(self.clock.now(), witness, complete=complete)
 

@@ -2,8 +2,9 @@
 
 A signature holds no time that anybody but its maker vouches for. So once a key has
 ended (its validity ran out, or it was revoked), what it signed counts only if this
-machine's own ledger, under a signed checkpoint, shows that it saw the document before
-the key ended. Everything else might have been signed later by a thief. The same holds
+machine's own ledger, under a signed checkpoint, shows that it saw the document with this
+key's signature before the key ended. Everything else might have been signed later by a
+thief. The same holds
 for a signature under a chain of X.509 certificates, once one of them has ended.
 
 Who may revoke: this workspace everything; a key marked ``all`` everything; any other
@@ -35,11 +36,12 @@ from tundish.seal.keys import VerifyKey
 from tundish.seal.revocation import Kind, RevocationList, Revoked
 from tundish.seal.signers import SignedBy
 
-Witness: TypeAlias = Callable[[Digest], datetime | None]
-"""Says when this machine first saw a document, by a ledger under a checkpoint."""
+Witness: TypeAlias = Callable[[Digest, Digest], datetime | None]
+"""Says when this machine first saw a document with the signature of a key, by a ledger
+under a checkpoint."""
 
 
-def nobody_saw(_document: Digest) -> datetime | None:
+def nobody_saw(_document: Digest, _key: Digest) -> datetime | None:
     """Say that nothing was seen."""
     return None
 
@@ -70,7 +72,7 @@ class Trust:
     Attributes:
         known: The keys.
         own: Id of the workspace's own key; its lists count for everything.
-        lists: The newest list of each issuer.
+        lists: The newest list of each issuer, by the key's line as it was known then.
         now: This machine's time.
         witness: See ``Witness``.
         crls: The newest list of each CA that is trusted here.
@@ -97,6 +99,15 @@ class Trust:
         found = (item.key.key_id for item in self.known if item.follows == key)
         return next(found, None)
 
+    def newest_list(self, key: Digest) -> RevocationList | None:
+        """Return the newest list of the line of rotated keys to which a key belongs.
+
+        There may be two: of a key that was trusted by itself before its rotation came.
+        """
+        line = self.origin(key)
+        lists = (item for item in self.lists if self.origin(item.issuer) == line)
+        return max(lists, key=lambda item: item.version, default=None)
+
     def standing(self) -> tuple[VerifyKey, ...]:
         """Return the keys that have begun, not ended and not been revoked."""
         return tuple(
@@ -114,7 +125,7 @@ class Trust:
             KeyNotYetError, KeyExpiredError, KeyRevokedError: as their names say.
         """
         fault = self._fault(key)
-        self._witnessed([] if fault is None else [fault], document)
+        self._witnessed([] if fault is None else [fault], document, key)
 
     def check_signer(self, by: SignedBy, document: Digest) -> None:
         """Refuse a signature whose key or chain did not count when it was there.
@@ -130,11 +141,13 @@ class Trust:
         faults = [] if fault is None else [fault]
         if by.chain is not None:
             faults += self._chain_faults(by.chain)
-        self._witnessed(faults, document)
+        self._witnessed(faults, document, by.key.key_id)
 
-    def _witnessed(self, faults: Sequence[Fault], document: Digest) -> None:
+    def _witnessed(
+        self, faults: Sequence[Fault], document: Digest, key: Digest
+    ) -> None:
         for refusal, end in faults:
-            saw = None if end is None else self.witness(document)
+            saw = None if end is None else self.witness(document, key)
             if end is None or saw is None or saw >= end:
                 raise refusal
 
