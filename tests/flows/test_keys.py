@@ -20,7 +20,7 @@ from tundish.flows.ledger import list_ledger
 from tundish.flows.workspace import Workspace
 from tundish.kernel.clock import ManualClock
 from tundish.kernel.digest import of_bytes
-from tundish.kernel.errors import RefusedError, TundishError
+from tundish.kernel.errors import PathMissingError, RefusedError, TundishError
 from tundish.ledger.errors import LedgerTamperedError
 from tundish.model import contents, making
 from tundish.model import package as packages
@@ -117,6 +117,18 @@ def test_the_second_signature_opens_what_the_policy_kept_shut(plant: Plant) -> N
     assert found.digest == report.package
     assert package.read_bytes() != before
     assert refusals(plant.box) == ["policy-unmet"]
+
+
+def test_a_product_that_no_rule_names_needs_a_rule_for_all(plant: Plant) -> None:
+    """The maker chooses the name: without a last rule, one small letter is enough."""
+    package = plant.sealed()
+    plant.public(plant.quality, "quality.pub")
+    path = plant.box.root / "policy.yaml"
+    path.write_text(POLICY.replace("C34.*", "c34.*"))
+    verify.verify(plant.box, package)
+    path.write_text(POLICY.replace("C34.*", "*"))
+    with pytest.raises(PolicyUnmetError):
+        verify.verify(plant.box, package)
 
 
 def test_a_policy_that_cannot_be_read_opens_nothing(plant: Plant) -> None:
@@ -394,6 +406,9 @@ def test_a_revoked_device_and_a_revoked_grant_open_nothing(plant: Plant) -> None
     name = grants.read(data, [plant.owner.key.public]).grant
     (plant.box.root / "a.grant").write_bytes(data)
     assert trust.name_of(plant.box, "grant", str(plant.box.root / "a.grant")) == name
+    assert trust.name_of(plant.owner, "grant", name) == name
+    with pytest.raises(PathMissingError):  # a slip, which would revoke nothing
+        trust.name_of(plant.owner, "grant", "grant-of-line-3.grant")
     take(plant.box, revoke(plant.owner, "grant", name))
     with pytest.raises(GrantRevokedError):
         open_package.open_bytes(plant.box, package, data)

@@ -144,6 +144,24 @@ def test_a_withdrawal_ends_the_line_at_its_safe_point(
     assert line.after(6 / 24).over
 
 
+def test_a_withdrawal_of_days_ago_waits_for_the_next_safe_point(
+    desk: Any, tmp_path: Path
+) -> None:
+    gone: list[datetime] = []
+    line = Line(
+        desk,
+        tmp_path / "box",
+        grace_s=86_400,
+        safe_points=["14:00"],
+        revoked=lambda _model, _grant: gone[0] if gone else None,
+    )
+    gone.append(line.clock.now())
+    line.clock.advance(3 * DAY_S)
+    assert not line.permit.look().over
+    assert not line.after(5 / 24).over
+    assert line.after(1 / 24).over
+
+
 def test_a_list_that_is_taken_away_brings_no_package_back(
     desk: Any, tmp_path: Path
 ) -> None:

@@ -87,6 +87,17 @@ def lead(changes: dict[Digest, Digest]) -> Callable[[Digest], Digest]:
     return lambda key: changes.get(key, key)
 
 
+def test_two_keys_of_one_subject_are_one_pair_of_eyes() -> None:
+    """A policy may name each by its id; the certificates say that both are Li's."""
+    li, other = of_bytes(b"CN=Li"), of_bytes(b"CN=Wang")
+    with pytest.raises(PolicyUnmetError, match="lacks the role all: 1 of 2"):
+        policy().check("C25.1.pump", {LI, WANG}, persons={LI: li, WANG: li})
+    policy().check("C25.1.pump", {LI, WANG}, persons={LI: li, WANG: other})
+    policy().check("C34.27.pump", {OWNER, LI, WANG}, persons={LI: li, WANG: li})
+    with pytest.raises(PolicyInvalidError, match="one person two roles"):
+        policy().check("C34.27.pump", {OWNER, LI}, persons={LI: li, OWNER: li})
+
+
 def test_a_key_and_its_successor_are_one_pair_of_eyes() -> None:
     new = of_bytes(b"li's new key")
     policy().check("C34.27.pump", {OWNER, new}, lead({new: LI}))

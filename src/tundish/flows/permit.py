@@ -62,6 +62,7 @@ class GrantPermit:
         self._stamp = _stamp(file)
         self._data = paths.read_file(file) if file else b""
         self._level: int | None = None
+        self._heard: datetime | None = None
         self._set_back = False
 
     def look(self) -> Term:
@@ -142,8 +143,11 @@ class GrantPermit:
         if self._grant is not None:
             ends.append((self._grant.ends_at, "the grant ended"))
         withdrawn = self._revoked(self._model, self._grant)
-        if withdrawn is not None:
-            ends.append((withdrawn, "the package or its grant was withdrawn"))
+        self._heard = None if withdrawn is None else self._heard or self._latest
+        if withdrawn is not None and self._heard is not None:
+            # a list is days on its way: the safe point is the next one from here on
+            told = max(withdrawn, self._heard)
+            ends.append((told, "the package or its grant was withdrawn"))
         return min(ends)
 
 

@@ -209,12 +209,15 @@ def name_of(workspace: Workspace, kind: Kind, text: str) -> str:
         text: An id, a digest, a grant's name, a device's line, or a file of it.
 
     Raises:
+        PathMissingError: if it is no name, and no file either.
         RefusedError: if a file does not verify.
     """
     path = Path(text)
     if kind == "device" and ":" in text and not is_digest(text):
         return DevicePublic.from_text(text).device_id
-    if is_digest(text) or (kind in {"grant", "device"} and not path.exists()):
+    if is_digest(text) or (kind == "device" and not path.exists()):
+        return text
+    if kind == "grant" and not path.exists() and grants.is_name(text):
         return text
     if kind != "package":  # which may be a folder
         paths.existing_file(path)

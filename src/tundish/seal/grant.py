@@ -8,6 +8,7 @@ device needs no new package.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -52,6 +53,7 @@ KIND = "GRANT"
 MAX_SPARE_S = 92 * 86_400
 MAX_GRACE_S = 31 * 86_400
 _INFO = b"tundish.grant/1\n"
+_NAME = r"^grant-[0-9a-f-]{1,60}$"
 
 
 class SpareTerms(SignedRecord):
@@ -111,7 +113,7 @@ class GrantBody(SignedRecord):
 
     format: Literal["tundish.grant"] = "tundish.grant"
     form: Literal[1] = 1
-    grant: Annotated[str, StringConstraints(pattern=r"^grant-[0-9a-f-]{1,60}$")]
+    grant: Annotated[str, StringConstraints(pattern=_NAME)]
     package: CheckedDigest
     device: CheckedDigest
     issuer: CheckedDigest
@@ -205,6 +207,11 @@ def issue(  # noqa: PLR0913  (keyword-only, one per part)
     sealed = device.encrypt(secret, _info(words))
     payload = canonical.dumps({**words, "key": base64s.encode(sealed)})
     return dsse.sign(PAYLOAD_TYPE, payload, key)
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a text can be the name of a grant."""
+    return re.fullmatch(_NAME, text) is not None
 
 
 def to_text(data: bytes) -> bytes:

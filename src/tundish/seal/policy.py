@@ -165,14 +165,15 @@ class Policy:
         """
         held = persons or {}
         eyes = [{origin(key), held.get(key, origin(key))} for key in signers]
-        have = set().union(*eyes)
+        people = _merged(eyes)
         for rule in self.rules:
             if not fnmatchcase(product, rule.products):
                 continue
             players = self._players(rule, origin)
             _check_one_name_each(eyes, players)
+            _check_one_role_each(people, players)
             for name, role in rule.roles.items():
-                signed = {player for player in players[name] if player in have}
+                signed = [names for names in people if names & players[name]]
                 if len(signed) < role.at_least:
                     msg = (
                         f"The package {product} lacks the role {name}: {len(signed)} of "
@@ -194,6 +195,25 @@ class Policy:
                     raise PolicyInvalidError(msg)
                 found.setdefault(name, set()).add(first)
         return found
+
+
+def _merged(eyes: Sequence[set[Digest]]) -> list[set[Digest]]:
+    """Return all that names each person, though several keys of one have signed."""
+    people: list[set[Digest]] = []
+    for names in eyes:
+        same = [one for one in people if one & names]
+        people = [one for one in people if not one & names]
+        people.append(names.union(*same))
+    return people
+
+
+def _check_one_role_each(
+    people: Sequence[AbstractSet[Digest]], players: Mapping[str, AbstractSet[Digest]]
+) -> None:
+    for names in people:
+        if sum(bool(names & keys) for keys in players.values()) > 1:
+            msg = "The policy gives one person two roles, by two keys of one subject."
+            raise PolicyInvalidError(msg)
 
 
 def _check_one_name_each(
