@@ -11,7 +11,7 @@ from tundish.flows.fetch import fetch, locate
 from tundish.flows.line import run_line
 from tundish.flows.registry import pull, push
 from tundish.flows.workspace import Workspace, create
-from tundish.kernel.addresses import AirGap, host_of, plain_address
+from tundish.kernel.addresses import AirGap, hosts_of, plain_address
 from tundish.kernel.errors import (
     AirGappedError,
     PathMissingError,
@@ -119,6 +119,11 @@ def test_no_package_index_is_asked(
     assert asked == started == []
 
 
+def connect(gap: AirGap, address: str) -> None:
+    for host in hosts_of(address) if address != "::1" else [address]:
+        gap.check(host, "A server")
+
+
 def test_the_environment_cuts_every_workspace_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,20 +147,29 @@ def test_the_environment_cuts_every_workspace_off(
         "opc.tcp://192.0.2.4@server.plant:4840/",
         "opc.tcp:///",
         "opc.tcp://[broken/",
+        "kafka://192.0.2.4:9092,broker.plant:9092",
+        "kafkas://[fd00::5]:9092,192.0.2.99",
     ],
 )
 def test_names_and_unlisted_addresses_are_refused(address: str) -> None:
-    gap = AirGap.of(("192.0.2.0/28",))
+    gap = AirGap.of(("192.0.2.0/28", "fd00::5"))
     with pytest.raises(AirGappedError):
-        gap.check(host_of(address), "A server")
+        connect(gap, address)
 
 
 @pytest.mark.parametrize(
-    "address", ["opc.tcp://192.0.2.4:4840/", "[fd00::5]:5000", "127.0.0.1:5000", "::1"]
+    "address",
+    [
+        "opc.tcp://192.0.2.4:4840/",
+        "[fd00::5]:5000",
+        "127.0.0.1:5000",
+        "::1",
+        "kafka://192.0.2.4:9092,[fd00::5]:9092,192.0.2.5",
+    ],
 )
 def test_listed_addresses_and_this_machine_pass(address: str) -> None:
     gap = AirGap.of(("192.0.2.0/28", "fd00::5"))
-    gap.check(host_of(address) if address != "::1" else address, "A server")
+    connect(gap, address)
 
 
 def test_a_listed_address_that_is_none_is_refused() -> None:

@@ -15,6 +15,7 @@ from tundish.flows import workspace as workspaces
 from tundish.flows.certify import CertifyOrder
 from tundish.flows.errors import DataMovedError, TrustMissingError
 from tundish.flows.ledger import list_ledger
+from tundish.flows.trust import rotate
 from tundish.flows.workspace import Workspace
 from tundish.kernel.clock import ManualClock
 from tundish.kernel.errors import TundishError
@@ -136,6 +137,17 @@ def test_a_newer_certificate_of_the_same_data_replaces_the_older(
     second = _certified(plant, table)
     found = tundish.verify_certificate(second, str(table), workspace=plant)
     assert found.version == 2
+    with pytest.raises(CertificateOlderError):
+        tundish.verify_certificate(first, str(table), workspace=plant)
+
+
+def test_a_certificate_under_a_new_key_replaces_one_under_the_old(
+    plant: Workspace, table: Path
+) -> None:
+    first = _certified(plant, table).rename(table.with_name("first.json"))
+    tundish.verify_certificate(first, str(table), workspace=plant)
+    rotate(plant)
+    tundish.verify_certificate(_certified(plant, table), str(table), workspace=plant)
     with pytest.raises(CertificateOlderError):
         tundish.verify_certificate(first, str(table), workspace=plant)
 

@@ -188,6 +188,7 @@ def days(plant: Plant, number: float) -> None:
 def test_a_rotated_key_is_followed_and_the_old_one_ends(plant: Plant) -> None:
     before, seen = plant.sealed(1), plant.sealed(1)
     old = plant.owner.key_id
+    verify.verify(plant.owner, before)  # as its ledger knows what it seals
     report = trust.rotate(plant.owner, old_days=30)
     assert plant.owner.key_id == report.new != old
     after = plant.sealed(2)
@@ -264,6 +265,22 @@ def test_what_a_revoked_key_signed_counts_only_where_it_was_seen_before(
     with pytest.raises(KeyRevokedError):
         verify.verify(plant.quality, package)
     assert refusals(plant.quality) == ["key-revoked"]
+
+
+@pytest.mark.parametrize("kind", ["key", "package"])
+def test_what_was_revoked_is_not_signed_by_a_second_person(
+    plant: Plant, kind: Kind
+) -> None:
+    """Else it would open again, by that second signature alone."""
+    package = plant.sealed()
+    name = trust.name_of(plant.quality, "package", str(package))
+    name = plant.owner.key_id if kind == "key" else name
+    revoke(plant.quality, kind, name)
+    before = package.read_bytes()
+    with pytest.raises(RefusedError) as refused:
+        sign.sign(plant.quality, package)
+    assert refused.value.code == f"{kind}-revoked"
+    assert package.read_bytes() == before
 
 
 @pytest.mark.parametrize("act", ["verified", "signed"])

@@ -352,6 +352,22 @@ def test_a_plants_word_lifts_a_package_to_the_line_and_the_providers_own_does_no
     assert "own word" in found.refused[0].why
 
 
+def test_a_plants_word_under_the_providers_former_key_is_its_own(
+    make: Callable[..., Made], tmp_path: Path
+) -> None:
+    desk = workspaces.create(tmp_path / "desk", "desk", ManualClock(NOW))
+    former = desk.key
+    trust.rotate(desk)
+    of = sealed(desk.key)
+    card = make(key=desk.key).skill(
+        GLUCOSE, "line",
+        word=("plant", attested(of, former)), model=("package", package.to_tar(of)),
+    )  # fmt: skip
+    found = check_provider(card.write(), workspace=desk)
+    assert found.skills[0].shown == "model"
+    assert "own word" in found.refused[0].why
+
+
 def test_what_was_revoked_here_counts_no_more(
     make: Callable[..., Made], tmp_path: Path
 ) -> None:

@@ -23,9 +23,18 @@ from tundish.flows.errors import (
     VersionNotStagedError,
     VersionUnfitError,
 )
-from tundish.flows.versions import ASKED, keep, roll_back, standing, unstage
+from tundish.flows.versions import (
+    ASKED,
+    keep,
+    read_serving,
+    roll_back,
+    standing,
+    unstage,
+)
 from tundish.flows.workspace import Workspace
 from tundish.kernel.errors import RefusedError
+from tundish.line.linefile import read_line_file
+from tundish.line.versions import package_path
 from tundish.seal import revocation
 from tundish.seal.errors import (
     ChangeInvalidError,
@@ -105,6 +114,40 @@ def test_a_line_file_that_names_an_unstaged_package_is_refused(
     line.write()
     with pytest.raises(VersionNotStagedError):
         line.run(lambda line: None, 10)
+
+
+def test_another_package_in_the_place_of_a_copy_never_answers(
+    line: StagedLine,
+) -> None:
+    """A copy is a file; which package it must be stands in the ledger and the record."""
+    package, digest = line.second()
+    other, _ = line.second(3)
+    line.stage(package)
+    line.sign(line.signer())
+    buffer = line.folder / "buffer.db"
+    staged, serving = (package_path(buffer, one) for one in (digest, line.first))
+    staged.write_bytes(other.read_bytes())
+    grant = other.with_suffix(".grant").read_bytes()
+    staged.with_suffix(".grant").write_bytes(grant)
+
+    def told(said: str) -> bool:
+        return any(said in text for text in line.told("version"))
+
+    def story(line: StagedLine) -> None:
+        line.wait(lambda: told("does not open"))
+        line.wait(lambda: told("the staged package"))
+
+    line.run(story, 50)
+    line.check_answers(50, line.first)
+    assert told("lies in the place of")
+    assert not line.acts("line-switched")
+    serving.write_bytes(other.read_bytes())
+    (line.folder / "model.grant").write_bytes(grant)
+    with pytest.raises(VersionNotStagedError):
+        line.run(lambda line: None, 60)
+    with pytest.raises(VersionNotStagedError):
+        read_serving(line.box, line.path, read_line_file(line.path))
+    line.check_answers(50, line.first)
 
 
 def test_another_contract_and_the_serving_package_cannot_be_staged(

@@ -159,8 +159,11 @@ def _verify(
     workspace: Workspace | None,
 ) -> CertificateReport:
     found: Certificate = certificates.read(sealed, trusted)
+    line: Digest | None = None
     if workspace is not None:
-        workspace.standing().check_key(Digest(found.body.issuer), found.digest)
+        trust = workspace.standing()
+        trust.check_key(found.signer, found.digest)
+        line = trust.origin(found.signer)
     clock = workspace.clock if workspace else SystemClock()
     seen = workspace.freshness() if workspace else MemoryFreshness()
     now = clock.now()
@@ -169,7 +172,7 @@ def _verify(
     version = located.version
     roots = {file.name: Digest(file.root) for file in version.files}
     certificates.check_data(found.body, located.digest, roots)
-    certificates.remember(found, seen)
+    certificates.remember(found, seen, line)
     return describe(found.body, "verified", found.digest)
 
 

@@ -470,10 +470,12 @@ class VersionNotStagedError(RefusedError):
     """A line file names a package that was never staged on its line.
 
     What happened: versions of this line's package have been staged, so its ledger says
-    which one serves. The line file names another one. Nothing was opened.
+    which one serves. The line file names another one, or another one lies in the place
+    of the copy beside the buffer. It answers nothing.
 
     What to do: name the package of before in the line file, and stage the new one with
-    ``tundish line stage``; or give the line file another name and another buffer.
+    ``tundish line stage``; or give the line file another name and another buffer. If a
+    copy was changed for another package, ask who did it.
     """
 
     code = "version-not-staged"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -28,7 +27,6 @@ from tundish.seal.freshness import MemoryFreshness
 from tundish.seal.keys import DevicePublic
 from tundish.seal.request import Request
 from tundish.seal.secret import SecretText
-from tundish.seal.trust import Trust
 
 DAY_S = 86_400.0
 DEFAULT_DAYS = 30
@@ -227,13 +225,8 @@ def _verified(workspace: Workspace, package: Path) -> Package:
             trusted=policy.signers(workspace),
             now=workspace.clock.now(),
             seen=MemoryFreshness(),
-            admit=partial(_check_counts, workspace.standing()),
+            admit=policy.counting(workspace),
         )
-
-
-def _check_counts(trust: Trust, package: Package) -> None:
-    trust.check_package(package.digest, [by.key.key_id for by in package.by])
-    trust.counting(package.by, package.digest)
 
 
 def _same_package(asked: Request, found: Package) -> None:

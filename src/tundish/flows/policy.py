@@ -16,6 +16,7 @@ from tundish.seal.errors import PolicyInvalidError
 from tundish.seal.keys import VerifyKey
 from tundish.seal.policy import Policy, PolicyFile, UnderCa
 from tundish.seal.signers import Signers
+from tundish.seal.trust import Trust
 
 FILE = "policy.yaml"
 
@@ -50,14 +51,33 @@ def admission(workspace: Workspace) -> Admission:
         if package.revocations is not None:
             take_carried(workspace, package.revocations)
         trust = workspace.standing()
-        signed = [by.key.key_id for by in package.by]
-        trust.check_package(package.digest, signed)
-        counting = trust.counting(package.by, package.digest)
+        counting = _counted(trust, package)
         if policy is not None:
             persons = {by.key.key_id: by.chain.person for by in package.by if by.chain}
             policy.check(package.statement.product, counting, trust.origin, persons)
 
     return admit
+
+
+def counting(workspace: Workspace) -> Admission:
+    """Return what refuses a package that was revoked, or whose signers count no more.
+
+    It is for who signs a package too, or grants it: a policy is for who opens it.
+
+    Raises:
+        RevocationsMissingError, DocumentMalformedError: from ``Keyring.trust``.
+    """
+    trust = workspace.standing()
+
+    def admit(package: Package) -> None:
+        _counted(trust, package)
+
+    return admit
+
+
+def _counted(trust: Trust, package: Package) -> frozenset[Digest]:
+    trust.check_package(package.digest, [by.key.key_id for by in package.by])
+    return trust.counting(package.by, package.digest)
 
 
 def load(workspace: Workspace) -> Policy | None:

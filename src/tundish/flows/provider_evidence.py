@@ -65,6 +65,10 @@ class Reader:
     now: datetime
     trust: Trust | None = None
 
+    def line(self, key: Digest) -> Digest:
+        """Return the first key of the line of rotated keys that a key belongs to."""
+        return key if self.trust is None else self.trust.origin(key)
+
     def same(self, data: bytes, piece: Piece) -> None:
         """Refuse a file that has other bytes than its card names.
 
@@ -183,8 +187,8 @@ def plant(
     """
     found = plantevidence.read(data, reader.keys, now=reader.now)
     seen = found.body.seen
-    if found.body.issuer == signer:
-        msg = "The plant's evidence is signed by the key of the card: it is the provider's own word."
+    if reader.line(found.body.issuer) == reader.line(signer):
+        msg = "The plant's evidence is signed by the key of the card, or by one of its line: it is the provider's own word."
         raise ProviderEvidenceError(msg)
     of = shown.get(seen.package)
     if of is None or of.scenario != seen.scenario:

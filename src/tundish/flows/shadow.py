@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from tundish.flows.open_package import open_package
+from tundish.flows.versions import check_slot
 from tundish.flows.workspace import Workspace
 from tundish.kernel import clock
 from tundish.kernel.errors import TundishError
@@ -49,25 +50,28 @@ class _LineClock:
         return time.monotonic()
 
 
-def command(workspace: Workspace, package: Path, grant: Path | None) -> list[str]:
-    """Return what starts this process for a package."""
+def command(
+    workspace: Workspace, package: Path, grant: Path | None, staged: str
+) -> list[str]:
+    """Return what starts this process for a package, which must have this digest."""
     return [
         *(sys.executable, "-m", "tundish.flows.shadow", str(os.getpid())),
         clock.to_text(workspace.clock.now()),
         *(str(workspace.root.absolute()), str(package.absolute())),
         str(grant.absolute()) if grant else "",
+        staged,
     ]
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run until the line ends."""
-    parent, now, root, package, grant = arguments
+    parent, now, root, package, grant, staged = arguments
     die_with(int(parent))
     _step_back()
     asked, out = sys.stdin.buffer, sys.stdout.buffer
     try:
         _run(asked, out, Workspace(Path(root), _LineClock(clock.from_text(now))),
-             Path(package), Path(grant) if grant else None)  # fmt: skip
+             Path(package), Path(grant) if grant else None, staged)  # fmt: skip
     except TundishError as error:
         say(out, REFUSED, error.one_line().encode()[:500])
     except MemoryError:
@@ -80,8 +84,10 @@ def _run(
     workspace: Workspace,
     package: Path,
     grant: Path | None,
+    wanted: str,
 ) -> None:
     model = open_package(workspace, package, grant)
+    check_slot(model.package.digest, wanted)
     _bound_memory()
     say(out, OPENED)
     staged = Staged(

@@ -51,6 +51,8 @@ def sign(workspace: Workspace, path: Path, to: Path | None = None) -> SignReport
     Raises:
         SignedAlreadyError: if this key has signed it.
         PackagePlaceTakenError: if it is a folder and no other place is named.
+        PackageRevokedError, KeyRevokedError, KeyExpiredError: if it was revoked, or
+            nobody who signed it counts here any more: this signature would stand alone.
         RefusedError: one of its kinds, if the package does not verify.
     """
     if to is None and path.is_dir():
@@ -62,6 +64,7 @@ def sign(workspace: Workspace, path: Path, to: Path | None = None) -> SignReport
             trusted=policy.signers(workspace),
             now=workspace.clock.now(),
             seen=MemoryFreshness(),
+            admit=policy.counting(workspace),
         )
     signed = making.sign_further(found, workspace.key, chain.held(workspace))
     place = to or path

@@ -64,7 +64,21 @@ def opened(
     if back is not None:
         return back
     file, grant = versions.files_of(path, line, slots, slots.serving)
-    return open_package(workspace, file, grant, slots.named()), grant
+    return _open_slot(workspace, file, grant, slots, slots.serving), grant
+
+
+def _open_slot(
+    workspace: Workspace, file: Path, grant: Path | None, slots: Slots, wanted: str
+) -> OpenModel:
+    """Open the copy of a package that the ledger names, and no other.
+
+    Raises:
+        VersionNotStagedError: if it holds another package.
+        RefusedError: as ``open_package``.
+    """
+    model = open_package(workspace, file, grant, slots.named())
+    versions.check_slot(model.package.digest, wanted)
+    return model
 
 
 def _back_at_start(
@@ -74,7 +88,7 @@ def _back_at_start(
     buffer = versions.buffer_of(path, line)
     file, grant = versions.files_of(path, line, slots, slots.previous)
     try:
-        model = open_package(workspace, file, grant, slots.named())
+        model = _open_slot(workspace, file, grant, slots, slots.previous)
     except (RefusedError, UsageError, MachineError) as error:
         said = f"the roll-back was refused: {error.one_line()}"
         versions.keep(workspace, buffer, versions.STAGED, slots, said)
@@ -261,7 +275,7 @@ class LineVersions:
         if not slots.staged:
             return
         file, grant = versions.files_of(self._path, self._line, slots, slots.staged)
-        command = shadow.command(self._workspace, file, grant)
+        command = shadow.command(self._workspace, file, grant, slots.staged)
         try:
             self._shadow = Shadow(command, self._model.scenario, self._before(slots))
             self._why_no_shadow = ""
@@ -326,7 +340,7 @@ class LineVersions:
             TundishError: if it does not open: then nothing may answer here.
         """
         file, grant = versions.files_of(self._path, self._line, slots, slots.serving)
-        model = open_package(self._workspace, file, grant, slots.named())
+        model = _open_slot(self._workspace, file, grant, slots, slots.serving)
         said = f"{short(Digest(slots.serving))} serves, as the ledger says"
         ready = self._made_ready(model, grant, "")
         return self._successor(ready, "rolled-back", slots, said)
@@ -335,7 +349,7 @@ class LineVersions:
         """Open a package for a switch; tell why if it does not open."""
         file, grant = versions.files_of(self._path, self._line, slots, package)
         try:
-            model = open_package(self._workspace, file, grant, slots.named())
+            model = _open_slot(self._workspace, file, grant, slots, package)
             return self._made_ready(model, grant, change)
         except (RefusedError, UsageError, MachineError) as error:
             self._notes.append(

@@ -237,6 +237,7 @@ def check_previous(
     """
     file, grant = files_of(path, line, slots, slots.previous)
     package = read(workspace, file, slots.named())
+    check_slot(package.digest, slots.previous)
     if package.encrypted:
         _check_grant(workspace, package, grant)
 
@@ -262,13 +263,29 @@ def read_serving(workspace: Workspace, path: Path, line: LineFile) -> Package:
     """Return the verified package that serves on a line: the line file's, or a later one.
 
     Raises:
-        RefusedError: as ``read``.
+        RefusedError: as ``read`` and ``check_slot``.
     """
     found = standing(workspace, line.name)
     if found is None:
         return read(workspace, line.package_in(path.parent))
     file, _ = files_of(path, line, found.slots, found.slots.serving)
-    return read(workspace, file, found.slots.named())
+    package = read(workspace, file, found.slots.named())
+    check_slot(package.digest, found.slots.serving)
+    return package
+
+
+def check_slot(found: Digest, wanted: str) -> None:
+    """Refuse a package that lies where the copy of another one should.
+
+    Raises:
+        VersionNotStagedError.
+    """
+    if found != wanted:
+        msg = (
+            f"The package {short(found)} lies in the place of {short(Digest(wanted))}, "
+            "which the ledger of the line names."
+        )
+        raise VersionNotStagedError(msg)
 
 
 def check_named(workspace: Workspace, path: Path, line: LineFile, slots: Slots) -> None:

@@ -34,7 +34,7 @@ from tundish.flows.keys import KeyFolder, KeyOrders
 from tundish.flows.witness import first_seen
 from tundish.kernel import digest as digests
 from tundish.kernel import paths, settings
-from tundish.kernel.addresses import AirGap, host_of
+from tundish.kernel.addresses import AirGap, hosts_of
 from tundish.kernel.clock import Clock, SystemClock
 from tundish.kernel.digest import Digest, hex_part, short
 from tundish.kernel.errors import DocumentMalformedError, RefusedError
@@ -104,14 +104,16 @@ class Workspace:
         """Refuse to connect to an address that an air-gapped workspace does not list.
 
         Args:
-            address: ``scheme://host:port/path`` or ``host:port/path``.
+            address: ``scheme://host:port/path`` or ``host:port/path``; several hosts
+                as Kafka has them.
             what: What it is the address of, for the message.
 
         Raises:
             AirGappedError: if this workspace is air-gapped and it may not be.
         """
         if self.air_gap is not None:
-            self.air_gap.check(host_of(address), what)
+            for host in hosts_of(address):
+                self.air_gap.check(host, what)
 
     @property
     def inner(self) -> Path:

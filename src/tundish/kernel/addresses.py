@@ -75,10 +75,14 @@ class AirGap:
             raise AirGappedError(msg)
 
 
-def host_of(address: str) -> str:
-    """Return the host in ``scheme://host:port/path`` or ``host:port/path``."""
+def hosts_of(address: str) -> tuple[str, ...]:
+    """Return the hosts in ``scheme://host:port/path`` or ``host:port/path``.
+
+    There may be several, as in ``kafka://host:port,host:port``.
+    """
     text = address if "://" in address else f"//{address}"
     try:
-        return urlsplit(text).hostname or ""
+        places = urlsplit(text).netloc.rpartition("@")[2].split(",")
+        return tuple(urlsplit(f"//{place}").hostname or "" for place in places)
     except ValueError:
-        return address
+        return (address,)

@@ -130,8 +130,8 @@ class CertificateBody(SignedRecord):
     """What is signed.
 
     Attributes:
-        version: Counter of the certificates for one data set by one issuer; an older
-            one is refused where a newer was seen.
+        version: Counter of the certificates for one data set by one issuer, also
+            under a new key; an older one is refused where a newer was seen.
         issuer: Id of the key that signs.
         tool: Program and version that graded.
         issued_at: When, ISO 8601 in UTC.
@@ -273,14 +273,20 @@ def check_data(
     raise CertificateOtherDataError(msg)
 
 
-def remember(found: Certificate, seen: Freshness) -> None:
+def remember(found: Certificate, seen: Freshness, line: Digest | None = None) -> None:
     """Remember a certificate, and refuse it if a newer one was seen for the same data.
+
+    Args:
+        found: The certificate.
+        seen: What was seen before.
+        line: First key of the issuer's line of rotated keys: it goes on counting under
+            a new key. None: the issuer's own.
 
     Raises:
         CertificateOlderError.
     """
     body = found.body
-    series = f"certificate:{body.issuer}:{body.data.digest}"
+    series = f"certificate:{line or body.issuer}:{body.data.digest}"
     try:
         seen.see_package(series, body.version, found.digest)
     except (PackageOlderError, PackageForkedError) as error:
