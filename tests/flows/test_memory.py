@@ -22,6 +22,7 @@ from tundish.seal.errors import (
     GrantExpiredError,
     GrantSealedError,
     GrantUsedUpError,
+    PackageOlderError,
     SignerUntrustedError,
     SpareCodeError,
     TimeNoteInvalidError,
@@ -187,6 +188,32 @@ def test_a_time_put_back_is_noticed_by_the_ledger(desk: Any, tmp_path: Path) -> 
     memory(box).write_bytes(old)
     with pytest.raises(FreshnessRolledBackError, match="the time"):
         open_package(again(box, 1), desk.package, file)
+
+
+@pytest.mark.parametrize("how", ["put back", "edited"])
+def test_a_version_put_back_is_noticed_by_the_ledger(
+    desk: Any, tmp_path: Path, reseal: Any, how: str
+) -> None:
+    """Else an old package, or a list of what was revoked, could be taken out again."""
+    box = desk.box(tmp_path / "box")
+    first = granted(desk, box)
+    open_package(box, desk.package, first)
+    old = memory(box).read_bytes()
+    second = reseal(desk, 2)
+    order = GrantOrder(device=box.device_text, purpose="p", valid_s=DAY_S)
+    grant(desk.plant, second, order, box.root / "b.grant")
+    open_package(box, second, box.root / "b.grant")
+    with pytest.raises(PackageOlderError):
+        open_package(box, desk.package, first)
+    was, now = json.loads(old), json.loads(memory(box).read_text())
+    put_back = was if how == "put back" else now | {"packages": was["packages"]}
+    text = json.dumps(put_back, sort_keys=True, separators=(",", ":"))
+    memory(box).write_text(text)
+    say_time(box, tmp_path / "own.time", box.device_text)
+    with pytest.raises(FreshnessRolledBackError, match="version 2"):
+        hear_time(box, tmp_path / "own.time")  # whose act would hide it
+    with pytest.raises(FreshnessRolledBackError, match="version 2"):
+        open_package(box, desk.package, first)
 
 
 def test_a_record_and_a_ledger_put_back_together_are_not_noticed(

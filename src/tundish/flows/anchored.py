@@ -2,8 +2,9 @@
 
 The record of times and uses is a file, and a file can be put back. Each use is in the
 ledger too, which is signed and only grows; so the record may be ahead of the ledger,
-never behind it. Whoever puts back both as of the same moment is not noticed here: a
-checkpoint kept elsewhere shows it.
+never behind it. The newest versions seen, of packages and of lists of what was revoked,
+stand in each entry of a use too. Whoever puts back both as of the same moment is not
+noticed here: a checkpoint kept elsewhere shows it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from tundish.seal.errors import FreshnessRolledBackError
 from tundish.seal.freshness import FileFreshness, Seen, check_corrected
 
 USED, CORRECTED, ANSWERED = "grant-used", "time-corrected", "answers-taken"
+MOST_VERSIONS = 300
 
 Newest = Callable[[Sequence[str], Mapping[str, JsonValue]], Entry | None]
 """Gives the newest entry of some acts whose detail has these items."""
@@ -61,14 +63,15 @@ class AnchoredFreshness:
 
         Raises:
             TimeNoteUsedError: if it was used here before.
-            FreshnessRolledBackError: if the ledger knows it and the record does not.
+            FreshnessRolledBackError: if the ledger knows it, or newer versions, and the
+                record does not.
         """
+        self._check_versions(self._newest([USED, CORRECTED], {}))
         used = self._newest([CORRECTED], {"note": name}) is not None
         if used and name not in self._file.seen().corrections:
             raise _behind(self._path, f"the correction {name}")
         self._file.correct(name, moment, by)
-        floors = _floors(self._file.seen())
-        self._keep(CORRECTED, {"note": name, "time": clock.to_text(moment), **floors})
+        self._keep(CORRECTED, {"note": name, **_anchor(self._file.seen())})
 
     def check_corrected(self, issuer: str, now: datetime) -> None:
         """Refuse a grant whose issuer did not correct the time; see ``check_corrected``.
@@ -112,6 +115,7 @@ class AnchoredFreshness:
         self, grant: str, *, series: str, version: int, uses: int | None
     ) -> int | None:
         """Count a use in the file, then in the ledger; see ``Freshness``."""
+        self._check_versions(self._newest([USED, CORRECTED], {}))
         self._check_grant(grant)
         left = self._file.use_grant(grant, series=series, version=version, uses=uses)
         seen = self._file.seen()
@@ -121,8 +125,7 @@ class AnchoredFreshness:
                 "grant": grant,
                 "spent": seen.uses[grant],
                 "began": seen.began.get(grant),
-                "time": seen.time,
-                **_floors(seen),
+                **_anchor(seen),
             },
         )
         return left
@@ -134,6 +137,15 @@ class AnchoredFreshness:
         kept, seen = newest.detail.get("time"), self._file.seen().time
         if isinstance(kept, str) and _earlier(seen, kept):
             raise _behind(self._path, f"the time {kept}")
+        self._check_versions(newest)
+
+    def _check_versions(self, newest: Entry | None) -> None:
+        kept = newest.detail.get("versions") if newest is not None else None
+        held = self._file.seen().packages
+        for series, version in kept.items() if isinstance(kept, dict) else ():
+            have = held[series].version if series in held else -1
+            if isinstance(version, int) and have < version:
+                raise _behind(self._path, f"version {version} of {series}")
 
     def _check_answers(self, series: str) -> None:
         entry = self._newest([ANSWERED], {"series": series})
@@ -156,8 +168,23 @@ class AnchoredFreshness:
             raise _behind(self._path, f"another activation of the grant {grant}")
 
 
-def _floors(seen: Seen) -> dict[str, JsonValue]:
-    return {"floors": {**seen.floors}} if seen.floors else {}
+def _anchor(seen: Seen) -> dict[str, JsonValue]:
+    """Return what an entry holds of the record beside the use that it tells of.
+
+    Certificates of data are left out: there may be thousands of sets.
+    """
+    versions: dict[str, JsonValue] = {
+        series: one.version
+        for series, one in seen.packages.items()
+        if not series.startswith("certificate:")
+    }
+    kept = dict(list(versions.items())[-MOST_VERSIONS:])
+    floors: dict[str, JsonValue] = {**seen.floors}
+    return {
+        "time": seen.time,
+        "versions": kept,
+        **({"floors": floors} if floors else {}),
+    }
 
 
 def _earlier(seen: str | None, kept: str) -> bool:
