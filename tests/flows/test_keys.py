@@ -44,6 +44,7 @@ from tundish.seal.errors import (
 from tundish.seal.freshness import MemoryFreshness
 from tundish.seal.keys import SigningKey
 from tundish.seal.revocation import Kind
+from tundish.seal.statement import MAX_VERSION
 
 START = datetime(2026, 5, 4, 6, tzinfo=UTC)
 PRODUCT = "C34.27.pump"
@@ -210,6 +211,20 @@ def test_a_rotated_key_is_followed_and_the_old_one_ends(plant: Plant) -> None:
     verify.verify(fresh, before)  # under the new key too, without sealing it again
 
 
+def test_a_key_that_handed_over_keeps_its_end_though_it_is_trusted_again(
+    plant: Plant,
+) -> None:
+    """As a script does that sets a box up once more."""
+    package = plant.sealed()
+    trust.take_rotation(plant.box, Path(trust.rotate(plant.owner, old_days=30).file))
+    for until in (None, plant.clock.now() + timedelta(days=900)):
+        told = trust.trust_key(plant.box, plant.box.root / "owner.pub", not_after=until)
+        assert told.not_after is not None
+    days(plant, 31)
+    with pytest.raises(KeyExpiredError):
+        verify.verify(plant.box, package)
+
+
 def test_the_owner_keeps_opening_what_the_old_key_sealed(plant: Plant) -> None:
     package = plant.sealed()
     verify.verify(plant.owner, package)
@@ -365,6 +380,41 @@ def test_an_older_list_is_refused_and_a_missing_one_opens_nothing(plant: Plant) 
             verify.verify(plant.box, package)
     trust.take_revocations(plant.box, newest)
     verify.verify(plant.box, package)
+
+
+@pytest.mark.parametrize("rotated", [False, True])
+def test_a_thief_cannot_outrun_the_list_that_ends_his_key(
+    plant: Plant, rotated: bool
+) -> None:
+    """He signs one of the highest number first: then the owner's would be older."""
+    seen, thief = plant.sealed(), plant.owner.key
+    verify.verify(plant.box, seen)
+    if rotated:
+        trust.take_rotation(plant.box, Path(trust.rotate(plant.owner).file))
+    text = revocation.sign([], version=MAX_VERSION, now=plant.clock.now(), key=thief)
+    trust.take_revocations(plant.box, text)
+    days(plant, 1)
+    told = revoke(plant.owner, "key", thief.public.key_id)
+    take(plant.box, told)
+    days(plant, 1)
+    with pytest.raises(KeyRevokedError):
+        trust.take_revocations(plant.box, revocation.sign([], version=MAX_VERSION - 1, now=plant.clock.now(), key=thief))  # fmt: skip
+    stolen = Desk(
+        thief, envelope.new_identity(),
+        make_golden(small_graph(), np.zeros((1, ROWS, CHANNELS), np.float32)),
+        small_graph(),
+    )  # fmt: skip
+    packages.write_tar(stolen.build(2, encrypted=False), plant.box.root / "bad.tar")
+    with pytest.raises(KeyRevokedError):
+        verify.verify(plant.box, plant.box.root / "bad.tar")
+    verify.verify(plant.box, seen)
+    folder = plant.box.inner / "revocations"
+    gone = next(p for p in folder.iterdir() if p.read_bytes() == told.read_bytes())
+    gone.unlink()
+    with pytest.raises(RevocationsMissingError):
+        verify.verify(plant.box, seen)
+    take(plant.box, told)
+    verify.verify(plant.box, seen)
 
 
 def test_a_list_travels_in_a_package_and_an_older_one_in_it_does_no_harm(

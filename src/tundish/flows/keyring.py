@@ -7,7 +7,7 @@ counts for a time only, took over from another key, or may revoke everything. Be
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -73,17 +73,17 @@ class Keyring:
             RevocationsMissingError: if a list that was taken here is gone.
             DocumentMalformedError: if a note is damaged.
         """
-        trust = Trust(
+        held = self._lists()
+        if complete:
+            self._check_lists(held)
+        return Trust(
             known=tuple(self._known(key) for key in self.known()),
             own=self._own.key_id,
-            lists=tuple(self._lists()),
+            lists=tuple(held.values()),
             now=now,
             witness=witness,
             crls=Authorities(self._inner).crls(complete=complete),
         )
-        if complete:
-            self._check_lists(trust)
-        return trust
 
     def keep(self, key: VerifyKey, note: KeyNote) -> None:
         """Trust a key from now on, as its note says."""
@@ -107,9 +107,18 @@ class Keyring:
         """Return a known key by its id."""
         return next((key for key in self.known() if key.key_id == key_id), None)
 
-    def list_path(self, origin: Digest) -> Path:
-        """Return where the newest list of a line of keys lies."""
-        return self._inner / "revocations" / f"{hex_part(origin)}.txt"
+    def list_path(self, name: Digest) -> Path:
+        """Return where the newest list of a key lies, or one named by its own digest."""
+        return self._inner / "revocations" / f"{hex_part(name)}.txt"
+
+    def list_by(self, issuer: Digest) -> bytes | None:
+        """Return the newest list that a key has signed, if there is one."""
+        mine = {
+            item.version: path
+            for path, item in self._lists().items()
+            if item.issuer == issuer
+        }
+        return mine[max(mine)].read_bytes() if mine else None
 
     @property
     def _trusted(self) -> Path:
@@ -128,17 +137,19 @@ class Keyring:
             revokes=note.revokes,
         )
 
-    def _lists(self) -> Iterator[RevocationList]:
+    def _lists(self) -> dict[Path, RevocationList]:
         keys = self.known()
-        for path in sorted((self._inner / "revocations").glob("*.txt")):
-            yield revocation.read(path.read_bytes(), keys)
+        return {
+            path: revocation.read(path.read_bytes(), keys)
+            for path in sorted((self._inner / "revocations").glob("*.txt"))
+        }
 
-    def _check_lists(self, trust: Trust) -> None:
+    def _check_lists(self, held: Mapping[Path, RevocationList]) -> None:
         seen = FileFreshness(self._inner / "freshness.json").seen().packages
         for series, newest in seen.items():
             if not series.startswith(SERIES):
                 continue
-            have = trust.newest_list(Digest(series.removeprefix(SERIES)))
+            have = held.get(self.list_path(Digest(series.removeprefix(SERIES))))
             version = have.version if have else 0
             if version < newest.version:
                 msg = (

@@ -78,6 +78,8 @@ def trust_key(
 ) -> TrustReport:
     """Trust a public key, for a time if so asked.
 
+    A key that has handed over to another one keeps the end that it set itself.
+
     Args:
         workspace: Where it shall count.
         pem: Its file.
@@ -89,10 +91,14 @@ def trust_key(
         KeyUnreadableError: if the file holds no public key of P-256 or P-384.
     """
     key = VerifyKey.load(pem)
+    before = workspace.keyring.note(key)
+    ends = [clock.to_text(not_after)] if not_after else []
+    if workspace.standing(complete=False).successor(key.key_id) and before.not_after:
+        ends.append(before.not_after)  # that was the key's own last word
     note = KeyNote(
         not_before=clock.to_text(not_before) if not_before else None,
-        not_after=clock.to_text(not_after) if not_after else None,
-        follows=workspace.keyring.note(key).follows,
+        not_after=min(ends, key=clock.from_text, default=None),
+        follows=before.follows,
         revokes=revokes,
     )
     workspace.keyring.keep(key, note)
@@ -274,6 +280,9 @@ def revoke(
 def take_revocations(workspace: Workspace, text: bytes) -> RevocationsReport:
     """Take a revocation list of a trusted key; from now on it counts here.
 
+    Each key counts its own lists, so that a thief of a former key cannot outrun the
+    present one. An older list is taken after all if it ends a key of its own line.
+
     Raises:
         RevocationsInvalidError: if it was changed.
         RevocationsOlderError: if a newer one of this issuer was seen.
@@ -286,9 +295,15 @@ def take_revocations(workspace: Workspace, text: bytes) -> RevocationsReport:
         trust = workspace.standing(complete=False)
         if all(item.digest != found.digest for item in trust.lists):
             trust.check_key(found.issuer, found.digest)
-        origin = trust.origin(found.issuer)
-        _remember(workspace, found, origin)
-    path = ring.list_path(origin)
+        named = found.issuer
+        try:
+            _remember(workspace, found, named)
+        except RevocationsOlderError:
+            if not trust.ends_a_key(found):
+                raise
+            named = found.digest
+            _remember(workspace, found, named)
+    path = ring.list_path(named)
     paths.write_whole(path, text)
     workspace.record(
         "revocations-taken",
@@ -311,14 +326,14 @@ def take_carried(workspace: Workspace, text: bytes) -> None:
     """
     found = revocation.read(text, workspace.keyring.known())
     trust: Trust = workspace.standing()
-    have = trust.newest_list(found.issuer)
-    if have is None or have.version < found.version:
+    have = [item.version for item in trust.lists if item.issuer == found.issuer]
+    if max(have, default=0) < found.version or trust.ends_a_key(found):
         take_revocations(workspace, text)
 
 
-def _remember(workspace: Workspace, found: RevocationList, origin: Digest) -> None:
+def _remember(workspace: Workspace, found: RevocationList, name: Digest) -> None:
     try:
-        workspace.freshness().see_package(SERIES + origin, found.version, found.digest)
+        workspace.freshness().see_package(SERIES + name, found.version, found.digest)
     except (PackageOlderError, PackageForkedError) as error:
         msg = f"Version {found.version} of this revocation list is not the newest one seen here."
         raise RevocationsOlderError(msg) from error

@@ -72,7 +72,7 @@ class Trust:
     Attributes:
         known: The keys.
         own: Id of the workspace's own key; its lists count for everything.
-        lists: The newest list of each issuer, by the key's line as it was known then.
+        lists: The newest list of each issuer.
         now: This machine's time.
         witness: See ``Witness``.
         crls: The newest list of each CA that is trusted here.
@@ -102,11 +102,29 @@ class Trust:
     def newest_list(self, key: Digest) -> RevocationList | None:
         """Return the newest list of the line of rotated keys to which a key belongs.
 
-        There may be two: of a key that was trusted by itself before its rotation came.
+        There may be several: each key counts its own.
         """
         line = self.origin(key)
         lists = (item for item in self.lists if self.origin(item.issuer) == line)
         return max(lists, key=lambda item: item.version, default=None)
+
+    def is_revoked(self, key: Digest) -> bool:
+        """Tell whether a key is revoked."""
+        return self._revoked("key", key, [key]) is not None
+
+    def ends_a_key(self, found: RevocationList) -> bool:
+        """Tell whether a list revokes a key of its issuer's own line that still counts.
+
+        Such a list is taken whatever its number: otherwise a thief of a key could sign a
+        list of the highest number, and the theft could never be told.
+        """
+        line = self.origin(found.issuer)
+        return any(
+            item.kind == "key"
+            and self.origin(Digest(item.name)) == line
+            and not self.is_revoked(Digest(item.name))
+            for item in found.entries
+        )
 
     def standing(self) -> tuple[VerifyKey, ...]:
         """Return the keys that have begun, not ended and not been revoked."""
