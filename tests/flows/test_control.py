@@ -132,6 +132,15 @@ def test_a_risky_line_writes_only_with_two_persons_behind_it(plant: Plant) -> No
     assert len(refused) == 3
 
 
+def test_the_key_of_the_box_is_no_second_person(plant: Plant) -> None:
+    """Whoever sits at the box has that key too."""
+    one = plant.approved_by(plant.engineer("ana"))
+    two = plant.approved_by(plant.box)
+    plant.named(one, two)
+    with pytest.raises(ApprovalMissingError, match="the key of this box"):
+        plant.control()
+
+
 def test_a_line_that_writes_nothing_asks_nobody(plant: Plant) -> None:
     plant.said["mode"] = "shadow"
     plant.write()

@@ -182,13 +182,16 @@ def _persons(
         text = paths.read_file(path.parent / name, most=MOST_BYTES)
         found = approval.read(text, workspace.keyring.known())
         trust.check_key(Digest(found.body.issuer), found.digest)
+        person = trust.origin(Digest(found.body.issuer))
         wrong = _misfit(found, asked)
+        if person == trust.origin(workspace.key_id):
+            wrong = "is signed with the key of this box, which is no person's"
         if not wrong and now > found.not_after:
             wrong = f"ended on {found.body.not_after}"
         if wrong:
             msg = f"The approval {name} {wrong}."
             raise ApprovalMissingError(msg)
-        yield trust.origin(Digest(found.body.issuer))
+        yield person
 
 
 def _misfit(found: Approval, asked: Asked) -> str:
