@@ -157,3 +157,13 @@ def test_only_the_named_package_passes_when_it_is_older(seen: Kept) -> None:
         letting.see_package("pump", 2, A)
     with pytest.raises(PackageOlderError):
         seen.see_package("pump", 1, A)
+
+
+def test_nobody_else_can_hold_the_lock_of_the_record(tmp_path: Path) -> None:
+    """Whoever may read a file may lock it: a line would wait for ever."""
+    lock = tmp_path / "seen.json.lock"
+    lock.touch(mode=0o644)
+    for _ in ("one of an earlier version", "a new one"):
+        FileFreshness(tmp_path / "seen.json").see_time(NOW)
+        assert lock.stat().st_mode & 0o777 == 0o600
+        lock.unlink()

@@ -7,8 +7,9 @@ import os
 import tempfile
 import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from tundish.kernel.errors import (
     DiskFullError,
@@ -145,6 +146,17 @@ def write_whole(
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def open_lock(path: Path) -> TextIO:
+    """Open the file that a lock is taken on; it is made if need be.
+
+    Whoever may read a file may lock it, and hold everybody else up: so nobody else may.
+    """
+    stream = os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w")
+    with suppress(OSError):  # another's, or a file system without rights
+        os.fchmod(stream.fileno(), 0o600)
+    return stream
 
 
 def _is_strange(path: Path) -> bool:

@@ -452,6 +452,7 @@ class FileFreshness:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.with_name(f"{self._path.name}.lock").open("a") as stream:
+        lock = self._path.with_name(f"{self._path.name}.lock")
+        with paths.open_lock(lock) as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             yield
