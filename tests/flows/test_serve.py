@@ -39,6 +39,7 @@ from tundish.line.serving.errors import (
     ListenInvalidError,
     PlaintextRefusedError,
     TlsUnusableError,
+    TokenRefusedError,
     TokenWeakError,
 )
 
@@ -231,6 +232,24 @@ def test_a_withdrawn_list_of_clients_lets_nobody_in(box: Box) -> None:
     add_client(box.box, "a")
     serving = box.serving()
     clients.clients_file(box.box).write_text("no list")
+    serving._look_at_clients()
+    assert serving._access._clients == ()
+    serving._socket.close()
+
+
+def test_a_token_that_is_taken_out_of_its_file_counts_no_more(box: Box) -> None:
+    file = box.box.root / "tokens"
+    one, two = "a" * 40, "b" * 40
+    file.write_text(f"{one}\n{two}\n")
+    file.chmod(0o600)
+    serving = box.serving(token_file=file)
+    assert serving._access.client(f"Bearer {one}".encode(), "10.0.0.1") == "file:1"
+    file.write_text(f"{two}\n")
+    serving._look_at_clients()
+    with pytest.raises(TokenRefusedError):
+        serving._access.client(f"Bearer {one}".encode(), "10.0.0.1")
+    assert serving._access.client(f"Bearer {two}".encode(), "10.0.0.1") == "file:1"
+    file.unlink()
     serving._look_at_clients()
     assert serving._access._clients == ()
     serving._socket.close()

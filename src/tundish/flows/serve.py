@@ -214,7 +214,7 @@ class Serving:
             gauges=self._gauges,
             version=metadata.version("tundish"),
         )
-        self._clients_seen = _stamp(clients_file(self._workspace))
+        self._clients_seen = self._stamps()
         self._term = self._permit.look()
         self._ended: Ended = "stopped"
 
@@ -287,15 +287,19 @@ class Serving:
 
     def _look_at_clients(self) -> None:
         """Take a changed list of clients; one that cannot be read changes nothing."""
-        stamp = _stamp(clients_file(self._workspace))
-        if stamp == self._clients_seen:
+        stamps = self._stamps()
+        if stamps == self._clients_seen:
             return
-        self._clients_seen = stamp
+        self._clients_seen = stamps
         try:
             clients = tokens_of(self._workspace, self._order.token_file)
         except TundishError:
             clients = {}  # nobody is left, or nobody knows: then nobody may ask
         self._access.replace(clients)
+
+    def _stamps(self) -> tuple[tuple[int, int] | None, ...]:
+        files = (clients_file(self._workspace), self._order.token_file)
+        return tuple(_stamp(path) if path else None for path in files)
 
     def _may_come(self, peer: str) -> bool:
         gap = self._workspace.air_gap
