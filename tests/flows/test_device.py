@@ -67,6 +67,14 @@ def test_each_grant_has_the_next_number_and_replaces_the_last(
         open_package(box, desk.package, Path(first.file))
 
 
+def test_other_users_of_the_machine_may_not_enter_a_workspace(tmp_path: Path) -> None:
+    """Graphs of runs lie there in clear, and files that can be locked."""
+    init_device(tmp_path / "box")
+    inner = tmp_path / "box" / ".tundish"
+    assert inner.stat().st_mode & 0o007 == 0
+    assert (inner / "keys").stat().st_mode & 0o077 == 0
+
+
 def test_a_device_keeps_its_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -457,6 +457,7 @@ def create(
     inner = root / INNER
     for folder in ("keys", "trusted", "revocations", "runs", "packages"):
         (inner / folder).mkdir(parents=True, exist_ok=True)
+    inner.chmod(0o750)  # runs hold graphs in clear; a group may be let in on purpose
     (inner / "keys").chmod(0o700)
     made.save(inner / "keys")
     Ledger(inner / "ledger.db", clock or SystemClock()).close()
