@@ -15,6 +15,7 @@ from tundish.flows.device import hear_time, say_time
 from tundish.flows.grant import GrantOrder, grant, grant_spare
 from tundish.flows.ledger import list_ledger
 from tundish.flows.open_package import activate, open_package
+from tundish.flows.trust import rotate, take_rotation
 from tundish.kernel.clock import ManualClock
 from tundish.seal.errors import (
     ClockSetBackError,
@@ -113,6 +114,24 @@ def test_a_clock_that_was_in_the_future_is_corrected_once(
         open_package(again(box, 31), desk.package, file)
     with pytest.raises(TimeNoteUsedError):
         hear_time(box, tmp_path / "right.time")
+
+
+def test_a_correction_under_a_new_key_counts_also_before_the_rotation_comes(
+    desk: Any, tmp_path: Path
+) -> None:
+    box, note = desk.box(tmp_path / "box"), tmp_path / "right.time"
+    file = granted(desk, box)
+    with pytest.raises(GrantExpiredError):
+        open_package(again(box, 31), desk.package, file)
+    handed_over = rotate(desk.plant)
+    (tmp_path / "new.pub").write_bytes(desk.plant.public_pem)
+    box.trust(tmp_path / "new.pub")
+    say_time(desk.plant, note, box.device_text)
+    hear_time(box, note)
+    with pytest.raises(ClockSetBackError, match="issuer of the grant"):
+        open_package(box, desk.package, file)  # nobody says here whose key that is
+    take_rotation(box, Path(handed_over.file))
+    open_package(box, desk.package, file)
 
 
 @pytest.mark.parametrize("who", ["the box itself", "another key that it trusts"])

@@ -73,7 +73,7 @@ class AnchoredFreshness:
         self._file.correct(name, moment, by)
         self._keep(CORRECTED, {"note": name, **_anchor(self._file.seen())})
 
-    def check_corrected(self, issuer: str, now: datetime) -> None:
+    def check_corrected(self, of_issuer: Callable[[str], bool], now: datetime) -> None:
         """Refuse a grant whose issuer did not correct the time; see ``check_corrected``.
 
         Raises:
@@ -83,7 +83,7 @@ class AnchoredFreshness:
         entry, seen = self._newest([USED, CORRECTED], {}), self._file.seen()
         if entry is not None and entry.detail.get("floors", {}) != seen.floors:
             raise _behind(self._path, "another correction of the time")
-        check_corrected(seen, issuer, now)
+        check_corrected(seen, of_issuer, now)
 
     def see_package(self, product: str, version: int, package: Digest) -> None:
         """Remember a package; see ``Freshness``."""

@@ -178,8 +178,7 @@ def hear_time(workspace: Workspace, file: Path) -> TimeReport:
     with workspace.refusals_kept("time-heard"):
         note, signer = timenote.read(data, workspace.trusted(), _this(workspace))
         if note.corrects is not None:
-            by = workspace.standing().origin(signer.key_id)
-            workspace.freshness().correct(note.name, note.moment(), by)
+            workspace.freshness().correct(note.name, note.moment(), signer.key_id)
         else:
             workspace.freshness().see_witness(note.moment())
             workspace.record(

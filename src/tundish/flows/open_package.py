@@ -321,7 +321,9 @@ def open_bytes(
     name = body.grant
     check_grant(workspace, package, body)
     now, seen = workspace.clock.now(), workspace.freshness()
-    seen.check_corrected(workspace.standing().origin(body.issuer), now)
+    trust = workspace.standing()
+    line = trust.origin(body.issuer)
+    seen.check_corrected(lambda key: trust.origin(Digest(key)) == line, now)
     return grants.open_grant(
         data,
         device=workspace.device,

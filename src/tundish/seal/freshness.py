@@ -8,7 +8,7 @@ Whoever can write the record can reset it; what that means is in the threat mode
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -143,7 +143,7 @@ def after_correction(seen: Seen, name: str, moment: datetime, by: str) -> Seen:
         seen: What was seen until now.
         name: Of the correction.
         moment: The time that it sets.
-        by: Id of the first key of its signer's line.
+        by: Id of its signer's key.
 
     Raises:
         TimeNoteUsedError: if this correction was used here before.
@@ -165,18 +165,21 @@ def after_correction(seen: Seen, name: str, moment: datetime, by: str) -> Seen:
     return seen.model_copy(update=changed)
 
 
-def check_corrected(seen: Seen, issuer: str, now: datetime) -> None:
+def check_corrected(
+    seen: Seen, of_issuer: Callable[[str], bool], now: datetime
+) -> None:
     """Refuse a grant whose time only somebody else than its issuer has set back.
 
     Args:
         seen: What was seen until now.
-        issuer: Id of the first key of the issuer's line.
+        of_issuer: Tells whether a key belongs to the issuer's line of rotated keys.
         now: This machine's time.
 
     Raises:
         ClockSetBackError: if a later time was seen before such a correction.
     """
-    floor = seen.floors.get(issuer, seen.floors.get("", ""))
+    own = [floor for key, floor in seen.floors.items() if key and of_issuer(key)]
+    floor = min(own, key=clock.from_text, default=seen.floors.get("", ""))
     if floor and clock.from_text(floor) - now > timedelta(seconds=TOLERANCE_S):
         msg = (
             f"The clock shows {clock.to_text(now)}, but {floor} was seen here before, and "
