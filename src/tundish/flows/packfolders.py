@@ -138,7 +138,7 @@ def alone(root: Path) -> Iterator[None]:
     """
     try:
         root.mkdir(exist_ok=True)
-        stream = paths.open_lock(root / _LOCK)
+        stream = paths.lock_stream(root / _LOCK)
     except OSError as error:
         raise paths.refused(error, root) from error
     with stream:

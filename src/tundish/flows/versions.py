@@ -101,7 +101,7 @@ def standing(workspace: Workspace, name: str) -> Standing | None:
 def held(buffer: Path, *, wait: bool = True) -> Iterator[bool]:
     """Hold the lock on a line's versions; gives False if another has it and we do not wait."""
     path = told.versions_path(buffer).with_suffix(f"{told.SUFFIX}.lock")
-    with paths.open_lock(path) as stream:
+    with paths.lock_stream(path) as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:

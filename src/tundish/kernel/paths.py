@@ -148,7 +148,7 @@ def write_whole(
             raise
 
 
-def open_lock(path: Path) -> TextIO:
+def lock_stream(path: Path) -> TextIO:
     """Open the file that a lock is taken on; it is made if need be.
 
     Whoever may read a file may lock it, and hold everybody else up: so nobody else may.

@@ -456,6 +456,6 @@ class FileFreshness:
     def _locked(self) -> Iterator[None]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         lock = self._path.with_name(f"{self._path.name}.lock")
-        with paths.open_lock(lock) as stream:
+        with paths.lock_stream(lock) as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             yield
