@@ -215,6 +215,24 @@ def test_a_seal_before_the_commitment_is_late(bench: Bench) -> None:
         require_in_time(entries, run, before=2)
 
 
+def test_a_graph_that_was_sealed_is_late_though_it_is_given_as_a_file(
+    bench: Bench,
+) -> None:
+    """Else its run's own graph would get questions that were made afterwards."""
+    run, package = digest.of_bytes(b"run"), digest.of_bytes(b"package")
+    graph, sample = digest.of_bytes(b"graph"), list_ledger(bench.plant)[0][1]
+    trained = sample.model_copy(update={"act": "trained", "outputs": (run, graph)})
+    said = {"act": "package-sealed", "outputs": (package,)}
+    of_run = sample.model_copy(update={**said, "inputs": (run,)})
+    of_folder = sample.model_copy(update={**said, "detail": {"graph": graph}})
+    other = digest.of_bytes(b"another graph")
+    for entries in ([(0, trained), (1, of_run)], [(0, sample), (1, of_folder)]):
+        require_in_time(entries, None, before=1, graph=graph)
+        require_in_time(entries, None, before=2, graph=other)
+        with pytest.raises(FingerprintLateError, match="entry 1"):
+            require_in_time(entries, None, before=2, graph=graph)
+
+
 def test_material_of_another_form_is_refused(bench: Bench, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.npz"
     for arrays in ({"z": np.zeros(3)}, {"x": np.zeros((3, 4))}):

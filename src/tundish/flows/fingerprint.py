@@ -133,14 +133,15 @@ def make(
         tell: Told what is being done.
 
     Raises:
-        FingerprintLateError: if a package of the run was sealed already.
+        FingerprintLateError: if a package of the run or graph was sealed already.
         MaterialUnfitError: if independent models do not contradict it often enough.
         AnswersFileError: if the material of a foreign graph has another form.
     """
     subject = _foreign(of) if isinstance(of, Foreign) else _of_run(workspace, of)
     entries = list_ledger(workspace)
     with workspace.refusals_kept(COMMITTED, [subject.run] if subject.run else []):
-        require_in_time(entries, subject.run, len(entries))
+        graph = digests.of_bytes(subject.graph)
+        require_in_time(entries, subject.run, len(entries), graph)
     made = _file(workspace, subject, tell)
     path = files.write(workspace, made)
     workspace.record(
@@ -209,7 +210,7 @@ def compare(
     """
     made = files.read(workspace, fingerprint)
     with workspace.refusals_kept("fingerprint-compared", [made.commitment]):
-        proof = prove(workspace, made.commitment, made.run, witnessed)
+        proof = prove(workspace, made.commitment, made.run, made.graph, witnessed)
     data = paths.read_file(suspect, most=paths.GRAPH_BYTES)
     asked = made.questions
     values = (

@@ -13,7 +13,7 @@ from tundish.kernel.records import Record
 from tundish.ledger import merkle, note, record
 from tundish.ledger.record import Entry
 
-COMMITTED, SEALED = "fingerprint-committed", "package-sealed"
+COMMITTED, SEALED, TRAINED = "fingerprint-committed", "package-sealed", "trained"
 
 
 class Proof(Record):
@@ -51,21 +51,32 @@ def committed(entries: Iterable[tuple[int, Entry]], graph: str) -> Digest | None
 
 
 def require_in_time(
-    entries: Sequence[tuple[int, Entry]], run: Digest | None, before: int
+    entries: Sequence[tuple[int, Entry]],
+    run: Digest | None,
+    before: int,
+    graph: str = "",
 ) -> None:
-    """Refuse a commitment that comes after a package of its run.
+    """Refuse a commitment that comes after a package of its run, or of the same graph.
 
     Args:
         entries: Of the ledger.
-        run: Digest of the run.
+        run: Digest of the run; None if a graph was given as a file.
         before: Number of the commitment's entry, or of the one that would be made.
+        graph: Digest of the model's graph; every run counts that gave it.
 
     Raises:
         FingerprintLateError: naming the package that was sealed first.
     """
+    runs = {run} | {
+        made
+        for _, entry in entries
+        if entry.act == TRAINED and graph in entry.outputs
+        for made in entry.outputs
+    }
     for index, entry in entries:
         early = index < before and entry.act == SEALED and entry.outcome == "done"
-        if early and run is not None and run in entry.inputs:
+        same = graph and entry.detail.get("graph") == graph
+        if early and (same or not runs.isdisjoint(entry.inputs)):
             name = entry.names.get(entry.outputs[0], short(entry.outputs[0]))
             msg = f"The package {name} was sealed (entry {index}) before a fingerprint of its model was committed."
             raise FingerprintLateError(msg)
@@ -75,6 +86,7 @@ def prove(
     workspace: Workspace,
     commitment: Digest,
     run: Digest | None,
+    graph: Digest,
     witnessed: Sequence[Path] = (),
 ) -> Proof:
     """Prove a commitment from the whole ledger, its checkpoints and one inclusion proof.
@@ -83,12 +95,13 @@ def prove(
         workspace: Whose ledger.
         commitment: What must stand in it.
         run: Digest of the run that the fingerprint speaks of.
+        graph: Digest of its graph.
         witnessed: Files with checkpoints that were kept elsewhere.
 
     Raises:
         LedgerTamperedError: if the ledger does not hold.
         FingerprintUncommittedError: if the commitment is not in it.
-        FingerprintLateError: if a package of the run was sealed before.
+        FingerprintLateError: if a package of the run or graph was sealed before.
     """
     verify_ledger(workspace, witnessed)
     with workspace.ledger() as ledger:
@@ -99,7 +112,7 @@ def prove(
         )
         place = _place(entries, commitment)
         hashes = ledger.inclusion_proof(place, claim.size)
-    require_in_time(entries, run, place)
+    require_in_time(entries, run, place, graph)
     body = record.encode(entries[place][1])
     merkle.verify_inclusion(
         merkle.leaf_hash(body),

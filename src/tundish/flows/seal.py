@@ -188,6 +188,7 @@ def finish(
             "product": product,
             "version": version,
             "encrypted": order.encrypt,
+            "graph": package.card.graph,
             **({"fingerprint": fingerprint} if fingerprint else {}),
             **signed_by(package, *([old.package] if old else [])),
         },

@@ -596,12 +596,14 @@ class RequestOtherPackageError(UsageError):
 class ClockSetBackError(RefusedError):
     """This machine's clock shows an earlier time than it has shown before.
 
-    What happened: the clock was set back, or lost its battery.
+    What happened: the clock was set back, or lost its battery. Or a correction of the
+    time was signed by somebody else than the issuer of the grant: it does not count
+    for that grant.
 
     Why: setting the clock back is the plain way to keep an expired grant alive.
 
     What to do: set the clock right. If it was wrong before (far in the future), ask
-    the package's owner for a correction: ``tundish ledger time --correct DEVICE``.
+    whoever issued the grant for a correction: ``tundish ledger time --correct DEVICE``.
     """
 
     code = "clock-set-back"
