@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,17 +13,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tundish.flows.device import hear_time, say_time
 from tundish.flows.grant import GrantOrder, grant
 from tundish.flows.ledger import list_ledger
 from tundish.flows.open_package import OpenModel, open_package, score
 from tundish.flows.permit import GrantPermit
 from tundish.flows.workspace import Workspace
+from tundish.kernel.clock import ManualClock
 from tundish.line.budget import DAY_US, Budget, BudgetSpec
 from tundish.seal.errors import FreshnessRolledBackError
 from tundish.seal.freshness import Seen, after_answers
 
 DAY_S = 86_400.0
 NOW = datetime(2026, 5, 4, 6, 0, tzinfo=UTC)
+END = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def granted(desk: Any, box: Workspace, name: str = "model.grant", **terms: Any) -> Path:
@@ -80,6 +84,48 @@ def test_a_budget_put_back_is_noticed_by_the_ledger(desk: Any, tmp_path: Path) -
     shutil.copy(kept, record)
     with pytest.raises(FreshnessRolledBackError, match="4 answers on 2026-03-01"):
         answered(model, 1)
+
+
+@pytest.mark.parametrize("also", [{}, {"time": "2026-03-09T08:00:00Z"}])
+def test_a_budget_put_forward_is_noticed_too(
+    desk: Any, tmp_path: Path, also: dict[str, str]
+) -> None:
+    """A later day has a budget of its own: the record may not be ahead of its time."""
+    box = desk.box(tmp_path / "box")
+    model = open_package(box, desk.package, granted(desk, box, answers_per_day=4))
+    assert answered(model, 4) == 4
+    record = box.inner / "freshness.json"
+
+    def edited(plain: dict[str, Any], day: str, **more: str) -> None:
+        series = next(iter(plain["answers"]))
+        plain = plain | more | {"answers": {series: {"day": day, "taken": 0}}}
+        record.write_text(json.dumps(plain, sort_keys=True, separators=(",", ":")))
+
+    before = json.loads(record.read_text())
+    edited(before, "2026-03-09", **also)
+    if also:  # of these days one has as many as ever, and then the time stays there
+        assert answered(model, 9) == 4
+        edited(before, "2026-03-08")
+    with pytest.raises(FreshnessRolledBackError):
+        answered(model, 1)
+    edited(before, "2026-03-32")
+    with pytest.raises(FreshnessRolledBackError):
+        answered(model, 1)
+
+
+def test_signed_times_of_ones_own_give_no_days_beyond_the_grant(
+    desk: Any, tmp_path: Path
+) -> None:
+    """A server that runs asks the record for the day, and the box may sign a time."""
+    box = desk.box(tmp_path / "box")
+    model = open_package(box, desk.package, granted(desk, box, answers_per_day=4))
+    given, now = 0, box.clock.now()
+    for day in range(0, 90, 5):
+        ahead = Workspace(box.root, ManualClock(now + timedelta(days=day)))
+        say_time(ahead, tmp_path / "own.time")
+        hear_time(ahead, tmp_path / "own.time")
+        given += answered(model, 9)
+    assert given == 4 * 40 / 5
 
 
 def test_neither_line_file_nor_source_time_raises_a_signed_budget(
@@ -143,7 +189,9 @@ def test_however_the_clock_is_turned_a_day_is_given_once(
     days = set()
     for hours, wanted in steps:
         now += timedelta(hours=hours)
-        seen, given_now = after_answers(seen, "a/b", wanted=wanted, per_day=10, now=now)
+        seen, given_now = after_answers(
+            seen, "a/b", wanted=wanted, per_day=10, now=now, until=END
+        )
         total += given_now
         days.add(seen.answers["a/b"].day)
         assert 0 <= given_now <= wanted

@@ -22,6 +22,7 @@ from tundish.seal.errors import FreshnessRolledBackError
 from tundish.seal.freshness import FileFreshness, Seen, check_corrected
 
 USED, CORRECTED, ANSWERED = "grant-used", "time-corrected", "answers-taken"
+ANCHORS = (USED, CORRECTED, ANSWERED)
 MOST_VERSIONS = 300
 
 Newest = Callable[[Sequence[str], Mapping[str, JsonValue]], Entry | None]
@@ -66,7 +67,7 @@ class AnchoredFreshness:
             FreshnessRolledBackError: if the ledger knows it, or newer versions, and the
                 record does not.
         """
-        self._check_versions(self._newest([USED, CORRECTED], {}))
+        self._check_versions(self._newest(ANCHORS, {}))
         used = self._newest([CORRECTED], {"note": name}) is not None
         if used and name not in self._file.seen().corrections:
             raise _behind(self._path, f"the correction {name}")
@@ -80,7 +81,7 @@ class AnchoredFreshness:
             ClockSetBackError: as there.
             FreshnessRolledBackError: if the ledger knows of another correction.
         """
-        entry, seen = self._newest([USED, CORRECTED], {}), self._file.seen()
+        entry, seen = self._newest(ANCHORS, {}), self._file.seen()
         if entry is not None and entry.detail.get("floors", {}) != seen.floors:
             raise _behind(self._path, "another correction of the time")
         check_corrected(seen, of_issuer, now)
@@ -95,19 +96,29 @@ class AnchoredFreshness:
         return self._file.begin_grant(grant, now)
 
     def take_answers(
-        self, series: str, *, wanted: int, per_day: int, now: datetime
+        self, series: str, *, wanted: int, per_day: int, now: datetime, until: datetime
     ) -> int:
         """Count answers in the file, then in the ledger; see ``Freshness``.
 
         Raises:
             FreshnessRolledBackError: if the ledger knows of more than the record.
         """
+        self._check_time()
         self._check_answers(series)
-        given = self._file.take_answers(series, wanted=wanted, per_day=per_day, now=now)
+        given = self._file.take_answers(
+            series, wanted=wanted, per_day=per_day, now=now, until=until
+        )
         if given:
-            held = self._file.seen().answers[series]
+            seen = self._file.seen()
+            held = seen.answers[series]
             self._keep(
-                ANSWERED, {"series": series, "day": held.day, "taken": held.taken}
+                ANSWERED,
+                {
+                    "series": series,
+                    "day": held.day,
+                    "taken": held.taken,
+                    **_anchor(seen),
+                },
             )
         return given
 
@@ -115,7 +126,7 @@ class AnchoredFreshness:
         self, grant: str, *, series: str, version: int, uses: int | None
     ) -> int | None:
         """Count a use in the file, then in the ledger; see ``Freshness``."""
-        self._check_versions(self._newest([USED, CORRECTED], {}))
+        self._check_versions(self._newest(ANCHORS, {}))
         self._check_grant(grant)
         left = self._file.use_grant(grant, series=series, version=version, uses=uses)
         seen = self._file.seen()
@@ -131,7 +142,7 @@ class AnchoredFreshness:
         return left
 
     def _check_time(self) -> None:
-        newest = self._newest([USED, CORRECTED], {})
+        newest = self._newest(ANCHORS, {})
         if newest is None:
             return
         kept, seen = newest.detail.get("time"), self._file.seen().time
@@ -148,14 +159,17 @@ class AnchoredFreshness:
                 raise _behind(self._path, f"version {version} of {series}")
 
     def _check_answers(self, series: str) -> None:
-        entry = self._newest([ANSWERED], {"series": series})
-        if entry is None:
-            return
-        day, taken = entry.detail.get("day"), entry.detail.get("taken")
-        held = self._file.seen().answers.get(series)
+        entry, seen = self._newest([ANSWERED], {"series": series}), self._file.seen()
+        said = entry.detail if entry is not None else {}
+        day, taken = said.get("day", ""), said.get("taken", 0)
+        held = seen.answers.get(series)
         known = (held.day, held.taken) if held else ("", 0)
         if isinstance(day, str) and isinstance(taken, int) and known < (day, taken):
             raise _behind(self._path, f"{taken} answers on {day}")
+        today = clock.from_text(seen.time).date().isoformat() if seen.time else ""
+        if known[0] > max(str(day), today):
+            msg = f"The record {self._path.name} tells of answers on {known[0]}, a day that has not come here."
+            raise FreshnessRolledBackError(msg)
 
     def _check_grant(self, grant: str) -> None:
         entry = self._newest([USED], {"grant": grant})

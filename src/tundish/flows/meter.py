@@ -8,7 +8,7 @@ another buffer, a restart or a renewal gives no new budget.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from tundish.flows.workspace import Workspace
 from tundish.seal.grant import OpenedGrant
@@ -69,8 +69,9 @@ class GrantMeter:
         self, grant: OpenedGrant, wanted: int, per_day: int, now: datetime
     ) -> int:
         block = max(wanted, per_day // BLOCKS_A_DAY)
+        until = grant.ends_at + timedelta(seconds=grant.terms.grace_s)
         return self._workspace.freshness().take_answers(
-            grant.series, wanted=block, per_day=per_day, now=now
+            grant.series, wanted=block, per_day=per_day, now=now, until=until
         )
 
     def _end_day(self, now: datetime) -> None:

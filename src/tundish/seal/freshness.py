@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Protocol, TypeAlias
 
-from pydantic import Field, ValidationError
+from pydantic import Field, StringConstraints, ValidationError
 
 from tundish.kernel import canonical, clock, paths
 from tundish.kernel.digest import Digest, short
@@ -56,9 +56,12 @@ class Freshness(Protocol):
         ...
 
     def take_answers(
-        self, series: str, *, wanted: int, per_day: int, now: datetime
+        self, series: str, *, wanted: int, per_day: int, now: datetime, until: datetime
     ) -> int:
-        """Count answers of a day and return how many are given: ``wanted`` or fewer."""
+        """Count answers of a day and return how many are given: ``wanted`` or fewer.
+
+        None from ``until`` on, which is the end of the grant.
+        """
         ...
 
     def use_grant(
@@ -82,7 +85,7 @@ class SeenPackage(Record):
 class AnswersTaken(Record):
     """Answers that a model was asked for on the latest day seen (ISO date, UTC)."""
 
-    day: str
+    day: Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
     taken: int
 
 
@@ -249,20 +252,26 @@ def after_grant(
 
 
 def after_answers(
-    seen: Seen, series: str, *, wanted: int, per_day: int, now: datetime
+    seen: Seen,
+    series: str,
+    *,
+    wanted: int,
+    per_day: int,
+    now: datetime,
+    until: datetime,
 ) -> tuple[Seen, int]:
     """Return what is seen after answers were asked for, and how many are given.
 
     The day is that of the latest time seen: a clock set back brings no day again, and
-    one set forward stays forward, so all days of a grant together give no more than its
-    days times ``per_day``.
+    one set forward stays forward. From ``until`` on, by that time, none is given. So all
+    days of a grant together give no more than its days times ``per_day``.
     """
     latest = clock.from_text(seen.time) if seen.time is not None else now
     moment = max(now, latest)
     day = moment.date().isoformat()
     held = seen.answers.get(series)
     taken = held.taken if held is not None and held.day >= day else 0
-    given = max(0, min(wanted, per_day - taken))
+    given = max(0, min(wanted, per_day - taken)) if moment < until else 0
     entry = AnswersTaken(day=max(day, held.day if held else day), taken=taken + given)
     after = seen.model_copy(
         update={
@@ -297,11 +306,16 @@ class MemoryFreshness:
         return began
 
     def take_answers(
-        self, series: str, *, wanted: int, per_day: int, now: datetime
+        self, series: str, *, wanted: int, per_day: int, now: datetime, until: datetime
     ) -> int:
         """Count answers; see ``after_answers``."""
         self._seen, given = after_answers(
-            self._seen, series, wanted=wanted, per_day=per_day, now=now
+            self._seen,
+            series,
+            wanted=wanted,
+            per_day=per_day,
+            now=now,
+            until=until,
         )
         return given
 
@@ -346,10 +360,12 @@ class LettingOlder:
         return self._inner.begin_grant(grant, now)
 
     def take_answers(
-        self, series: str, *, wanted: int, per_day: int, now: datetime
+        self, series: str, *, wanted: int, per_day: int, now: datetime, until: datetime
     ) -> int:
         """Count answers; see ``Freshness``."""
-        return self._inner.take_answers(series, wanted=wanted, per_day=per_day, now=now)
+        return self._inner.take_answers(
+            series, wanted=wanted, per_day=per_day, now=now, until=until
+        )
 
     def see_package(self, product: str, version: int, package: Digest) -> None:
         """Remember a package, or let it pass if it is older and named."""
@@ -407,12 +423,17 @@ class FileFreshness:
             return began
 
     def take_answers(
-        self, series: str, *, wanted: int, per_day: int, now: datetime
+        self, series: str, *, wanted: int, per_day: int, now: datetime, until: datetime
     ) -> int:
         """Count answers; see ``after_answers``."""
         with self._locked():
             after, given = after_answers(
-                self._read(), series, wanted=wanted, per_day=per_day, now=now
+                self._read(),
+                series,
+                wanted=wanted,
+                per_day=per_day,
+                now=now,
+                until=until,
             )
             self._write(after)
             return given
