@@ -21,6 +21,7 @@ from tundish.seal.errors import (
     ClockSetBackError,
     FreshnessRolledBackError,
     GrantExpiredError,
+    GrantOlderError,
     GrantSealedError,
     GrantUsedUpError,
     PackageOlderError,
@@ -207,6 +208,22 @@ def test_a_time_put_back_is_noticed_by_the_ledger(desk: Any, tmp_path: Path) -> 
     memory(box).write_bytes(old)
     with pytest.raises(FreshnessRolledBackError, match="the time"):
         open_package(again(box, 1), desk.package, file)
+
+
+def test_an_older_grant_let_in_by_an_edited_record_is_noticed(
+    desk: Any, tmp_path: Path
+) -> None:
+    """A renewal may allow less than the grant before it did."""
+    box = desk.box(tmp_path / "box")
+    first = granted(desk, box).read_bytes()
+    open_package(box, desk.package, granted(desk, box, answers_per_day=9))
+    (box.root / "a.grant").write_bytes(first)
+    with pytest.raises(GrantOlderError):
+        open_package(box, desk.package, box.root / "a.grant")
+    plain = json.loads(memory(box).read_text()) | {"grants": {}}
+    memory(box).write_text(json.dumps(plain, sort_keys=True, separators=(",", ":")))
+    with pytest.raises(FreshnessRolledBackError, match="version 2 of the grants"):
+        open_package(box, desk.package, box.root / "a.grant")
 
 
 @pytest.mark.parametrize("how", ["put back", "edited"])

@@ -128,12 +128,15 @@ class AnchoredFreshness:
         """Count a use in the file, then in the ledger; see ``Freshness``."""
         self._check_versions(self._newest(ANCHORS, {}))
         self._check_grant(grant)
+        self._check_series(series)
         left = self._file.use_grant(grant, series=series, version=version, uses=uses)
         seen = self._file.seen()
         self._keep(
             USED,
             {
                 "grant": grant,
+                "series": series,
+                "version": version,
                 "spent": seen.uses[grant],
                 "began": seen.began.get(grant),
                 **_anchor(seen),
@@ -170,6 +173,13 @@ class AnchoredFreshness:
         if known[0] > max(str(day), today):
             msg = f"The record {self._path.name} tells of answers on {known[0]}, a day that has not come here."
             raise FreshnessRolledBackError(msg)
+
+    def _check_series(self, series: str) -> None:
+        entry = self._newest([USED], {"series": series})
+        version = entry.detail.get("version") if entry is not None else None
+        have = self._file.seen().grants.get(series, 0)
+        if isinstance(version, int) and have < version:
+            raise _behind(self._path, f"version {version} of the grants for {series}")
 
     def _check_grant(self, grant: str) -> None:
         entry = self._newest([USED], {"grant": grant})
