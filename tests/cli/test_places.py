@@ -18,7 +18,7 @@ WRITERS = [
     ["device", "init"],
     ["key", "-w", "plant", "--subject", "CN=x", "--csr"],
     ["key", "-w", "plant", "--rotate", "--to"],
-    ["revoke", "-w", "plant", "--grant", "grant-x", "--to"],
+    ["revoke", "-w", "plant", "--grant", "grant-0", "--to"],
 ]
 
 
