@@ -64,7 +64,7 @@ def test_a_key_and_a_ledger_outlive_a_slip(
     kept = Path("plant/.tundish")
     slips = [
         (["key", "--subject", "CN=x", "--csr"], kept / "keys/signing.pem"),
-        (["revoke", "--grant", "grant-x", "--to"], kept / "ledger.db"),
+        (["revoke", "--grant", "grant-0", "--to"], kept / "ledger.db"),
         (["key", "--rotate", "--to"], kept / "keys/checkpoint.pem"),
     ]
     for command, place in slips:
