@@ -29,7 +29,7 @@ from tundish.data.table import Table
 from tundish.data.version import version_of
 from tundish.flows.errors import DataMovedError, OutExistsError
 from tundish.flows.fetch import Located, Progress, locate
-from tundish.flows.grade import GradeOptions, asked, bound
+from tundish.flows.grade import GradeOptions, asked, binding_of, bound
 from tundish.flows.workspace import Workspace
 from tundish.kernel import canonical, clock, paths
 from tundish.kernel import digest as digests
@@ -166,7 +166,7 @@ class _Done:
 
 
 def _terms(located: Located, options: GradeOptions) -> _Terms:
-    name = options.site or located.site
+    name = binding_of(options, located.site)
     if name is None and located.place.is_dir():
         msg = (
             f"{located.name} is a folder, and no site profile says what its files are."
