@@ -28,6 +28,7 @@ from tundish.model.package import Package
 from tundish.model.session import Session
 from tundish.seal import grant as grants
 from tundish.seal.envelope import Identity
+from tundish.seal.errors import GrantSealedError
 from tundish.seal.grant import GrantBody, OpenedGrant
 from tundish.seal.keys import VerifyKey
 from tundish.seal.secret import SecretText
@@ -239,7 +240,7 @@ def read_windows(path: Path, scenario: Scenario) -> NDArray[np.float32]:
     )
     if bad is not None or len(rows) < length:
         what = (
-            f"record {bad + 1} has not {channels} numbers"
+            f"record {bad + 1} has {_found(lines[bad])}, and {channels:,} numbers are needed"
             if bad is not None
             else f"it has {len(rows)} rows, and a window has {length}"
         )
@@ -259,6 +260,14 @@ def _is_header(line: str, scenario: Scenario) -> bool:
         return False
     ends = (numbers[0], numbers[axis.points - 1])
     return ends == (axis.first, axis.last)
+
+
+def _found(line: str) -> str:
+    """Say what a record holds that is no row of a window."""
+    cells = line.split(",")
+    word = next((cell for cell in cells if _numbers(cell) is None), None)
+    many = f"{len(cells):,} cell{'s' if len(cells) > 1 else ''} between commas"
+    return many if word is None else f"{many}, among them {word.strip()[:24]!r}"
 
 
 def _numbers(line: str) -> list[float] | None:
@@ -327,6 +336,29 @@ def open_bytes(
         seen=workspace.freshness(),
         code=code or workspace.code(name),
     )
+
+
+def look_at_grant(workspace: Workspace, package: Package, data: bytes) -> None:
+    """Refuse a grant that could not open a package here now; nothing is opened or kept.
+
+    What only an opening can tell is left to it: whether uses are left, whether a newer
+    grant was used here, and whether the key inside fits.
+
+    Args:
+        workspace: This machine's.
+        package: The verified package.
+        data: Untrusted bytes of the grant.
+
+    Raises:
+        RefusedError: one of the kinds of ``seal.grant.open_grant``.
+    """
+    body = grants.read(data, issuers(workspace, package))
+    check_grant(workspace, package, body)
+    grants.check_place(body, workspace.device.public.device_id, package.digest)
+    if body.terms.spare is not None and workspace.code(body.grant) is None:
+        msg = f"The grant {body.grant} is for a spare, not activated yet."
+        raise GrantSealedError(msg)
+    grants.check_dates(body, workspace.clock.now())
 
 
 def issuers(workspace: Workspace, package: Package) -> tuple[VerifyKey, ...]:

@@ -271,6 +271,14 @@ def read_serving(workspace: Workspace, path: Path, line: LineFile) -> Package:
     return read(workspace, file, found.slots.named())
 
 
+def serving_grant(workspace: Workspace, path: Path, line: LineFile) -> Path | None:
+    """Return the file of the grant of the package that serves; None if none is named."""
+    found = standing(workspace, line.name)
+    if found is None:
+        return path.parent / line.grant if line.grant else None
+    return files_of(path, line, found.slots, found.slots.serving)[1]
+
+
 def check_named(workspace: Workspace, path: Path, line: LineFile, slots: Slots) -> None:
     """Refuse a line file that names a package which was never staged.
 
