@@ -191,3 +191,23 @@ def test_a_new_thing_of_the_catalogue_names_the_place_that_was_given(
     assert "file" in said
     assert ".making-" not in said
     assert Path("file").read_bytes() == b"stays"
+
+
+def test_a_workspace_made_here_is_not_said_to_lie_above(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It said "in ..", which is the folder above, and a full stop behind a dot."""
+    monkeypatch.chdir(here / "folder")
+    code, out, _ = ended(["init"], capsys)
+    assert code == 0
+    assert str(here / "folder") in "".join(out.split("\n"))
+
+
+@pytest.mark.parametrize("command", [["judge"], ["seal"], ["repeat", "run-1"]])
+def test_a_workspace_without_a_run_says_how_to_get_one(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, said = ended([*command, "-w", "plant"], capsys)
+    assert code == 2
+    assert "The workspace plant has no run yet." in said
+    assert "tundish train" in said

@@ -86,9 +86,9 @@ class SetAbsentError(UsageError):
 
 
 class RunMissingError(UsageError):
-    """There is no run of that name in the workspace.
+    """There is no run of that name in the workspace, or none at all.
 
-    What to do: ``tundish runs`` lists the runs; the name may be shortened as long as
+    What to do: train one (``tundish train``); ``tundish runs`` lists the runs; the name may be shortened as long as
     it names one run only.
     """
 
