@@ -239,7 +239,7 @@ def test_a_grant_whose_key_is_no_identity_is_refused() -> None:
 
 @pytest.mark.parametrize("days", [0, -1])
 def test_terms_that_end_before_they_begin_are_refused(days: int) -> None:
-    with pytest.raises(TermsInvalidError):
+    with pytest.raises(TermsInvalidError, match=r"^The grant is wrong: not_after does"):
         terms(days=days)
 
 

@@ -405,7 +405,7 @@ def _show_status(found: StatusReport) -> None:
     for slow in said.slow:
         show.line(slow, show.WARN)
     if said.grant_until:
-        show.line(f"The grant holds until {said.grant_until}.")
+        show.line(f"Grant and package hold until {said.grant_until}.")
     line_versions.show_versions(found)
 
 

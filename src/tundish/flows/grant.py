@@ -12,8 +12,8 @@ from pydantic import Field
 from tundish.flows import policy, runs
 from tundish.flows.outputs import write_out
 from tundish.flows.workspace import Workspace
+from tundish.kernel import clock, paths
 from tundish.kernel import digest as digests
-from tundish.kernel import paths
 from tundish.kernel.digest import Digest, short
 from tundish.kernel.records import Record
 from tundish.model import package as packages
@@ -78,6 +78,7 @@ class GrantReport(Record):
 
     Attributes:
         gives_away: What a day's answers give away, if it was measured ('tundish judge').
+        package_ends: When the package ends, if that is before the grant does.
     """
 
     file: str
@@ -90,6 +91,7 @@ class GrantReport(Record):
     purpose: str
     answers_per_day: int | None = None
     gives_away: str = ""
+    package_ends: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -299,7 +301,10 @@ def _issue(
             "grant": grants.read(data, [workspace.key.public]).grant,
         },
     )
+    ends = found.statement.not_after
+    earlier = clock.from_text(ends) < clock.from_text(terms.not_after)
     return GrantReport(
+        package_ends=ends if earlier else "",
         file=str(path),
         digest=made,
         package=found.digest,

@@ -70,11 +70,16 @@ def warning_level(seconds_left: float) -> int | None:
     return next((days for days in WARN_DAYS if seconds_left <= days * DAY_S), None)
 
 
-def warning_of(seconds_left: float) -> str:
-    """Return a sentence if a grant runs out within 30 days, else nothing."""
+def warning_of(seconds_left: float, *, package: bool = False) -> str:
+    """Return a sentence if a grant (or its package) runs out within 30 days."""
     if warning_level(seconds_left) is None:
         return ""
     days_left = max(0.0, seconds_left) / DAY_S
+    if package:
+        return (
+            f"The package runs out in {days_left:.1f} days, and no grant outlives it; "
+            "ask its owner for a newer one."
+        )
     return f"The grant runs out in {days_left:.1f} days; ask its owner for a renewal."
 
 
