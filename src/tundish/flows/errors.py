@@ -283,8 +283,8 @@ class OutExistsError(UsageError):
     What happened: the file or folder named exists. It was left as it is.
 
     Why: a version of a data set is never written over another one, and a grant, a
-    delta, a list or a request takes the place of a file of its own kind only: no
-    package, key or ledger is lost by a slip.
+    delta, a list, a request or a card takes the place of a file of its own kind only: no
+    package, key, ledger or data is lost by a slip, and nothing that a person filled in.
 
     What to do: name another file or folder, or move the old one away yourself.
     """
