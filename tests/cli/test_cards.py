@@ -51,6 +51,15 @@ def test_from_template_to_grade(file: Path, capsys: pytest.CaptureFixture[str]) 
     assert "own data of works 2; for internal use" in printed
     assert "flow in m3/h" in printed
     assert run(["grade", "feed", "--use", "fun"]) == 2
+    certificate = str(file.parent.parent / "feed.cert.json")
+    for command in (  # its name goes wherever a grade does
+        ["grade", "feed", "--quick", "--certificate", certificate],
+        ["certificate", "verify", certificate, "feed"],
+        ["certificate", "verify", certificate, str(file)],
+        ["grade", "feed", "--mend", "better", "--dry-run"],
+        ["data", "diff", "feed", "feed"],
+    ):
+        assert run(command) == 0, command
 
 
 @pytest.mark.parametrize("form", ["markdown", "croissant", "tc609", "template"])

@@ -11,6 +11,7 @@ from typing import Literal
 
 from tundish.flows.errors import TrustMissingError
 from tundish.flows.fetch import Located, Progress, locate
+from tundish.flows.own_sets import path_of
 from tundish.flows.workspace import Workspace
 from tundish.kernel import paths
 from tundish.kernel.canonical import Json
@@ -95,6 +96,7 @@ def verify_certificate(
         located = locate(data, mirror=mirror, progress=progress)
         return _verify(sealed, located, trusted, None)
     with workspace.refusals_kept("certificate-verified"):
+        data = path_of(workspace, data)
         located = locate(data, mirror=mirror, progress=progress)
         report = _verify(sealed, located, trusted, workspace)
     workspace.record(

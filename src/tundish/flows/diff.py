@@ -21,6 +21,7 @@ from tundish.data.readers import read_table
 from tundish.data.version import DataVersion
 from tundish.flows.fetch import Located, Progress, locate
 from tundish.flows.grade import GradeOptions, asked, binding_of, bound
+from tundish.flows.own_sets import path_of
 from tundish.flows.workspace import Workspace
 from tundish.kernel.errors import PathMissingError
 from tundish.kernel.records import Record
@@ -80,7 +81,10 @@ def diff(
     """
     chosen = options or GradeOptions()
     tell = progress or (lambda _text: None)
-    located = [locate(d, mirror=mirror, progress=progress) for d in (before, after)]
+    located = [
+        locate(path_of(workspace, data), mirror=mirror, progress=progress)
+        for data in (before, after)
+    ]
     usual = next((one.site for one in located if one.site), None)
     site = binding_of(chosen, usual)
     tell("reading and grading both")
