@@ -198,10 +198,12 @@ def test_a_workspace_made_here_is_not_said_to_lie_above(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It said "in ..", which is the folder above, and a full stop behind a dot."""
-    monkeypatch.chdir(here / "folder")
-    code, out, _ = ended(["init"], capsys)
-    assert code == 0
-    assert str(here / "folder") in "".join(out.split("\n"))
+    for command, place in ((["init"], "plant-2"), (["device", "init", "."], "box")):
+        (here / place).mkdir()
+        monkeypatch.chdir(here / place)
+        code, out, _ = ended(command, capsys)
+        assert code == 0
+        assert str(here / place) in "".join(out.split("\n"))
 
 
 @pytest.mark.parametrize("command", [["judge"], ["seal"], ["repeat", "run-1"]])

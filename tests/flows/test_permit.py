@@ -16,7 +16,7 @@ from tundish.flows import trust
 from tundish.flows.grant import GrantOrder, grant
 from tundish.flows.ledger import list_ledger
 from tundish.flows.line import LineOptions, run_line, summarise
-from tundish.flows.open_package import _answer, open_package
+from tundish.flows.open_package import _answer, open_package, warning_of
 from tundish.flows.permit import GrantPermit
 from tundish.flows.withdrawn import withdrawn_in
 from tundish.flows.workspace import Workspace
@@ -76,6 +76,12 @@ def test_a_renewal_is_not_advised_where_the_package_ends_first(
     note = line.after(3_630).note
     assert "The package runs out in 20.0 days" in note
     assert "renewal" not in note
+
+
+def test_the_last_hours_of_a_trial_are_not_none() -> None:
+    """It said "The grant runs out in 0.0 days"."""
+    assert "runs out in 60 minutes" in warning_of(3600.0)
+    assert "runs out in 1.5 days" in warning_of(1.5 * DAY_S)
 
 
 def test_a_grant_that_outlives_its_package_says_so(

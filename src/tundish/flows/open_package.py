@@ -74,13 +74,18 @@ def warning_of(seconds_left: float, *, package: bool = False) -> str:
     """Return a sentence if a grant (or its package) runs out within 30 days."""
     if warning_level(seconds_left) is None:
         return ""
-    days_left = max(0.0, seconds_left) / DAY_S
+    left_s = max(0.0, seconds_left)
+    left = (
+        f"{left_s / DAY_S:.1f} days"
+        if left_s >= DAY_S
+        else f"{left_s / 60:.0f} minutes"
+    )
     if package:
         return (
-            f"The package runs out in {days_left:.1f} days, and no grant outlives it; "
+            f"The package runs out in {left}, and no grant outlives it; "
             "ask its owner for a newer one."
         )
-    return f"The grant runs out in {days_left:.1f} days; ask its owner for a renewal."
+    return f"The grant runs out in {left}; ask its owner for a renewal."
 
 
 class Score(Record):
