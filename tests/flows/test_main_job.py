@@ -19,6 +19,7 @@ from tundish.flows.errors import (
     GrantMissingError,
     IdentityMissingError,
     NotAcceptedError,
+    OutExistsError,
     RunDamagedError,
     RunMissingError,
     WindowFileError,
@@ -363,6 +364,10 @@ def test_a_package_travels_through_a_registry(
     assert model.package.statement.version == 1
     acts = [entry.act for _, entry in list_ledger(edge)]
     assert acts.count("package-pulled") == 2
+    (grant_file := edge.root / "kept.grant").write_bytes(b"a grant")
+    with pytest.raises(OutExistsError):
+        pull(edge, place, grant_file)
+    assert grant_file.read_bytes() == b"a grant"
 
 
 def test_a_stranger_pulls_and_writes_nothing(
