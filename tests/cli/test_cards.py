@@ -51,3 +51,66 @@ def test_from_template_to_grade(file: Path, capsys: pytest.CaptureFixture[str]) 
     assert "own data of works 2; for internal use" in printed
     assert "flow in m3/h" in printed
     assert run(["grade", "feed", "--use", "fun"]) == 2
+    certificate = str(file.parent.parent / "feed.cert.json")
+    for command in (  # its name goes wherever a grade does
+        ["grade", "feed", "--quick", "--certificate", certificate],
+        ["certificate", "verify", certificate, "feed"],
+        ["certificate", "verify", certificate, str(file)],
+        ["grade", "feed", "--mend", "better", "--dry-run"],
+        ["data", "diff", "feed", "feed"],
+    ):
+        assert run(command) == 0, command
+
+
+@pytest.mark.parametrize("form", ["markdown", "croissant", "tc609", "template"])
+def test_no_card_takes_the_place_of_the_data(
+    file: Path, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``data card export.csv --out export.csv`` wrote the card over the data."""
+    other = file.parent / "notes.md"
+    other.write_text("# Notes\n\nof a person\n")
+    said = ["--template"] if form == "template" else ["--format", form]
+    for place in (file, other):
+        before = place.read_bytes()
+        assert run(["data", "card", str(file), *said, "--out", str(place)]) == 2
+        assert "[out-exists]" in capsys.readouterr().err
+        assert place.read_bytes() == before
+
+
+@pytest.mark.parametrize("form", ["markdown", "croissant", "tc609"])
+def test_a_card_takes_the_place_of_its_last_version(file: Path, form: str) -> None:
+    to = str(file.parent / "last.card")
+    for _ in range(2):
+        assert run(["data", "card", str(file), "--format", form, "--out", to]) == 0
+
+
+@pytest.mark.parametrize(
+    ("slip", "word"),
+    [
+        (("# origin: real", "origin: reel"), "origin"),
+        (("# origin: real", "orgin: real"), "orgin is not a known key"),
+        (("path: x.csv", "path: y.csv"), "is about other data"),
+    ],
+)
+def test_a_template_never_takes_what_was_filled_in(
+    slip: tuple[str, str],
+    word: str,
+    file: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """One slip in a filled card, and the command that the grade advises emptied it."""
+    out = file.parent / "card.yaml"
+    command = ["data", "card", str(file), "--template", "--out", str(out)]
+    assert run(command) == 0
+    slip = (slip[0].replace("x.csv", file.name), slip[1])
+    filled = out.read_text().replace("# creator:", "creator:")
+    assert slip[0] in filled
+    out.write_text(filled)
+    assert run(command) == 0  # a whole card is filled up and keeps what it says
+    assert "\ncreator:" in out.read_text()
+    out.write_text(out.read_text().replace(*slip))
+    before = out.read_bytes()
+    capsys.readouterr()
+    assert run(command) == 2
+    assert word in " ".join(capsys.readouterr().err.split())
+    assert out.read_bytes() == before

@@ -53,6 +53,33 @@ def test_a_letter_can_be_asked_for(
     assert "Grade B" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("said", ["E", "AB", "good", ""])
+def test_a_letter_that_is_none_is_no_bar_that_everything_passes(
+    said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.status(["grade", "mix.csv", "--at-least", said]) == 2
+    assert "A, B, C and D" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["grade", "mix.csv"],
+        ["grade", "mix.csv", "--mend", "better"],
+        ["data", "diff", "mix.csv", "mix.csv"],
+    ],
+)
+def test_a_contract_that_nothing_binds_is_not_left_out_in_silence(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It ended with a letter, and said that no scenario was named."""
+    assert main.status([*command, "--scenario", "C25.21.fermentation-glucose"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "no site profile" in said
+    assert main.status([*command, "--scenario", "C99"]) == 2
+    assert "There is no 'C99'" in capsys.readouterr().err
+
+
 def test_a_folder_of_pictures_is_graded_as_one(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -108,7 +135,14 @@ def test_results_are_joined_and_the_gate_names_what_came_after(
 
 
 @pytest.mark.parametrize(
-    "option", [["--retests", "best"], ["--lag", "soon", "--join", "x.csv"]]
+    "option",
+    [
+        ["--retests", "best"],
+        ["--lag", "soon", "--join", "x.csv"],
+        ["--lag", "40min"],
+        ["--on", "BATCH"],
+        ["--retests", "mean"],
+    ],
 )
 def test_a_join_that_makes_no_sense_is_refused(
     tmp_path: Path, option: list[str], monkeypatch: pytest.MonkeyPatch

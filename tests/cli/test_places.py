@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -191,3 +192,50 @@ def test_a_new_thing_of_the_catalogue_names_the_place_that_was_given(
     assert "file" in said
     assert ".making-" not in said
     assert Path("file").read_bytes() == b"stays"
+
+
+def test_a_workspace_made_here_is_not_said_to_lie_above(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It said "in ..", which is the folder above, and a full stop behind a dot."""
+    for command, place in ((["init"], "plant-2"), (["device", "init", "."], "box")):
+        (here / place).mkdir()
+        monkeypatch.chdir(here / place)
+        code, out, _ = ended(command, capsys)
+        assert code == 0
+        assert str(here / place) in "".join(out.split("\n"))
+
+
+@pytest.mark.parametrize("command", [["judge"], ["seal"], ["repeat", "run-1"]])
+def test_a_workspace_without_a_run_says_how_to_get_one(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, said = ended([*command, "-w", "plant"], capsys)
+    assert code == 2
+    assert "The workspace plant has no run yet." in said
+    assert "tundish train" in said
+
+
+def test_a_full_disk_is_not_called_a_damaged_ledger(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It advised to put back a copy of a ledger that nothing had happened to."""
+    disk = here / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)]
+    if (
+        os.geteuid()
+        or subprocess.run(mount, check=False, capture_output=True).returncode
+    ):
+        pytest.skip("this user mounts no file system")
+    try:
+        assert ended(["init", "disk/box"], capsys)[0] == 0
+        with suppress(OSError), (disk / "filler").open("wb", buffering=0) as filler:
+            while filler.write(bytes(4096)):
+                pass
+        code, _, said = ended(["ledger", "verify", "-w", "disk/box"], capsys)
+        assert (code, "[disk-full]" in said) == (4, True)
+        (disk / "filler").unlink()
+        assert ended(["ledger", "verify", "-w", "disk/box"], capsys)[0] == 0
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)

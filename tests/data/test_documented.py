@@ -82,6 +82,19 @@ def test_a_card_beside_the_file_is_used_and_said(file: Path, now: datetime) -> N
     assert "flow in m3/h" in said
 
 
+def test_a_card_that_is_not_used_is_not_said_to_be_absent(
+    file: Path, now: datetime
+) -> None:
+    card = CARD.replace("Europe/Berlin", "Europe/Berln")
+    (file.parent / "card.yaml").write_text(card)
+    report = grade_file(file, now=now)
+    (found,) = (g for g in report.gates if g.name == "card")
+    assert found.state == "open"
+    assert "no card was used" in found.detail
+    (said,) = (a for a in report.assumptions if "card.yaml was not used" in a.what)
+    assert "'Europe/Berln' is not an IANA zone" in said.why
+
+
 def test_half_a_card_never_costs_more_than_letter_a(file: Path, now: datetime) -> None:
     bare = grade_file(file, now=now, licence="own data")
     (file.parent / "card.yaml").write_text(

@@ -238,6 +238,16 @@ def test_a_copied_tag_is_named_and_a_common_trend_is_none() -> None:
     assert "T0" in found.findings[0].what
 
 
+@pytest.mark.parametrize("at", [0, 200, 399])
+def test_a_line_of_totals_makes_no_tag_a_copy(at: int) -> None:
+    """One row of sums far above all others made strangers agree to 0.9999 "in every step"."""
+    x, y = plant(400)
+    x = np.column_stack([x + 5, 1.8 * x[:, 0] + 32])
+    x[at] = 400 * np.abs(x).max(axis=0) * [1.0, 1.1, 0.9, 1.2, 0.8, 1.0]
+    found = one("Q19", made(x, y), "unsaid")
+    assert [(f.tag, "T0" in f.what) for f in found.findings] == [("T5", True)]
+
+
 def test_a_tag_that_tells_nothing_is_counted_only_if_rows_are_enough() -> None:
     x, y = plant(2_000)
     assert "3 of 5 tags tell next to nothing" in one("Q19", made(x, y)).detail

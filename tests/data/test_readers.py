@@ -187,6 +187,21 @@ def test_a_preamble_and_a_rule_above_the_data_are_stepped_over() -> None:
     assert any("preamble" in a.what for a in table.assumptions)
 
 
+@pytest.mark.parametrize("mark", [";", ",", "\t"])
+@pytest.mark.parametrize("columns", [2, 3])
+def test_the_line_that_names_the_separator_is_no_record(
+    mark: str, columns: int
+) -> None:
+    """Of two columns it has as many fields as a record: the header became a value."""
+    names = ["Zeit", "Wert", "Druck"][:columns]
+    rows = [[f"2026-03-{i:02d} 10:00", f"{i}", f"{2 * i}"] for i in range(1, 29)]
+    lines = [f"sep={mark}", mark.join(names), *(mark.join(r[:columns]) for r in rows)]
+    table = read_text("\r\n".join(lines).encode(), "export.csv")
+    assert table.frame.columns == names
+    assert table.frame["Wert"].to_list() == [float(i) for i in range(1, 29)]
+    assert any("name a separator" in a.why for a in table.assumptions)
+
+
 def test_chinese_text_in_gb18030_is_read() -> None:
     text = "时间,流量,状态\n" + "".join(f"{i},{i}.5,正常\n" for i in range(9))
     table = read_text(text.encode("gb18030"), "t.csv")

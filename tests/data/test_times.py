@@ -190,3 +190,52 @@ def test_datetimes_have_nat_where_there_is_no_time() -> None:
     times = parse_times(pl.Series("t", ["2026-01-01 00:00:00", None]), "UTC")
     assert times is not None
     assert np.isnat(times.datetimes()).tolist() == [False, True]
+
+
+def _mixed(changed_at: int, rows: int = 40) -> bytes:
+    forms = ("%d.%m.%Y %H:%M:%S", "%Y-%m-%d %H:%M:%S")
+    start = datetime(2026, 3, 9, 10, tzinfo=UTC)
+    lines = [
+        f"{(start + timedelta(seconds=i)).strftime(forms[i >= changed_at])};{i * 7 % 13},5"
+        for i in range(rows)
+    ]
+    return "\n".join(["Zeit;Druck", *lines]).encode()
+
+
+def test_a_column_of_two_forms_of_time_is_not_lost_in_silence() -> None:
+    table = read_text(_mixed(25), "export.csv")
+    roles = find_roles(table, Named())
+    assert roles.times is None
+    (said,) = (a for a in roles.assumptions if "not taken as the time" in a.what)
+    assert "25 of 40 cells have the form %d.%m.%Y %H:%M:%S" in said.why
+    assert "row 26 has '2026-03-09 10:00:25'" in said.why
+    with pytest.raises(TimeUnreadableError, match=r"25 of 40 cells .* row 26 has '2026"):
+        find_roles(table, Named(time="Zeit"))
+
+
+def test_a_cell_that_is_no_time_is_named_with_its_row() -> None:
+    table = read_text(_mixed(40) + b"\nSumme;240,5", "export.csv")
+    for named in (Named(), Named(time="Zeit")):
+        roles = find_roles(table, named)
+        assert roles.times is not None
+        assert roles.times.unreadable == 1
+        (said,) = (a for a in roles.assumptions if "is the time" in a.what)
+        assert "1 of them has not, and those rows have no time: row 41 has 'Summe'" in (
+            said.why
+        )
+
+
+def test_a_column_of_words_is_not_said_to_be_nearly_a_time() -> None:
+    text = "name,a\n" + "".join(f"lot {i},{i * i % 7}.5\n" for i in range(30))
+    roles = find_roles(read_text(text.encode(), "t.csv"), Named())
+    assert not [a for a in roles.assumptions if "taken as the time" in a.what]
+    with pytest.raises(TimeUnreadableError, match="its first cell is 'lot 0'"):
+        find_roles(read_text(text.encode(), "t.csv"), Named(time="name"))
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berln", "Berlin", "../etc/passwd", "x" * 300])
+def test_a_zone_that_is_none_is_refused_with_its_name(zone: str) -> None:
+    """A slip of the hand ended the grade with "Tundish made a mistake of its own"."""
+    table = read_text(_mixed(40), "export.csv")
+    with pytest.raises(TimeUnreadableError, match="is no zone"):
+        find_roles(table, Named(time_zone=zone))

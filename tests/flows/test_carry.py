@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -212,8 +213,11 @@ def test_what_does_not_verify_is_never_written(
     make_delta(desk.plant, Path(two.file), Path(one.file), step)
     box = desk.box(tmp_path / "box")
     stranger = workspaces.create(tmp_path / "stranger", "s", desk.clock)
-    with pytest.raises(SignerUntrustedError):
+    with pytest.raises(SignerUntrustedError) as unknown:
         apply_delta(stranger, step, Path(one.file), to)
+    named = hashlib.sha256(desk.plant.public_pem).hexdigest()[:12]
+    assert f"'{named}'" in unknown.value.message  # the id is that of the file itself
+    assert "sha256sum" in unknown.value.advice
     with pytest.raises(DeltaOtherBaseError):
         apply_delta(box, step, Path(three.file), to)
     with pytest.raises(DeltaMalformedError):

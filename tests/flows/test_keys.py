@@ -338,6 +338,23 @@ def test_a_list_of_a_key_is_found_again_when_its_rotation_comes_later(
         verify.verify(plant.box, package)
 
 
+@pytest.mark.parametrize(("first", "second"), [(3.0, 0.0), (0.0, 3.0)])
+def test_what_is_revoked_again_does_not_count_any_longer_for_it(
+    plant: Plant, first: float, second: float
+) -> None:
+    """The moment of the last word held, so that a reason added later gave back days."""
+    days(plant, 3)
+    for ago in (first, second):
+        revoke(plant.quality, "key", plant.owner.key_id, days_ago=ago)
+    (found,) = plant.quality.standing().lists
+    (entry,) = found.entries
+    assert entry.moment() == plant.clock.now() - timedelta(days=3)
+    again = revocation.entry("key", plant.owner.key_id, plant.clock.now(), "")
+    trust.revoke(plant.quality, [again])
+    (found,) = plant.quality.standing().lists
+    assert found.entries == (entry,)
+
+
 def test_a_ledger_that_does_not_hold_is_no_witness(plant: Plant) -> None:
     package = plant.sealed()
     verify.verify(plant.box, package)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,14 @@ import pytest
 from tests.line.ua_peer import Papers, PlantProcess
 from tests.ports import free_port
 
+from tundish.flows import trust
+from tundish.flows.grant import GrantOrder, grant
 from tundish.flows.ledger import list_ledger
 from tundish.flows.line_check import LineCheck, check_line
 from tundish.kernel import canonical
 from tundish.line.dryrun import CheckRow
+from tundish.seal import grant as grants
+from tundish.seal import revocation
 
 pytestmark = pytest.mark.integration
 
@@ -49,8 +55,14 @@ def _line_file(folder: Path, endpoint: str, **changes: Any) -> Path:
 def box(desk: Any, tmp_path: Path) -> Any:
     made = desk.box(tmp_path / "box")
     (tmp_path / "box" / "model.tar").write_bytes(desk.package.read_bytes())
-    (tmp_path / "box" / "model.grant").write_bytes(b"not opened by a dry run")
+    _grant(desk, made.device_text, tmp_path / "box" / "model.grant")
     return made
+
+
+def _grant(desk: Any, device: str, to: Path, **terms: Any) -> str:
+    order = GrantOrder(device=device, purpose="p", **{"valid_s": 86_400.0, **terms})
+    grant(desk.plant, desk.package, order, to)
+    return grants.read(to.read_bytes(), desk.plant.trusted()).grant
 
 
 def _row(found: LineCheck, name: str) -> CheckRow:
@@ -95,6 +107,68 @@ def test_each_thing_that_would_not_run_is_named(box: Any, tmp_path: Path) -> Non
     assert "none.grant is not there" in _row(found, "grant").said
     assert "BadNodeIdUnknown" in _row(missing, "level").said
     assert not missing.runs
+
+
+def _revoked(desk: Any, box: Any, file: Path) -> None:
+    name = _grant(desk, box.device_text, file)
+    gone = revocation.entry("grant", name, desk.clock.now(), "not paid")
+    text = Path(trust.revoke(desk.plant, [gone]).file).read_bytes()
+    trust.take_revocations(box, text)
+
+
+def _ended(desk: Any, box: Any, file: Path) -> None:
+    _grant(desk, box.device_text, file, valid_s=60.0)
+    box.clock.advance(61)
+
+
+def _of_another(desk: Any, box: Any, file: Path) -> None:
+    _grant(desk, desk.plant.device_text, file)
+
+
+def _none(desk: Any, box: Any, file: Path) -> None:
+    file.write_bytes(b"no grant at all")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "word"),
+    [
+        (_revoked, "is revoked since"),
+        (_ended, "expired at"),
+        (_of_another, "is for the device"),
+        (_none, "holds no grant"),
+    ],
+)
+def test_a_grant_that_opens_nothing_here_is_named_before_the_line_runs(
+    spoil: Callable[[Any, Any, Path], None],
+    word: str,
+    desk: Any,
+    box: Any,
+    tmp_path: Path,
+) -> None:
+    """A grant was only looked for: the dry run said "It would run", and it did not."""
+    spoil(desk, box, tmp_path / "box" / "model.grant")
+    endpoint = f"opc.tcp://127.0.0.1:{free_port()}"
+    row = _row(check_line(box, _line_file(tmp_path / "box", endpoint)), "grant")
+    assert row.verdict == "wrong"
+    assert word in row.said
+
+
+def test_a_sink_that_shows_nothing_is_not_taken_for_the_source(
+    box: Any, tmp_path: Path
+) -> None:
+    with PlantProcess(tmp_path, unit="1", play=False) as plant:
+        path = _line_file(tmp_path / "box", plant.endpoint)
+        words = json.loads(path.read_bytes())
+        words["sinks"][0] |= {
+            "kind": "mqtt",
+            "name": "answers",
+            "endpoint": "mqtt://127.0.0.1:1",
+            "nodes": {"state": "a/b"},
+        }
+        path.write_bytes(canonical.dumps(words))
+        found = check_line(box, path)
+    (row,) = (row for row in found.rows if row.part == "sink answers")
+    assert "Only its options were checked" in row.said
 
 
 def test_a_server_that_is_not_there_is_one_row_and_no_traceback(

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from tests import ca
 
+from tundish.catalog import library
 from tundish.flows import chain, runs, trust
 from tundish.flows import workspace as workspaces
 from tundish.flows.delta import apply_delta, make_delta
@@ -18,8 +19,10 @@ from tundish.flows.errors import (
     GrantMissingError,
     IdentityMissingError,
     NotAcceptedError,
+    OutExistsError,
     RunDamagedError,
     RunMissingError,
+    WindowFileError,
 )
 from tundish.flows.grant import GrantOrder, grant
 from tundish.flows.judge import judge
@@ -206,6 +209,22 @@ def test_the_granted_device_opens_the_package_and_scores(
     assert "dead" in report.scores[1].abstained
 
 
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("a,b\n1,2\n", "record 1 has 2 cells between commas, and 1,047 numbers"),
+        ("a,b\n1,n/a\n", "among them 'n/a', and 1,047 numbers are needed"),
+    ],
+)
+def test_a_file_that_is_no_window_is_refused_with_what_was_found(
+    text: str, word: str, tmp_path: Path
+) -> None:
+    (tmp_path / "w.csv").write_text(text, encoding="utf-8")
+    contract = library.scenario("C25.21.fermentation-glucose")
+    with pytest.raises(WindowFileError, match=word):
+        read_windows(tmp_path / "w.csv", contract)
+
+
 def test_the_package_scores_what_the_judged_graph_scores(
     shop: Shop, edge: Workspace
 ) -> None:
@@ -345,6 +364,10 @@ def test_a_package_travels_through_a_registry(
     assert model.package.statement.version == 1
     acts = [entry.act for _, entry in list_ledger(edge)]
     assert acts.count("package-pulled") == 2
+    (grant_file := edge.root / "kept.grant").write_bytes(b"a grant")
+    with pytest.raises(OutExistsError):
+        pull(edge, place, grant_file)
+    assert grant_file.read_bytes() == b"a grant"
 
 
 def test_a_stranger_pulls_and_writes_nothing(

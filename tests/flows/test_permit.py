@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tundish.cli import main
 from tundish.flows import trust
 from tundish.flows.grant import GrantOrder, grant
 from tundish.flows.ledger import list_ledger
 from tundish.flows.line import LineOptions, run_line, summarise
-from tundish.flows.open_package import _answer, open_package
+from tundish.flows.open_package import _answer, open_package, warning_of
 from tundish.flows.permit import GrantPermit
 from tundish.flows.withdrawn import withdrawn_in
 from tundish.flows.workspace import Workspace
@@ -65,6 +66,34 @@ def test_it_warns_once_at_30_14_and_7_days(desk: Any, tmp_path: Path) -> None:
     assert "runs out in 30.0 days" in told[19]
     assert not any(line.permit.look().over for _ in range(3))
     assert line.after(0.5).over
+
+
+def test_a_renewal_is_not_advised_where_the_package_ends_first(
+    desk: Any, tmp_path: Path
+) -> None:
+    line = Line(desk, tmp_path / "box")  # its package ends after 3,650 days
+    line.renew(days=3_700)
+    note = line.after(3_630).note
+    assert "The package runs out in 20.0 days" in note
+    assert "renewal" not in note
+
+
+def test_the_last_hours_of_a_trial_are_not_none() -> None:
+    """It said "The grant runs out in 0.0 days"."""
+    assert "runs out in 60 minutes" in warning_of(3600.0)
+    assert "runs out in 1.5 days" in warning_of(1.5 * DAY_S)
+
+
+def test_a_grant_that_outlives_its_package_says_so(
+    desk: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    box = desk.box(tmp_path / "box")
+    command = ["grant", str(desk.package), "--device", box.device_text]
+    at = ["--workspace", str(desk.plant.root), "--days"]
+    for days, said in (("3000", False), ("20000", True)):
+        assert main.status([*command, *at, days]) == 0
+        out = " ".join(capsys.readouterr().out.split())
+        assert ("but the package ends at 20" in out) == said
 
 
 def test_the_end_comes_at_a_safe_point_within_the_signed_grace(

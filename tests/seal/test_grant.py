@@ -9,7 +9,7 @@ import pytest
 from tundish.kernel import canonical
 from tundish.kernel.digest import of_bytes
 from tundish.kernel.errors import RefusedError
-from tundish.seal import base64s, dsse, envelope, grant
+from tundish.seal import armour, base64s, dsse, envelope, grant
 from tundish.seal.errors import (
     ClockSetBackError,
     GrantExpiredError,
@@ -239,7 +239,7 @@ def test_a_grant_whose_key_is_no_identity_is_refused() -> None:
 
 @pytest.mark.parametrize("days", [0, -1])
 def test_terms_that_end_before_they_begin_are_refused(days: int) -> None:
-    with pytest.raises(TermsInvalidError):
+    with pytest.raises(TermsInvalidError, match=r"^The grant is wrong: not_after does"):
         terms(days=days)
 
 
@@ -291,3 +291,22 @@ def test_a_limit_of_answers_is_signed_and_absent_where_there_is_none() -> None:
             not_after=NOW + timedelta(days=1),
             answers_per_day=0,
         )
+
+
+@pytest.mark.parametrize(
+    ("file", "word"),
+    [
+        (b"", "holds no grant: no line"),
+        (b"PK\x03\x04 a spreadsheet", "holds no grant: no line"),
+        (DEVICE.public.to_text().encode(), "holds no grant: no line"),
+        (KEY.public.to_pem(), r"\(it holds a public key\)"),
+        (armour.wrap("REQUEST", b"{}"), r"\(it holds a request\)"),
+    ],
+    ids=["nothing", "a workbook", "a device's line", "a key", "a request"],
+)
+def test_another_file_is_not_called_a_grant_that_somebody_changed(
+    file: bytes, word: str
+) -> None:
+    with pytest.raises(GrantTamperedError, match=word) as refused:
+        grant.read(file, [])
+    assert "was changed" not in refused.value.message

@@ -117,6 +117,8 @@ def test_what_is_no_key_is_said(tmp_path: Path) -> None:
             SigningKey.load(path)
         with pytest.raises(KeyUnreadableError):
             VerifyKey.from_pem(content)
+        with pytest.raises(KeyUnreadableError, match=r"bad\.pem"):  # of several, which
+            VerifyKey.load(path)
 
 
 def test_other_curves_and_algorithms_are_refused(tmp_path: Path) -> None:
@@ -223,6 +225,8 @@ def test_a_device_line_survives_copying_and_shows_every_slip() -> None:
             if changed != text:
                 with pytest.raises(DeviceTextError):
                     DevicePublic.from_text(changed)
+    with pytest.raises(DeviceTextError, match="begins with 'tundish-device-1:'"):
+        DevicePublic.from_text("hello")
     for wrong in ("", "tundish-device-1", text[:-1], text + "0", text.upper()):
         with pytest.raises(DeviceTextError):
             DevicePublic.from_text(wrong)

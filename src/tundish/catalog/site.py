@@ -7,7 +7,6 @@ time is to be read, when the machine runs, and which stretch is used for what.
 from __future__ import annotations
 
 from typing import Annotated, Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
@@ -16,6 +15,7 @@ from tundish.catalog.expression import compile_condition
 from tundish.catalog.pictures import Pictures
 from tundish.catalog.scenario import Key, Name, Range
 from tundish.catalog.tasks import Label, Text
+from tundish.kernel.clock import is_zone
 from tundish.kernel.records import Record
 
 Part = Literal["fit", "select", "calibrate", "judge"]
@@ -258,12 +258,9 @@ class SiteProfile(Record):
         if self.pictures is not None and (self.tags or self.uses):
             msg = "pictures: they have no tags, and uses of their own"
             raise ValueError(msg)
-        try:
-            ZoneInfo(self.time_zone)
-        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            # OSError: a name of a folder of zones, or one too long for a file's
+        if not is_zone(self.time_zone):
             msg = f"time_zone: {self.time_zone!r} is not an IANA zone such as Asia/Shanghai"
-            raise ValueError(msg) from error
+            raise ValueError(msg)
         if self.running is not None:
             try:
                 compile_condition(self.running)

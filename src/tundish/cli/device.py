@@ -73,7 +73,7 @@ def init(
     if json:
         show.as_json(report)
         return
-    show.line(f"Made the box in {report.workspace}.", show.GOOD)
+    show.line(f"Made the box in {Path(report.workspace).resolve()}", show.GOOD)
     kept = "under a passphrase" if report.passphrase else "as a file, no passphrase"
     kept = f"by a token, {report.method}" if report.token else kept
     show.line(f"  device {report.device} (key kept {kept})")

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 
 MEND_ALONE = "--mend needs a place to write to, and goes without --certificate and --html: grade the new version for these."
+JOIN_MISSING = (
+    "--on, --lag and --retests say how results are joined: name their file with --join."
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -141,6 +144,9 @@ def grade(  # noqa: PLR0913  (a command's options)
         sheet=sheet, join=join, on=on, lag=lag, retests=keep_of(retests),
         engine=chosen_engine(engine),
     )  # fmt: skip
+    if join is None and (on, lag, retests) != ("TIME", "0", None):
+        raise typer.BadParameter(JOIN_MISSING)
+    least = letter_of(at_least)
     page = PageWish(file=html, language=language(lang)) if html else None
     if html is not None:
         refuse_other(html, b"<!doctype html>")  # before an hour's grading
@@ -148,11 +154,11 @@ def grade(  # noqa: PLR0913  (a command's options)
         if mend is None or certificate or html:
             raise typer.BadParameter(MEND_ALONE)
         letter = _mend(data, mend, options, dry_run=dry_run, mirror=mirror, json=json)
-        _end_below(at_least, letter)
+        _end_below(least, letter)
         return
     if certificate is not None:
         letter = _certify(data, certificate, options, page, mirror=mirror, json=json)
-        _end_below(at_least, letter)
+        _end_below(least, letter)
         return
     with show.working(f"Grading {data}") as tell:
         report = grade_data(
@@ -169,12 +175,21 @@ def grade(  # noqa: PLR0913  (a command's options)
         show_grade(report)
         if html:
             show.line(f"Page: {html}")
-    _end_below(at_least, report.letter)
+    _end_below(least, report.letter)
 
 
-def _end_below(at_least: str | None, letter: str) -> None:
-    if at_least and letter > at_least.upper():
+def _end_below(least: str | None, letter: str) -> None:
+    if least and letter > least:
         raise typer.Exit(NOT_GOOD_ENOUGH)
+
+
+def letter_of(said: str | None) -> str | None:
+    """Return a letter that data can have; another one would let everything pass."""
+    letter = said.upper() if said is not None else None
+    if letter not in {None, "A", "B", "C", "D"}:
+        msg = f"--at-least is one of the letters A, B, C and D, not {said}."
+        raise typer.BadParameter(msg)
+    return letter
 
 
 def chosen_kind(said: str | None) -> DataKind | None:

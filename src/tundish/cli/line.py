@@ -144,7 +144,7 @@ def check(
     """Dry run: read the file, open the package's card, look at every server and tag.
 
     Types, widths, units, rights, present values, history and clocks are compared with
-    the contract. Nothing is written and no grant is used. Ends with 1 if something would
+    the contract. Nothing is written; the grant is read and none of its uses is counted. Ends with 1 if something would
     not run. With --offline a bad file is refused with the path of the key, no more.
     """
     if offline:
@@ -405,7 +405,7 @@ def _show_status(found: StatusReport) -> None:
     for slow in said.slow:
         show.line(slow, show.WARN)
     if said.grant_until:
-        show.line(f"The grant holds until {said.grant_until}.")
+        show.line(f"Grant and package hold until {said.grant_until}.")
     line_versions.show_versions(found)
 
 

@@ -277,6 +277,12 @@ def grant(  # noqa: PLR0913  (a command's options)
         f"Granted to the device {short(report.device)} until {report.not_after}",
         show.GOOD,
     )
+    if report.package_ends:
+        show.line(
+            f"  but the package ends at {report.package_ends}, and opens nowhere after: "
+            "seal a longer one ('tundish seal --days N --reuse PACKAGE') and grant that",
+            show.WARN,
+        )
     show.line(f"  for   {report.purpose} (number {report.version})")
     if report.answers_per_day is not None:
         show.line(f"  limit {report.answers_per_day:,} answers a day, signed")

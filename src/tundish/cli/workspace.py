@@ -57,7 +57,7 @@ def init(
             told |= {"token": named.token, "made_inside": named.made_inside}
         show.as_json(told)
         return
-    show.line(f"Made the workspace {made.name} in {made.root}.")
+    show.line(f"Made the workspace {made.name} in {made.root.resolve()}")
     if named is not None:
         show.kept_in_token("signing key", named.token, inside=named.made_inside)
     show.line("Next: tundish grade FILE, or tundish train --help.")

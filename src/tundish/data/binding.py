@@ -24,7 +24,7 @@ from tundish.data import blocks, known, spectra, truths
 from tundish.data.errors import ColumnMissingError, TimeUnreadableError
 from tundish.data.lineup import lined_up
 from tundish.data.readers import read_table
-from tundish.data.roles import Named
+from tundish.data.roles import Named, no_times
 from tundish.data.table import Table
 from tundish.data.times import ELAPSED_S, NO_TIME, SECOND, Times, parse_times
 from tundish.data.units import conversion
@@ -329,10 +329,10 @@ def _row_times(
 
 
 def _read_times(table: Table, column: str, zone: str) -> Times:
-    times = parse_times(_column(table, column, "time_column"), zone)
+    series = _column(table, column, "time_column")
+    times = parse_times(series, zone)
     if times is None:
-        msg = f"The column {column} of {table.name} holds no times."
-        raise TimeUnreadableError(msg)
+        raise no_times(series, table.name)
     return times
 
 

@@ -248,10 +248,11 @@ class ColumnMissingError(UsageError):
 class TimeUnreadableError(UsageError):
     """A column that was named as time cannot be read as time.
 
-    What happened: fewer than 95 of 100 cells are times in one known form.
+    What happened: fewer than 95 of 100 cells are times in one known form, or the zone
+    that was named is none.
 
     What to do: write times as ISO 8601 (``2026-03-01T06:00:00+01:00``) or as seconds
-    since 1970, or name another column.
+    since 1970, or name another column; write the zone as ``Europe/Berlin``.
     """
 
     code = "time-unreadable"

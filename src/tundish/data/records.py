@@ -20,6 +20,7 @@ NAMES = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas", " ": "spac
 RAGGED_AT_MOST = 0.05
 _LOOK = 400
 _LAST_LINES = 4
+SEPARATOR_LINE = re.compile(rb"(?i)\"?sep=[^\w\"]\"?;*")  # spreadsheets write it first
 _FEWEST_RECORDS = 2
 _HEAD_BYTES = 1024 * 1024
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
@@ -289,6 +290,8 @@ def _fitting(
     late = counts[live[len(live) // 2 :]]
     expected = int(np.bincount(late).argmax())
     fits = counts[live] == expected
+    if SEPARATOR_LINE.fullmatch(text[starts[live[0]] : ends[live[0]]]):
+        fits[0] = False  # in a table of two columns it has as many fields as a record
     first = _first_record(fits, spaced=spaced)
     if expected == 1:
         first = _first_number(text, starts[live], ends[live])

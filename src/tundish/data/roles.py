@@ -13,7 +13,14 @@ from tundish.data.columns import floats
 from tundish.data.errors import ColumnMissingError, TimeUnreadableError
 from tundish.data.table import Assumption, Table
 from tundish.data.target import find_target
-from tundish.data.times import NO_TIME, Times, parse_elapsed, parse_times
+from tundish.data.times import (
+    NO_TIME,
+    READABLE_AT_LEAST,
+    Times,
+    parse_elapsed,
+    parse_times,
+    why_no_times,
+)
 
 _TIME_NAME = re.compile(
     r"^(date|time|datum|zeit|timestamp|datetime|ts|t|clock)|time$|timestamp|_at$|时间|日期",
@@ -85,7 +92,9 @@ def find_roles(table: Table, named: Named) -> Roles:
         _must_have(table, name, option)
     said: list[Assumption] = []
     times = _named_times(table, named) if named.time else _found_times(table, named)
-    if times is not None and (named.time is None or times.kind == "local"):
+    if times is None:
+        said += _nearly_times(table)
+    elif named.time is None or times.kind == "local" or times.unreadable:
         said.append(times.assumption)
     unit = named.unit or table.unit or None
     if unit is None:
@@ -143,9 +152,21 @@ def _named_times(table: Table, named: Named) -> Times:
     zone = named.time_zone or ""
     times = parse_times(series, zone) or parse_elapsed(series)
     if times is None:
-        msg = f"The column {series.name} of {table.name} holds no times."
-        raise TimeUnreadableError(msg)
+        raise no_times(series, table.name)
     return times
+
+
+def no_times(series: pl.Series, table: str) -> TimeUnreadableError:
+    """Return the refusal of a column that was named as the time and is none."""
+    near = why_no_times(series)
+    first = series.drop_nulls().head(1).to_list()
+    found = near or (
+        f"its first cell is {str(first[0])[:24]!r}" if first else "it is empty"
+    )
+    msg = f"The column {series.name} of {table} holds no times: {found}."
+    if near:
+        msg = f"{msg[:-1]}, and {READABLE_AT_LEAST:.0%} in one form are needed."
+    return TimeUnreadableError(msg)
 
 
 def _found_times(table: Table, named: Named) -> Times | None:
@@ -169,6 +190,25 @@ def _found_times(table: Table, named: Named) -> Times | None:
         if _ELAPSED_NAME.match(series.name) and _rises(series):
             return parse_elapsed(series, _elapsed_unit(table, series.name))
     return None
+
+
+def _nearly_times(table: Table) -> list[Assumption]:
+    """Say which column looks like the time and could not be taken as it.
+
+    Rows without time are graded by far fewer rules: that must not happen in silence.
+    """
+    texts = [s for s in table.frame.get_columns() if s.dtype == pl.String]
+    for series in texts[:_MOST_TEXTS]:
+        near = why_no_times(series)
+        if near:
+            return [
+                Assumption(
+                    what=f"{series.name} is not taken as the time, and the rows have none",
+                    why=f"{near}; {READABLE_AT_LEAST:.0%} in one form are needed",
+                    otherwise="write all its times in one form, such as ISO 8601",
+                )
+            ]
+    return []
 
 
 def _elapsed_unit(table: Table, name: str) -> str | None:

@@ -9,11 +9,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tundish.data.errors import TimeUnreadableError
 from tundish.data.table import Assumption
+from tundish.kernel.clock import is_zone
 
 NO_TIME = np.iinfo(np.int64).min
 SECOND = 1_000_000
 READABLE_AT_LEAST = 0.95
+NEARLY = 0.25
 ELAPSED_S = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DATES = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%d-%b-%Y", "%d-%b-%y", "%d.%m.%y")
 _SLASHED = ("%d/%m/%Y", "%m/%d/%Y")
@@ -23,6 +26,7 @@ _EPOCHS = (("s", 1e6), ("ms", 1e3), ("us", 1.0), ("ns", 1e-3))
 _FROM_US = 631_152_000 * SECOND  # 1990-01-01
 _TO_US = 4_102_444_800 * SECOND  # 2100-01-01
 _SAMPLE = 400
+_CUT = 24
 _ZONES = (
     "Europe/Berlin",
     "Europe/London",
@@ -88,12 +92,48 @@ def parse_times(series: pl.Series, zone: str) -> Times | None:
         series: Texts, numbers or times. Untrusted.
         zone: IANA zone of times that carry no offset; empty if nobody said: then UTC,
             or for times with offsets the zone that these fit.
+
+    Raises:
+        TimeUnreadableError: if there is no such zone.
     """
+    if zone and not _counts(zone):
+        msg = f"{zone!r} is no zone in which times can be read: an IANA zone such as Asia/Shanghai is needed."
+        raise TimeUnreadableError(
+            msg, advice="Write the zone as 'Continent/City' (--time-zone, time_zone)."
+        )
     if series.dtype.is_temporal():
         return _from_temporal(series, zone)
     if series.dtype == pl.String:
         return _from_text(series, zone)
     return _from_epoch(series, zone)
+
+
+def _counts(zone: str) -> bool:
+    """Tell whether both libraries that count times here know a zone."""
+    try:
+        pl.Series([0], dtype=pl.Datetime("us")).dt.replace_time_zone(zone)
+    except pl.exceptions.PolarsError:
+        return False
+    return is_zone(zone)
+
+
+def why_no_times(series: pl.Series) -> str:
+    """Say how near a column of texts comes to one form of times; empty if not near."""
+    if series.dtype != pl.String:
+        return ""
+    text = _trimmed(series)
+    filled = text.drop_nulls()
+    if filled.is_empty():
+        return ""
+    sample = _sampled(filled)
+    if sample.str.contains(r"\d").sum() < NEARLY * len(sample):
+        return ""
+    form = max(_forms(sample), key=lambda form: _share(sample, form))
+    stamps = _stamps(text, form)
+    read = len(filled) - _unread(stamps, text)
+    if read < NEARLY * len(filled):
+        return ""
+    return f"{read:,} of {len(filled):,} cells have the form {_shown(form)}; {_stray(stamps, text)}"
 
 
 def parse_elapsed(series: pl.Series, unit: str | None = None) -> Times | None:
@@ -140,12 +180,11 @@ def _from_temporal(series: pl.Series, zone: str) -> Times | None:
 
 
 def _from_text(series: pl.Series, zone: str) -> Times | None:
-    text = series.str.strip_chars().str.replace(r"[zZ]$", "+00:00")
+    text = _trimmed(series)
     filled = text.drop_nulls()
     if filled.is_empty():
         return None
-    picks = np.unique(np.linspace(0, len(filled) - 1, _SAMPLE).astype(int))
-    sample = filled.gather(picks)
+    sample = _sampled(filled)
     if sample.str.contains(r"\d").sum() < READABLE_AT_LEAST * len(sample):
         return None
     for form in _forms(sample):
@@ -156,6 +195,29 @@ def _from_text(series: pl.Series, zone: str) -> Times | None:
                 zone = zone or (_zone_of(sample, form) if zoned else "")
                 return _made(stamps, text, zone, zoned=zoned, form=form)
     return None
+
+
+def _trimmed(series: pl.Series) -> pl.Series:
+    return series.str.strip_chars().str.replace(r"[zZ]$", "+00:00")
+
+
+def _sampled(filled: pl.Series) -> pl.Series:
+    picks = np.unique(np.linspace(0, len(filled) - 1, _SAMPLE).astype(int))
+    return filled.gather(picks)
+
+
+def _unread(stamps: pl.Series, cells: pl.Series) -> int:
+    return int(stamps.null_count() - cells.null_count())
+
+
+def _stray(stamps: pl.Series, cells: pl.Series) -> str:
+    """Name the first filled cell that is no time in the form of the others."""
+    row = (stamps.is_null() & cells.is_not_null()).arg_max() or 0
+    return f"row {row + 1} has {str(cells[row])[:_CUT]!r}"
+
+
+def _shown(form: str) -> str:
+    return form.replace("%.f", "")
 
 
 def _forms(sample: pl.Series) -> list[str]:
@@ -233,9 +295,14 @@ def _made(
         if zoned
         else f"without an offset, taken as {zone} time"
     )
+    unread = _unread(stamps, cells)
+    but = (
+        f"; {unread:,} of them {'has' if unread == 1 else 'have'} not, and those rows "
+        f"have no time: {_stray(stamps, cells)}"
+    )
     said = Assumption(
         what=f"{cells.name} is the time, {where}",
-        why=f"its cells have the form {form.replace('%.f', '')}",
+        why=f"its cells have the form {_shown(form)}{but if unread else ''}",
         otherwise="name another column with --time, or the zone with --time-zone",
     )
     return Times(
@@ -243,7 +310,7 @@ def _made(
         column=cells.name,
         kind="zoned" if zoned else "local",
         zone=zone,
-        unreadable=int(stamps.null_count() - cells.null_count()),
+        unreadable=unread,
         absent=absent,
         assumption=said,
     )

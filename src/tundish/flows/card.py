@@ -7,7 +7,7 @@ from typing import Literal
 
 from tundish.data.card import package
 from tundish.data.card.beside import FOREIGN_NAMES, OWN_NAMES, Known, beside, of_folder
-from tundish.data.card.card import Card
+from tundish.data.card.card import Card, read_card
 from tundish.data.card.catalogued import card_of
 from tundish.data.card.croissant import Act, croissant
 from tundish.data.card.facts import SetFacts, gather
@@ -17,12 +17,14 @@ from tundish.data.card.template import template
 from tundish.data.grade.report import GradeReport
 from tundish.data.version import files_below, version_of
 from tundish.flows import own_sets
+from tundish.flows.errors import OutExistsError
 from tundish.flows.fetch import Progress, locate
 from tundish.flows.grade import grade
 from tundish.flows.workspace import Workspace
 from tundish.kernel import canonical, paths
 from tundish.kernel import digest as digests
 from tundish.kernel.digest import Digest
+from tundish.kernel.errors import TundishError
 from tundish.kernel.records import Record
 from tundish.ledger import lineage
 
@@ -33,6 +35,13 @@ FILE_NAMES: dict[CardForm, str] = {
     "markdown": "CARD.md",
     "template": "card.yaml",
 }
+_MARKS: dict[CardForm, bytes] = {
+    "croissant": b'"@context"',
+    "tc609": b'"data_content"',
+    "markdown": b"## At a glance",
+    "template": b"tundish.card",
+}
+_HEAD = 64 * 1024
 _FINDINGS = 5
 
 
@@ -80,9 +89,13 @@ def write_card(  # noqa: PLR0913  (what a user may ask for)
 
     Raises:
         PathMissingError, and what the readers refuse.
+        OutExistsError: if something else than the last version of this card is at ``out``.
     """
     tell = progress or (lambda _text: None)
     place, name, known = _place(data, mirror, workspace, tell)
+    to = out / FILE_NAMES[form] if out is not None and out.is_dir() else out
+    if to is not None:
+        _must_be_free(to, form, known)
     tell("reading")
     version = version_of(place, sha256=True, progress=tell)
     by_name = {file.name: file for file in version.files}
@@ -105,10 +118,9 @@ def write_card(  # noqa: PLR0913  (what a user may ask for)
         texts = _texts(facts, card, report, _acts(workspace, Digest(version.digest)))
         written = package.write(out, facts, paths_of, card, texts)
         written = tuple(str(out / one) for one in written)
-    elif out is not None:
-        file = out / FILE_NAMES[form] if out.is_dir() else out
-        paths.write_whole(file, text.encode())
-        written = (str(file),)
+    elif to is not None:
+        paths.write_whole(to, text.encode())
+        written = (str(to),)
     if workspace is not None and written:
         made = digests.of_bytes(text.encode())
         workspace.record(
@@ -127,6 +139,27 @@ def write_card(  # noqa: PLR0913  (what a user may ask for)
         unread=tuple(file for file, _ in facts.unread),
         card=known.where if known else "",
     )
+
+
+def _must_be_free(to: Path, form: CardForm, known: Known | None) -> None:
+    """Refuse a place where a card would take away the data, or what somebody filled in."""
+    if not to.is_file() or not to.stat().st_size:
+        return
+    with to.open("rb") as stream:
+        head = stream.read(_HEAD)
+    if _MARKS[form] not in head:
+        msg = f"Another file is at {to}; no card takes its place."
+        raise OutExistsError(msg)
+    if form != "template":
+        return
+    try:
+        held = read_card(to)
+    except TundishError as error:
+        msg = f"The card at {to} cannot be read, and a template would take what was filled in: {error.message}"
+        raise OutExistsError(msg, advice="Mend it, or choose another place.") from error
+    if known is None or held != known.card:
+        msg = f"The card at {to} is about other data; a template would take what was filled in."
+        raise OutExistsError(msg)
 
 
 def _place(

@@ -19,6 +19,7 @@ from tundish.flows.errors import DataMovedError
 from tundish.flows.fetch import Located, Progress, locate
 from tundish.flows.grade import GradeOptions, PageWish, grade
 from tundish.flows.outputs import write_out
+from tundish.flows.own_sets import path_of
 from tundish.flows.workspace import Workspace
 from tundish.kernel import canonical, clock
 from tundish.kernel import digest as digests
@@ -94,6 +95,7 @@ def certify(
     if not 0 < asked.valid_s <= MAX_VALID_S:
         msg = f"A certificate cannot hold for {asked.valid_s / 86_400:g} days; more than 0 and at most 36,525 can be."
         raise TermsInvalidError(msg)
+    data = path_of(workspace, data)
     located = locate(data, mirror=mirror, progress=progress)
     before = located.digest
     report = grade(

@@ -20,7 +20,8 @@ from tundish.data.grade.file import graded_table
 from tundish.data.readers import read_table
 from tundish.data.version import DataVersion
 from tundish.flows.fetch import Located, Progress, locate
-from tundish.flows.grade import GradeOptions, asked, bound
+from tundish.flows.grade import GradeOptions, asked, binding_of, bound
+from tundish.flows.own_sets import path_of
 from tundish.flows.workspace import Workspace
 from tundish.kernel.errors import PathMissingError
 from tundish.kernel.records import Record
@@ -80,8 +81,12 @@ def diff(
     """
     chosen = options or GradeOptions()
     tell = progress or (lambda _text: None)
-    located = [locate(d, mirror=mirror, progress=progress) for d in (before, after)]
-    site = chosen.site or next((one.site for one in located if one.site), None)
+    located = [
+        locate(path_of(workspace, data), mirror=mirror, progress=progress)
+        for data in (before, after)
+    ]
+    usual = next((one.site for one in located if one.site), None)
+    site = binding_of(chosen, usual)
     tell("reading and grading both")
     old, new = (_graded(one, chosen, site) for one in located)
     tell("comparing")

@@ -86,9 +86,9 @@ class SetAbsentError(UsageError):
 
 
 class RunMissingError(UsageError):
-    """There is no run of that name in the workspace.
+    """There is no run of that name in the workspace, or none at all.
 
-    What to do: ``tundish runs`` lists the runs; the name may be shortened as long as
+    What to do: train one (``tundish train``); ``tundish runs`` lists the runs; the name may be shortened as long as
     it names one run only.
     """
 
@@ -283,8 +283,8 @@ class OutExistsError(UsageError):
     What happened: the file or folder named exists. It was left as it is.
 
     Why: a version of a data set is never written over another one, and a grant, a
-    delta, a list or a request takes the place of a file of its own kind only: no
-    package, key or ledger is lost by a slip.
+    delta, a list, a request or a card takes the place of a file of its own kind only: no
+    package, key, ledger or data is lost by a slip, and nothing that a person filled in.
 
     What to do: name another file or folder, or move the old one away yourself.
     """

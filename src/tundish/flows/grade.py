@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tundish.catalog import library
+from tundish.catalog.errors import UnknownNameError
 from tundish.data.binding import bind
 from tundish.data.card.beside import Known, beside, of_folder
 from tundish.data.card.card import Use
@@ -135,7 +136,7 @@ def grade(
     if own is not None:
         located = replace(located, name=own.name, card=known)
     tell("reading and grading")
-    site = chosen.site or located.site
+    site = binding_of(chosen, located.site)
     if site:
         graded = bound(located, chosen, site)
     else:
@@ -153,6 +154,25 @@ def grade(
             detail={"letter": report.letter, "findings": len(report.findings)},
         )
     return report
+
+
+def binding_of(options: GradeOptions, usual: str | None) -> str | None:
+    """Return the site profile that binds the data; nothing if none does.
+
+    Raises:
+        UnknownNameError: if a contract was named and nothing binds the data to it: a
+            grade without it must not look like one against it.
+    """
+    site = options.site or usual
+    if site is None and options.scenario is not None:
+        scenario = library.scenario(options.scenario)
+        msg = f"The scenario {scenario.key} was named, and no site profile: nothing says which column is which of its signals."
+        advice = (
+            "Name the site profile that binds the data with --site, or leave "
+            "--scenario out; 'tundish site list' names those of the catalogue."
+        )
+        raise UnknownNameError(msg, advice=advice)
+    return site
 
 
 def bound(located: Located, options: GradeOptions, name: str) -> Graded:

@@ -13,8 +13,8 @@ from tundish.flows import policy, runs
 from tundish.flows.outputs import write_out
 from tundish.flows.witness import signed_by
 from tundish.flows.workspace import Workspace
+from tundish.kernel import clock, paths
 from tundish.kernel import digest as digests
-from tundish.kernel import paths
 from tundish.kernel.digest import Digest, short
 from tundish.kernel.records import Record
 from tundish.model import package as packages
@@ -79,6 +79,7 @@ class GrantReport(Record):
 
     Attributes:
         gives_away: What a day's answers give away, if it was measured ('tundish judge').
+        package_ends: When the package ends, if that is before the grant does.
     """
 
     file: str
@@ -91,6 +92,7 @@ class GrantReport(Record):
     purpose: str
     answers_per_day: int | None = None
     gives_away: str = ""
+    package_ends: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -304,7 +306,10 @@ def _issue(
             **signed_by(found),
         },
     )
+    ends = found.statement.not_after
+    earlier = clock.from_text(ends) < clock.from_text(terms.not_after)
     return GrantReport(
+        package_ends=ends if earlier else "",
         file=str(path),
         digest=made,
         package=found.digest,

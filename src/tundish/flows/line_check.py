@@ -12,8 +12,10 @@ from tundish.catalog.documents import parse_document
 from tundish.catalog.scenario import Scenario
 from tundish.data.errors import UnitMismatchError
 from tundish.flows.desk import desk_of
-from tundish.flows.versions import read_serving
+from tundish.flows.open_package import look_at_grant
+from tundish.flows.versions import read_serving, serving_grant
 from tundish.flows.workspace import Workspace
+from tundish.kernel import paths
 from tundish.kernel.errors import TundishError
 from tundish.kernel.records import Record
 from tundish.line.dryrun import CheckRow, judge_input, judge_output, judge_peer
@@ -55,7 +57,8 @@ class LineCheck(Record):
 def check_line(workspace: Workspace, path: Path) -> LineCheck:
     """Open the package's card, look at every server, and compare; write nothing.
 
-    The package's signers are verified as always; no grant is needed, and none is used.
+    The package's signers are verified as always. The grant is read, and none of its uses
+    is counted: one that has ended, was revoked or is for another device is named here.
 
     Raises:
         DocumentInvalidError, LineFileInvalidError: if the line file is wrong.
@@ -71,7 +74,8 @@ def check_line(workspace: Workspace, path: Path) -> LineCheck:
     origin = "the package's scenario"
     scenario = parse_document(package.scenario_yaml.encode(), Scenario, origin)
     check_signals(line, scenario)
-    rows = [*_line_rows(line, package, scenario, path.parent)]
+    rows = [*_line_rows(line, scenario, path.parent)]
+    rows += _grant_rows(workspace, path, line, package)
     rows += _desk_rows(workspace, line)
     rows += asyncio.run(_all_peers(line, scenario))
     return LineCheck(
@@ -84,26 +88,36 @@ def check_line(workspace: Workspace, path: Path) -> LineCheck:
     )
 
 
-def _line_rows(
-    line: LineFile, package: Package, scenario: Scenario, folder: Path
-) -> list[CheckRow]:
+def _line_rows(line: LineFile, scenario: Scenario, folder: Path) -> list[CheckRow]:
     """Judge what stands on this machine."""
     rows = []
     try:
         check_mode(scenario, line.mode)
     except TundishError as error:
         rows.append(_wrong("line", "mode", error.message))
-    if package.encrypted:
-        grant = folder / line.grant if line.grant else None
-        if grant is None or not grant.is_file():
-            there = f"{line.grant} is not there" if line.grant else "none is named"
-            said = f"The package is encrypted and needs a grant: {there}."
-            rows.append(_wrong("line", "grant", said))
     place = (folder / line.buffer.path).parent
     if not place.is_dir() or not os.access(place, os.W_OK):
         said = f"The folder {place} of the buffer is not there, or may not be written."
         rows.append(_wrong("line", "buffer", said))
     return rows
+
+
+def _grant_rows(
+    workspace: Workspace, path: Path, line: LineFile, package: Package
+) -> list[CheckRow]:
+    """Judge the grant as far as that goes without using it."""
+    if not package.encrypted:
+        return []
+    grant = serving_grant(workspace, path, line)
+    if grant is None or not grant.is_file():
+        there = f"{grant.name} is not there" if grant else "none is named"
+        said = f"The package is encrypted and needs a grant: {there}."
+        return [_wrong("line", "grant", said)]
+    try:
+        look_at_grant(workspace, package, paths.read_file(grant))
+    except TundishError as error:
+        return [_wrong("line", "grant", f"{error.message} {error.advice}".strip())]
+    return []
 
 
 def _desk_rows(workspace: Workspace, line: LineFile) -> list[CheckRow]:
@@ -192,10 +206,11 @@ async def _looked(
     try:
         peer = make()
         if not isinstance(peer, Inspects):
-            said = (
-                f"The kind {spec.kind} does not say what it sees; nothing was checked."
-            )
-            return CheckRow(part=spec.endpoint, verdict="doubt", said=said)
+            part, what = spec.endpoint, "source"
+            if isinstance(spec, SinkSpec):
+                part, what = f"sink {spec.name}", "sink"
+            said = f"Only its options were checked: a {what} of the kind {spec.kind} shows nothing before it runs."
+            return CheckRow(part=part, verdict="doubt", said=said)
         return await peer.inspect()
     except TundishError as error:
         return _wrong(spec.endpoint, "", f"{error.message} {error.advice}".strip())

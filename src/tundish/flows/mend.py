@@ -29,7 +29,8 @@ from tundish.data.table import Table
 from tundish.data.version import version_of
 from tundish.flows.errors import DataMovedError, OutExistsError
 from tundish.flows.fetch import Located, Progress, locate
-from tundish.flows.grade import GradeOptions, asked, bound
+from tundish.flows.grade import GradeOptions, asked, binding_of, bound
+from tundish.flows.own_sets import path_of
 from tundish.flows.workspace import Workspace
 from tundish.kernel import canonical, clock, paths
 from tundish.kernel import digest as digests
@@ -131,6 +132,7 @@ def mend(  # noqa: PLR0913  (a set, where to, how to grade)
     """
     chosen = options or GradeOptions()
     tell = progress or (lambda _text: None)
+    data = path_of(workspace, data)
     located = locate(data, mirror=mirror, progress=progress)
     terms = _terms(located, chosen)
     _must_be_free(out, located)
@@ -166,7 +168,7 @@ class _Done:
 
 
 def _terms(located: Located, options: GradeOptions) -> _Terms:
-    name = options.site or located.site
+    name = binding_of(options, located.site)
     if name is None and located.place.is_dir():
         msg = (
             f"{located.name} is a folder, and no site profile says what its files are."

@@ -29,6 +29,7 @@ from tundish.model.package import Package
 from tundish.model.session import Session
 from tundish.seal import grant as grants
 from tundish.seal.envelope import Identity
+from tundish.seal.errors import GrantSealedError
 from tundish.seal.grant import GrantBody, OpenedGrant
 from tundish.seal.keys import VerifyKey
 from tundish.seal.secret import SecretText
@@ -70,12 +71,22 @@ def warning_level(seconds_left: float) -> int | None:
     return next((days for days in WARN_DAYS if seconds_left <= days * DAY_S), None)
 
 
-def warning_of(seconds_left: float) -> str:
-    """Return a sentence if a grant runs out within 30 days, else nothing."""
+def warning_of(seconds_left: float, *, package: bool = False) -> str:
+    """Return a sentence if a grant (or its package) runs out within 30 days."""
     if warning_level(seconds_left) is None:
         return ""
-    days_left = max(0.0, seconds_left) / DAY_S
-    return f"The grant runs out in {days_left:.1f} days; ask its owner for a renewal."
+    left_s = max(0.0, seconds_left)
+    left = (
+        f"{left_s / DAY_S:.1f} days"
+        if left_s >= DAY_S
+        else f"{left_s / 60:.0f} minutes"
+    )
+    if package:
+        return (
+            f"The package runs out in {left}, and no grant outlives it; "
+            "ask its owner for a newer one."
+        )
+    return f"The grant runs out in {left}; ask its owner for a renewal."
 
 
 class Score(Record):
@@ -241,7 +252,7 @@ def read_windows(path: Path, scenario: Scenario) -> NDArray[np.float32]:
     )
     if bad is not None or len(rows) < length:
         what = (
-            f"record {bad + 1} has not {channels} numbers"
+            f"record {bad + 1} has {_found(lines[bad])}, and {channels:,} numbers are needed"
             if bad is not None
             else f"it has {len(rows)} rows, and a window has {length}"
         )
@@ -261,6 +272,14 @@ def _is_header(line: str, scenario: Scenario) -> bool:
         return False
     ends = (numbers[0], numbers[axis.points - 1])
     return ends == (axis.first, axis.last)
+
+
+def _found(line: str) -> str:
+    """Say what a record holds that is no row of a window."""
+    cells = line.split(",")
+    word = next((cell for cell in cells if _numbers(cell) is None), None)
+    many = f"{len(cells):,} cell{'s' if len(cells) > 1 else ''} between commas"
+    return many if word is None else f"{many}, among them {word.strip()[:24]!r}"
 
 
 def _numbers(line: str) -> list[float] | None:
@@ -333,6 +352,29 @@ def open_bytes(
         seen=seen,
         code=code or workspace.code(name),
     )
+
+
+def look_at_grant(workspace: Workspace, package: Package, data: bytes) -> None:
+    """Refuse a grant that could not open a package here now; nothing is opened or kept.
+
+    What only an opening can tell is left to it: whether uses are left, whether a newer
+    grant was used here, and whether the key inside fits.
+
+    Args:
+        workspace: This machine's.
+        package: The verified package.
+        data: Untrusted bytes of the grant.
+
+    Raises:
+        RefusedError: one of the kinds of ``seal.grant.open_grant``.
+    """
+    body = grants.read(data, issuers(workspace, package))
+    check_grant(workspace, package, body)
+    grants.check_place(body, workspace.device.public.device_id, package.digest)
+    if body.terms.spare is not None and workspace.code(body.grant) is None:
+        msg = f"The grant {body.grant} is for a spare, not activated yet."
+        raise GrantSealedError(msg)
+    grants.check_dates(body, workspace.clock.now())
 
 
 def issuers(workspace: Workspace, package: Package) -> tuple[VerifyKey, ...]:

@@ -168,6 +168,16 @@ def place_of(one: RegisteredSet) -> tuple[Path, Known]:
     return root, known
 
 
+def path_of(workspace: Workspace | None, data: str) -> str:
+    """Return where the registered set of a name lies; anything else as it was said.
+
+    Raises:
+        As ``find_set`` and ``place_of``.
+    """
+    own = None if Path(data).exists() else find_set(workspace, data)
+    return data if own is None else str(place_of(own)[0])
+
+
 def _card_at(path: Path) -> Known:
     if path.is_dir():
         known = of_folder(path)

@@ -20,6 +20,7 @@ from tundish.seal.freshness import TOLERANCE_S
 from tundish.seal.grant import OpenedGrant
 
 REMEMBER_S = 60.0
+PACKAGE_ENDED = "the package ended"
 
 Revoked = Callable[[OpenModel, OpenedGrant | None], datetime | None]
 """Says from when on a package or a grant is withdrawn; None: it is not."""
@@ -132,14 +133,17 @@ class GrantPermit:
         return f"The grant now ends at {clock.to_text(ends_at)}."
 
     def _warning(self) -> str:
-        left_s = (self._end()[0] - self._latest).total_seconds()
+        ends_at, why = self._end()
+        left_s = (ends_at - self._latest).total_seconds()
         level = warning_level(left_s)
         was, self._level = self._level, level
-        return warning_of(left_s) if level is not None and level != was else ""
+        if level is None or level == was:
+            return ""
+        return warning_of(left_s, package=why == PACKAGE_ENDED)
 
     def _end(self) -> tuple[datetime, str]:
         statement = self._model.package.statement
-        ends = [(clock.from_text(statement.not_after), "the package ended")]
+        ends = [(clock.from_text(statement.not_after), PACKAGE_ENDED)]
         if self._grant is not None:
             ends.append((self._grant.ends_at, "the grant ended"))
         withdrawn = self._revoked(self._model, self._grant)

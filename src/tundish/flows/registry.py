@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from tundish.flows import policy
+from tundish.flows.outputs import write_out
 from tundish.flows.verify import PackageReport, describe, read
 from tundish.flows.witness import signed_by
 from tundish.flows.workspace import Workspace
-from tundish.kernel import paths
 from tundish.kernel.digest import Digest, hex_part
 from tundish.kernel.errors import TundishError
 from tundish.kernel.records import Record
@@ -82,7 +82,7 @@ def pull(
         )
     said = package.statement
     path = to or workspace.packages / f"{said.product}-v{said.version}.tar"
-    paths.write_whole(path, packages.to_tar(package))
+    write_out(path, packages.to_tar(package))
     workspace.record(
         "package-pulled",
         inputs=[package.digest],

@@ -110,6 +110,10 @@ def find(workspace: Workspace, name: str) -> Run:
     """
     known = names(workspace)
     found = [run for run in known if run.startswith(name)] if name else known[-1:]
+    if not known:
+        msg = f"The workspace {workspace.name} has no run yet."
+        advice = "Train one: 'tundish train --help' says how."
+        raise RunMissingError(msg, advice=advice)
     if len(found) != 1:
         have = ", ".join(known[-5:]) or "none"
         msg = f"The workspace has no single run {name!r}; the newest are: {have}."

@@ -255,6 +255,9 @@ def revoke(
 ) -> RevocationsReport:
     """Add to this workspace's revocation list, sign its next version and take it.
 
+    What is named again counts no more from the earlier of both moments on: a list never
+    gives back what it took.
+
     Args:
         workspace: Whose list.
         entries: What shall count no more.
@@ -263,7 +266,9 @@ def revoke(
     trust = workspace.standing()
     last = trust.newest_list(workspace.key.public.key_id)
     named = {(item.kind, item.name): item for item in last.entries} if last else {}
-    named.update({(item.kind, item.name): item for item in entries})
+    for item in entries:
+        before = named.get((item.kind, item.name))
+        named[item.kind, item.name] = item if before is None else _again(before, item)
     version = last.version + 1 if last else 1
     text = revocation.sign(
         list(named.values()),
@@ -275,6 +280,13 @@ def revoke(
     write_out(path, text)  # before it counts: a place that refuses changes nothing
     report = take_revocations(workspace, text)
     return report.model_copy(update={"file": str(path)})
+
+
+def _again(before: Revoked, now: Revoked) -> Revoked:
+    """Return an entry said twice: the earlier moment, and the newer reason if any."""
+    first = min(before, now, key=Revoked.moment)
+    reason = now.reason or before.reason
+    return now.model_copy(update={"since": first.since, "reason": reason})
 
 
 def take_revocations(workspace: Workspace, text: bytes) -> RevocationsReport:

@@ -288,6 +288,14 @@ def check_slot(found: Digest, wanted: str) -> None:
         raise VersionNotStagedError(msg)
 
 
+def serving_grant(workspace: Workspace, path: Path, line: LineFile) -> Path | None:
+    """Return the file of the grant of the package that serves; None if none is named."""
+    found = standing(workspace, line.name)
+    if found is None:
+        return path.parent / line.grant if line.grant else None
+    return files_of(path, line, found.slots, found.slots.serving)[1]
+
+
 def check_named(workspace: Workspace, path: Path, line: LineFile, slots: Slots) -> None:
     """Refuse a line file that names a package which was never staged.
 

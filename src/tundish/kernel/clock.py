@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 
 class Clock(Protocol):
@@ -75,3 +76,12 @@ def from_text(text: str) -> datetime:
     except OverflowError as error:
         msg = f"the time {text!r} lies outside the years 1 to 9999"
         raise ValueError(msg) from error
+
+
+def is_zone(name: str) -> bool:
+    """Tell whether a name is an IANA zone that this machine knows; UTC is everywhere."""
+    try:
+        return name == "UTC" or bool(ZoneInfo(name))
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        # OSError: a name of a folder of zones, or one too long for a file's
+        return False

@@ -25,11 +25,13 @@ def said_clearly(
     try:
         yield
     except sqlite3.DatabaseError as error:
-        number = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        whole = getattr(error, "sqlite_errorcode", 0)
+        number = whole & 0xFF
         if number in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
             msg = f"The {what} at {path} is locked by another process."
             raise locked(msg) from error
-        if number == sqlite3.SQLITE_FULL:
+        # the index beside a log (-shm) that cannot grow: even reading needs its room
+        if number == sqlite3.SQLITE_FULL or whole == sqlite3.SQLITE_IOERR_SHMSIZE:
             msg = f"There is no room on the disk to write the {what} at {path}."
             raise DiskFullError(msg) from error
         if number == sqlite3.SQLITE_NOTADB:

@@ -10,12 +10,15 @@ The form is that of PEM (RFC 7468): BEGIN line, base64 in lines of 64, END line.
 
 from __future__ import annotations
 
+import re
+
 from tundish.seal import base64s
 from tundish.seal.errors import SignatureMalformedError
 
 WIDTH = 64
 MAX_BYTES = 256 * 1024
 _BOM = b"\xef\xbb\xbf"
+_LABEL = re.compile(rb"-----BEGIN (?:TUNDISH )?([A-Z][A-Z ]{0,30}[A-Z])-----")
 
 
 def wrap(kind: str, data: bytes) -> bytes:
@@ -46,6 +49,21 @@ def unwrap(kind: str, text: bytes) -> bytes:
         msg = f"The lines of a {kind.lower()} file were broken or joined on their way."
         raise SignatureMalformedError(msg)
     return base64s.decode("".join(body), what=f"text of a {kind.lower()} file")
+
+
+def stray(kind: str, text: bytes) -> str:
+    """Say that a file is another one than was meant; empty if it may be of this kind.
+
+    Whoever named the wrong file shall not read that somebody has changed the right one.
+    Nothing of the file is repeated but what it calls itself.
+    """
+    if _begin(kind).encode() in text:
+        return ""
+    named = _LABEL.search(text[:MAX_BYTES])
+    but = f" (it holds a {named[1].decode().lower()})" if named else ""
+    return (
+        f"The file holds no {kind.lower()}{but}: no line of it reads {_begin(kind)!r}."
+    )
 
 
 def _lines(kind: str, text: bytes) -> list[str]:

@@ -64,11 +64,14 @@ class DeviceTextError(UsageError):
 
     What happened: its length, letters or checksum are wrong.
 
-    What to do: copy the line again, or read it aloud once more.
+    What to do: copy the line again, or read it aloud once more. ``tundish device`` prints
+    it on the box.
     """
 
     code = "device-text"
-    default_advice = "Copy the device's line again, whole."
+    default_advice = (
+        "Copy the line that 'tundish device' prints on the box again, whole."
+    )
 
 
 class SignatureMalformedError(RefusedError):

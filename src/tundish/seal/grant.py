@@ -261,19 +261,7 @@ def open_grant(  # noqa: PLR0913  (keyword-only, one per check)
     """
     found = _read(data, trusted)
     body = found.body
-    here = device.public.device_id
-    if body.device != here:
-        msg = (
-            f"The grant {body.grant} is for the device {short(body.device)}; this is "
-            f"{short(here)}."
-        )
-        raise GrantOtherDeviceError(msg)
-    if body.package != package:
-        msg = (
-            f"The grant {body.grant} is for the package {short(body.package)}; this is "
-            f"{short(package)}."
-        )
-        raise GrantOtherPackageError(msg)
+    check_place(body, device.public.device_id, package)
     identity = _unseal(found, device, code)
     seen.see_time(now)
     check_dates(body, now)
@@ -310,7 +298,8 @@ def _read(data: bytes, trusted: Sequence[VerifyKey]) -> _Grant:
         payload, key = dsse.verify(_plain(data), trusted, payload_type=PAYLOAD_TYPE)
         found = _take_apart(payload)
     except (SignatureMalformedError, SignatureInvalidError) as error:
-        msg = f"A grant was changed after it was issued: {error.message}"
+        other = "" if data.startswith(b"{") else armour.stray(KIND, data)
+        msg = other or f"A grant was changed after it was issued: {error.message}"
         raise GrantTamperedError(msg) from error
     if found.body.issuer != key.key_id:
         msg = f"The grant {found.body.grant} is signed by another key than it names."
@@ -342,6 +331,22 @@ def _unseal(found: _Grant, device: DeviceKey, code: SecretText | None) -> Identi
     except (EnvelopeClosedError, RecipientInvalidError, UnicodeDecodeError) as error:
         msg = f"The key in the grant {found.body.grant} does not fit its terms."
         raise GrantTamperedError(msg) from error
+
+
+def check_place(body: GrantBody, device: Digest, package: Digest) -> None:
+    """Refuse a grant for another device or package; see ``open_grant``."""
+    if body.device != device:
+        msg = (
+            f"The grant {body.grant} is for the device {short(body.device)}; this is "
+            f"{short(device)}."
+        )
+        raise GrantOtherDeviceError(msg)
+    if body.package != package:
+        msg = (
+            f"The grant {body.grant} is for the package {short(body.package)}; this is "
+            f"{short(package)}."
+        )
+        raise GrantOtherPackageError(msg)
 
 
 def check_dates(body: GrantBody, now: datetime) -> None:

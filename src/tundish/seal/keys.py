@@ -91,8 +91,17 @@ class VerifyKey:
 
     @classmethod
     def load(cls, path: Path) -> VerifyKey:
-        """Read a public key from a PEM file."""
-        return cls.from_pem(paths.read_file(path))
+        """Read a public key from a PEM file.
+
+        Raises:
+            KeyUnreadableError: naming the file, if it is no public key of P-256 or P-384.
+        """
+        try:
+            return cls.from_pem(paths.read_file(path))
+        except KeyUnreadableError as error:
+            msg = f"{path} is no key that signs: {error.message}"
+            advice = "'tundish key' prints the public key of a workspace."
+            raise KeyUnreadableError(msg, advice=advice) from error
 
     def to_pem(self) -> bytes:
         """Write the public key in PEM form."""
@@ -300,7 +309,10 @@ class DevicePublic:
             x25519.X25519PrivateKey.generate().exchange(public)
             found = cls(public)
         except (IndexError, ValueError) as error:
-            msg = f"The line {text.strip()[:24]!r} is no device's line."
+            msg = (
+                f"The line {text.strip()[:24]!r} is no device's line: one begins with "
+                f"'{_DEVICE_PREFIX}:'."
+            )
             raise DeviceTextError(msg) from error
         if found.to_text() != text.strip():
             msg = "A device's line does not fit its checksum."

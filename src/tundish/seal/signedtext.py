@@ -145,5 +145,8 @@ def read(
         payload, key = dsse.verify(data, known, payload_type=form.payload_type)
         return dsse.read_record(payload, form.body, what=form.name), payload, key
     except (SignatureMalformedError, SignatureInvalidError) as error:
-        msg = f"{form.what} was changed on its way: {error.message}"
+        msg = (
+            armour.stray(form.kind, text)
+            or f"{form.what} was changed on its way: {error.message}"
+        )
         raise form.error(msg) from error

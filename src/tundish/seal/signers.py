@@ -110,7 +110,11 @@ class Signers:
         msg = (
             f"A package is signed by the key {hint[:12]!r}, which is not trusted here."
         )
-        raise SignerUntrustedError(msg)
+        advice = (
+            "If you know the signer, get their public key by a way you trust (its "
+            "sha256sum begins with that id) and give 'tundish trust FILE'."
+        )
+        raise SignerUntrustedError(msg, advice=advice)
 
 
 Trusted: TypeAlias = Sequence[VerifyKey] | Signers

@@ -69,8 +69,9 @@ def first_fault(what: str, error: ValidationError) -> str:
     in them are written out, so that no document can steer a terminal or flood a log.
     """
     first = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(map(str, first["loc"])) or what
-    return f"The field {_plain(place)} of the {what} is wrong: {_plain(first['msg'])}."
+    place = ".".join(map(str, first["loc"]))
+    where = f"The field {_plain(place)} of the {what}" if place else f"The {what}"
+    return f"{where} is wrong: {_plain(first['msg'].removeprefix('Value error, '))}."
 
 
 def _plain(text: str) -> str:

@@ -10,12 +10,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from tundish.catalog import documents
 from tundish.catalog.datasets import Sha256
 from tundish.catalog.scenario import Bilingual, Range
 from tundish.catalog.tasks import Text
+from tundish.kernel.clock import is_zone
 from tundish.kernel.records import Record
 
 Origin = Literal["real", "simulated", "synthetic", "altered"]
@@ -174,6 +175,13 @@ class Card(Record):
     time_zone: Text | None = None
     fields: Annotated[tuple[FieldNote, ...], Field(max_length=50_000)] = ()
     files: Annotated[tuple[CardFile, ...], Field(max_length=10_000)] = ()
+
+    @model_validator(mode="after")
+    def _zone_is_known(self) -> Card:
+        if self.time_zone is not None and not is_zone(self.time_zone):
+            msg = f"time_zone: {self.time_zone!r} is not an IANA zone such as Asia/Shanghai"
+            raise ValueError(msg)
+        return self
 
     def notes(self, file: str) -> tuple[FieldNote, ...]:
         """Return what is known of the columns of a file.

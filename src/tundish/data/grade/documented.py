@@ -19,7 +19,7 @@ from tundish.data.grade.sheet import Series, Sheet
 from tundish.data.grade.tally import Notes, Tally
 from tundish.data.grade.verdict import gate
 
-NO_CARD = "no card was given: 'tundish data card FILE --template' writes one to fill in"
+NO_CARD = "no card was used: 'tundish data card FILE --template' writes one to fill in"
 SHOWN = 6
 _GENERATED = ("simulated", "synthetic")
 _FLAG = re.compile(

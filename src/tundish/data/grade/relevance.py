@@ -11,6 +11,7 @@ from tundish.data.grade.sheet import Bools, Floats, Ints, Sheet
 from tundish.data.grade.tally import Notes, Tally
 
 SAME = 0.999
+FEW_ALONE = 0.2
 SAME_STEPS = 0.99
 MOST_ROWS = 5_000
 MOST_TAGS = 1_000
@@ -66,7 +67,9 @@ def _copies(sheet: Sheet) -> Tally:
     if moving.sum() < 2:
         return Tally(id="Q19", bad=0, of=int(moving.sum()))
     places = np.flatnonzero(moving)
-    level, step = _correlated(values[:, moving]), _correlated(steps[:, moving])
+    values, steps = values[:, moving], steps[:, moving]
+    alone = _stands_alone(values, values + steps)
+    level, step = _correlated(values[~alone]), _correlated(steps[~alone])
     alike: Bools = np.asarray((np.abs(level) >= SAME) & (np.abs(step) >= SAME_STEPS))
     notes = Notes(sheet, "Q19")
     groups, copied = _grouped(alike)
@@ -88,6 +91,26 @@ def _copies(sheet: Sheet) -> Tally:
         detail=_inflation(level, [tags[p] for p in places], alike),
         findings=tuple(notes.found),
     )
+
+
+def _stands_alone(values: Floats, after: Floats) -> Bools:
+    """Mark rows of which one value, or the next, holds half the spread of its tag.
+
+    Such a row (a line of totals, a slip of the decimal point) makes any two tags that
+    it holds agree, though they have nothing else in common.
+
+    Args:
+        values: Shape [m, k].
+        after: The values of the rows that follow, shape [m, k].
+    """
+    known = np.isfinite(values)
+    many = np.maximum(known.sum(axis=0), 1)
+    middle = np.where(known, values, 0.0).sum(axis=0) / many
+    apart = np.where(known, values - middle, 0.0) ** 2
+    most = np.maximum(apart.sum(axis=0) / 2, np.finfo(float).tiny)
+    next_apart = np.where(np.isfinite(after), after - middle, 0.0) ** 2
+    alone: Bools = np.asarray(((apart > most) | (next_apart > most)).any(axis=1))
+    return alone if alone.mean() <= FEW_ALONE else np.zeros_like(alone)
 
 
 def _correlated(values: Floats) -> Floats:

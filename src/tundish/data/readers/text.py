@@ -13,7 +13,7 @@ from tundish.data.errors import TableUnreadableError
 from tundish.data.header import Header, find_header
 from tundish.data.readers.size import limit_bytes, limit_cells
 from tundish.data.readers.values import valued, without_empty
-from tundish.data.records import NAMES, Records, cut, is_number
+from tundish.data.records import NAMES, SEPARATOR_LINE, Records, cut, is_number
 from tundish.data.table import Assumption, Table
 
 
@@ -150,8 +150,14 @@ def _form(encoding: str, records: Records, *, comma: bool) -> tuple[Assumption, 
         said.append(
             Assumption(
                 what=f"the first {len(records.preamble)} lines are a preamble",
-                why=f"they do not have {records.fields} fields",
+                why=_why_preamble(records),
                 otherwise="remove them, or put their content into the header line",
             )
         )
     return tuple(said)
+
+
+def _why_preamble(records: Records) -> str:
+    if SEPARATOR_LINE.fullmatch(records.preamble[0].encode()):
+        return "it begins with the line by which spreadsheets name a separator"
+    return f"they do not have {records.fields} fields"
