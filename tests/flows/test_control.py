@@ -12,12 +12,12 @@ from tests.flows.conftest import build
 
 from tundish.flows import trust
 from tundish.flows import workspace as workspaces
+from tundish.flows.contract import contract_of
 from tundish.flows.control import approve, control_of, reset
 from tundish.flows.errors import ApprovalMissingError
 from tundish.flows.ledger import list_ledger
 from tundish.flows.succession import mode_for
 from tundish.flows.verify import read
-from tundish.flows.versions import contract
 from tundish.flows.workspace import Workspace
 from tundish.kernel import canonical
 from tundish.kernel.clock import ManualClock
@@ -39,7 +39,7 @@ class OpenModelOf:
     """What of an opened model decides over its mode."""
 
     def __init__(self, package: Any) -> None:
-        self.package, self.scenario = package, contract(package)
+        self.package, self.scenario = package, contract_of(package)
 
 
 class Plant:

@@ -18,6 +18,7 @@ from tundish.flows.permit import GrantPermit
 from tundish.flows.refusals import Refusals, Refused
 from tundish.flows.withdrawn import withdrawn_in
 from tundish.flows.workspace import Workspace
+from tundish.kernel import paths
 from tundish.kernel.canonical import Json
 from tundish.kernel.clock import SystemClock, to_text
 from tundish.kernel.errors import AirGappedError, TundishError
@@ -178,7 +179,7 @@ class Serving:
             gauges=self._gauges,
             version=metadata.version("tundish"),
         )
-        self._clients_seen = _stamp(clients_file(self._workspace))
+        self._clients_seen = paths.stamp(clients_file(self._workspace))
         self._term = self._permit.look()
         self._ended: Ended = "stopped"
 
@@ -260,7 +261,7 @@ class Serving:
 
     def _look_at_clients(self) -> None:
         """Take a changed list of clients; one that cannot be read lets nobody in."""
-        stamp = _stamp(clients_file(self._workspace))
+        stamp = paths.stamp(clients_file(self._workspace))
         if stamp == self._clients_seen:
             return
         self._clients_seen = stamp
@@ -332,11 +333,3 @@ def _numbers(report: ServeReport) -> dict[str, Json]:
         "rows": report.rows,
         "abstained": abstained,
     }
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_ino
