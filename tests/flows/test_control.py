@@ -96,8 +96,10 @@ class Plant:
             who.trust(pem)
         return found
 
-    def approved_by(self, engineer: Workspace, days: float = 90.0) -> str:
-        name = f"{engineer.name}.approval"
+    def approved_by(
+        self, engineer: Workspace, days: float = 90.0, name: str = ""
+    ) -> str:
+        name = f"{name or engineer.name}.approval"
         approve(engineer, self.line, days=days, note="", to=self.folder / name)
         return name
 
@@ -130,6 +132,23 @@ def test_a_risky_line_writes_only_with_two_persons_behind_it(plant: Plant) -> No
         entry for _, entry in list_ledger(plant.box) if entry.act == "line-started"
     ]
     assert len(refused) == 3
+
+
+def test_one_person_never_counts_as_two(plant: Plant) -> None:
+    """Neither by a second approval nor by a key that took the place of the first."""
+    ana = plant.engineer("ana")
+    names = [plant.approved_by(ana), plant.approved_by(ana, 30.0, "again")]
+    handed = trust.rotate(ana, old_days=60)
+    trust.take_rotation(plant.box, Path(handed.file))
+    names.append(plant.approved_by(ana, 90.0, "by the new key"))
+    assert len({(plant.folder / name).read_bytes() for name in names}) == 3
+    plant.named(*names)
+    with pytest.raises(ApprovalMissingError, match="and 1 of 2 persons"):
+        plant.control()
+    plant.named(*names, plant.approved_by(plant.engineer("bo")))
+    control = plant.control()
+    assert control is not None
+    assert control.sink is not None
 
 
 def test_a_line_that_writes_nothing_asks_nobody(plant: Plant) -> None:

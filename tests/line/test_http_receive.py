@@ -33,6 +33,7 @@ from tundish.line.samples import to_us
 from tundish.line.security import SecretRef, SecuritySpec
 from tundish.line.serving.errors import AddressTakenError, PlaintextRefusedError
 from tundish.line.serving.limits import Limits
+from tundish.line.sources import httpreceive
 
 Kit = Any
 STAMPS: dict[str, Any] = {"time": "/t", "time_unit": "us", "quality": "/q"}
@@ -181,6 +182,34 @@ def test_a_full_inbox_is_said(kit: Kit, tmp_path: Path, monkeypatch: Any) -> Non
         again.cancel()
 
     door.run(script)
+
+
+def test_a_time_ahead_counts_up_to_23_hours(door: Door) -> None:
+    """A sender in another zone who forgot its offset is not a day away."""
+
+    async def script() -> None:
+        now_us = to_us(datetime.now(UTC)) - door.kit.START_US
+        for hours, status in ((22.9, 200), (23.1, 422)):
+            at_us = now_us + round(hours * 3600e6)
+            assert (await door.post(door.row(at_us)))[0] == status
+
+    door.run(script)
+
+
+def test_an_id_is_forgotten_after_many_others(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(httpreceive, "_IDS", 2)
+
+    async def script() -> None:
+        for name in ("one", "two", "three"):
+            await door.post(door.row(1), Idempotency_Key=name)
+        for name, again in (("three", True), ("two", True), ("one", False)):
+            _, said, _ = await door.post(door.row(1), Idempotency_Key=name)
+            assert said.get("again", False) is again
+
+    door.run(script)
+    assert door.times() == [1]
 
 
 @pytest.mark.parametrize(
