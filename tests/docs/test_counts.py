@@ -140,3 +140,48 @@ def test_the_outputs_of_a_graph_are_those_of_the_page(task: str) -> None:
     one = next(s for s in scenarios if s.task == task and not (task == "inspect" and s.classes))  # fmt: skip
     assert {*outputs_of(one)} == {*re.findall(r"`(\w+)`", outputs), "applicability"}
     assert {*optional_outputs(one)} <= {"contribution"}
+
+
+def test_what_grading_tells_of_letters_is_what_was_measured() -> None:
+    letters, text = page("reference/letters.md"), page("explain/grading.md")
+    rows = re.findall(
+        r"(?m)^- (the letter|the quick letter): ([\d.]+) \(p = ([\d.]+), (\d+) sets\)",
+        letters,
+    )
+    (rank, p, sets), (quick, quick_p, _) = (row[1:] for row in rows)
+    assert (
+        f"Over {sets} targets of real sets the rank correlation between letter and "
+        f"held-out error is {rank} (p = {p}), for the letter without the model-based "
+        f"indicators {quick} (p = {quick_p})" in text
+    )
+
+
+def test_what_grading_tells_of_detectors_is_what_was_measured() -> None:
+    truth, text = page("reference/truth.md"), page("explain/grading.md")
+    recall = {
+        fault: (made, real)
+        for fault, made, real in re.findall(
+            r"(?m)^\| ([^|]+) \| \*\*[^|]+\*\* \| ([\d.]+) [^|]*\|.*\| (-|[\d.]+)[^|]*\| [^|]*\|$",
+            truth,
+        )
+    }
+    told = {
+        "spike": r"spikes of twice the usual spread at ([\d.]+)",
+        "clipped transmitter": r"clipping at ([\d.]+)",
+        "drift": r"drift at\s+([\d.]+)",
+        "two tags exchanged": r"exchanged tags at ([\d.]+)",
+    }
+    for fault, pattern in told.items():
+        assert re.findall(pattern, text) == [recall[fault][0]], fault
+    for fault, pattern in {
+        "stuck sensor": r"\(frozen sensors ([\d.]+),", "drift": r", drift ([\d.]+)\)",
+    }.items():  # fmt: skip
+        assert re.findall(pattern, text) == [recall[fault][1]], fault
+    best = ["stuck sensor", "gap", "code for no value", "rows exported twice",
+            "shift copied to another time", "clock set forward", "clock set back",
+            "unit switched (degC to degF)", "unit switched (bar to kPa)"]  # fmt: skip
+    low, high = re.findall(r"are found at ([\d.]+) to ([\d.]+);", text)[0]
+    found = [float(recall[fault][0]) for fault in best]
+    assert (min(found), max(found)) == (float(low), float(high))
+    (false,) = re.findall(r"\*\*([\d.]+) per 10 sets\*\*", truth)
+    assert f"Clean plants gave {float(false):g} false findings in ten sets" in text
