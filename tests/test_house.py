@@ -5,9 +5,15 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tundish.kernel.extras import extra_for
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {
@@ -49,6 +55,58 @@ def test_importing_tundish_does_not_load_onnxruntime() -> None:
 def test_the_command_line_loads_nothing_before_a_verb_is_called() -> None:
     waits = {"cryptography", "numpy", "onnxruntime", "pydantic", "pyrage", "sqlite3"}
     assert not loaded_by("tundish.cli.main") & {*waits, "yaml", "email"}
+
+
+def test_what_is_imported_is_declared() -> None:
+    """By the package or by an extra: what another library happens to bring may go."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    for_users = [
+        names
+        for extra, names in project["optional-dependencies"].items()
+        if extra not in {"dev", "fuzz"}
+    ]
+    declared = {
+        canonicalize_name(Requirement(one).name)
+        for names in (project["dependencies"], *for_users)
+        for one in names
+    }
+    brings = metadata.packages_distributions()
+    for path in (ROOT / "src").rglob("*.py"):
+        for root in imported(path.read_text("utf-8")):
+            names = {canonicalize_name(one) for one in brings.get(root, [root])}
+            assert names & declared, f"{path} imports {root}"
+
+
+def test_a_library_that_is_not_there_is_named_with_an_extra_that_brings_it() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    base = {canonicalize_name(Requirement(one).name) for one in project["dependencies"]}
+    brings = metadata.packages_distributions()
+    used = {
+        root
+        for path in (ROOT / "src").rglob("*.py")
+        for root in imported(path.read_text("utf-8"))
+    }
+    for root in used:
+        names = {canonicalize_name(one) for one in brings.get(root, [root])}
+        if names & base:
+            continue
+        extra = extra_for(root)
+        assert extra is not None, root
+        listed = project["optional-dependencies"][extra]
+        assert names & {canonicalize_name(Requirement(one).name) for one in listed}, (
+            root
+        )
+
+
+def imported(text: str) -> set[str]:
+    """Return the libraries that a module names in its imports."""
+    found = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            found |= {_root(one.name) for one in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(_root(node.module or ""))
+    return found - sys.stdlib_module_names - {"tundish", "pydantic_core"}
 
 
 def test_floors_hold() -> None:
