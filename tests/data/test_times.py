@@ -209,7 +209,9 @@ def test_a_column_of_two_forms_of_time_is_not_lost_in_silence() -> None:
     (said,) = (a for a in roles.assumptions if "not taken as the time" in a.what)
     assert "25 of 40 cells have the form %d.%m.%Y %H:%M:%S" in said.why
     assert "row 26 has '2026-03-09 10:00:25'" in said.why
-    with pytest.raises(TimeUnreadableError, match=r"25 of 40 cells .* row 26 has '2026"):
+    with pytest.raises(
+        TimeUnreadableError, match=r"25 of 40 cells .* row 26 has '2026"
+    ):
         find_roles(table, Named(time="Zeit"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tundish.flows import pip
 from tundish.flows import workspace as workspaces
 from tundish.flows.bundle_wheels import WheelOrder, bundle
 from tundish.flows.errors import (
@@ -222,6 +224,8 @@ def test_pip_that_reaches_no_index_is_said(
         ("linux_armv7l", "3.11", "quick"),
         ("manylinux_2_5_x86_64", "3.11", "quick"),
         ("win_amd64", "2.7", "quick"),
+        ("win_amd64", "3.11\n", "quick"),
+        ("macosx_14_0_arm64\n", "3.11", "quick"),
         ("win_amd64", "3.11", "slow"),
     ],
 )
@@ -231,6 +235,22 @@ def test_an_order_that_cannot_be_is_refused_before_pip_is_asked(
     order = WheelOrder(extras=(extra,), platforms=(platform,), python=python, wheel=own)
     with pytest.raises(WheelTargetError):
         bundle(order, tmp_path / "out")
+
+
+@pytest.mark.parametrize("digest", ["", "A" * 64, "0" * 63, "0" * 64 + "\n"])
+def test_what_pip_reports_without_a_digest_is_refused(digest: str) -> None:
+    """It stands in a line of the lock, and what comes after it would be pip's to read."""
+
+    def report(sha256: str) -> bytes:
+        made = {
+            "metadata": {"name": "quick", "version": "1"},
+            "download_info": {"archive_info": {"hashes": {"sha256": sha256}}},
+        }
+        return json.dumps({"install": [made]}).encode()
+
+    assert pip.read_report(report("0" * 64))[0].sha256 == "0" * 64
+    with pytest.raises(PipFailedError, match="not in a form that is known"):
+        pip.read_report(report(digest))
 
 
 def test_a_signed_wheelhouse_passes_where_its_signer_is_trusted_only(

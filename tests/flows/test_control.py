@@ -12,12 +12,12 @@ from tests.flows.conftest import build
 
 from tundish.flows import trust
 from tundish.flows import workspace as workspaces
+from tundish.flows.contract import contract_of
 from tundish.flows.control import approve, control_of, reset
 from tundish.flows.errors import ApprovalMissingError
 from tundish.flows.ledger import list_ledger
 from tundish.flows.succession import mode_for
 from tundish.flows.verify import read
-from tundish.flows.versions import contract
 from tundish.flows.workspace import Workspace
 from tundish.kernel import canonical
 from tundish.kernel.clock import ManualClock
@@ -39,7 +39,7 @@ class OpenModelOf:
     """What of an opened model decides over its mode."""
 
     def __init__(self, package: Any) -> None:
-        self.package, self.scenario = package, contract(package)
+        self.package, self.scenario = package, contract_of(package)
 
 
 class Plant:
@@ -96,8 +96,10 @@ class Plant:
             who.trust(pem)
         return found
 
-    def approved_by(self, engineer: Workspace, days: float = 90.0) -> str:
-        name = f"{engineer.name}.approval"
+    def approved_by(
+        self, engineer: Workspace, days: float = 90.0, name: str = ""
+    ) -> str:
+        name = f"{name or engineer.name}.approval"
         approve(engineer, self.line, days=days, note="", to=self.folder / name)
         return name
 
@@ -139,6 +141,23 @@ def test_the_key_of_the_box_is_no_second_person(plant: Plant) -> None:
     plant.named(one, two)
     with pytest.raises(ApprovalMissingError, match="the key of this box"):
         plant.control()
+
+
+def test_one_person_never_counts_as_two(plant: Plant) -> None:
+    """Neither by a second approval nor by a key that took the place of the first."""
+    ana = plant.engineer("ana")
+    names = [plant.approved_by(ana), plant.approved_by(ana, 30.0, "again")]
+    handed = trust.rotate(ana, old_days=60)
+    trust.take_rotation(plant.box, Path(handed.file))
+    names.append(plant.approved_by(ana, 90.0, "by the new key"))
+    assert len({(plant.folder / name).read_bytes() for name in names}) == 3
+    plant.named(*names)
+    with pytest.raises(ApprovalMissingError, match="and 1 of 2 persons"):
+        plant.control()
+    plant.named(*names, plant.approved_by(plant.engineer("bo")))
+    control = plant.control()
+    assert control is not None
+    assert control.sink is not None
 
 
 def test_a_line_that_writes_nothing_asks_nobody(plant: Plant) -> None:

@@ -196,8 +196,14 @@ def test_who_has_no_token_reads_and_says_nothing_and_is_counted(room: Room) -> N
 
     room.run(script)
     assert room.answered() == []
-    acts = [e.act for _, e in list_ledger(room.box.workspace)]
-    assert acts.count("line-desk-refused") == 1, "at most one entry a minute"
+    told = [
+        entry
+        for _, entry in list_ledger(room.box.workspace)
+        if entry.act == "line-desk-refused"
+    ]
+    assert [entry.code for entry in told] == ["token-refused"], "one entry a minute"
+    assert told[0].detail["requests"] == 4
+    assert told[0].detail["addresses"] == {"127.0.0.1": 4}
 
 
 def test_an_operator_in_a_hurry_waits(room: Room) -> None:

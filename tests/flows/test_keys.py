@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -460,12 +461,23 @@ def test_no_changed_byte_of_a_carried_list_verifies(plant: Plant) -> None:
     file = revoke(plant.owner, "package", of_bytes(b"one"))
     made = making.carry(good, file.read_bytes())
     body = made.further[contents.REVOCATIONS]
-    for at in range(len(body)):
-        changed = bytearray(body)
-        changed[at] ^= 1 << (at % 7)
+
+    def changes() -> Iterator[bytes]:
+        for at in range(len(body)):
+            changed = bytearray(body)
+            changed[at] ^= 1 << (at % 7)
+            yield bytes(changed)
+        yield body.replace(
+            b"\n", b"\r\n"
+        )  # what mail may do to a list that stands alone
+        yield body + b"\n"
+        yield b"\xef\xbb\xbf" + body
+        yield body.replace(b"\n", b" \n", 1)
+
+    for changed in changes():
         with pytest.raises(RefusedError):
             packages.verify(
-                {**made.everything, contents.REVOCATIONS: bytes(changed)},
+                {**made.everything, contents.REVOCATIONS: changed},
                 trusted=[plant.owner.key.public],
                 now=START,
                 seen=MemoryFreshness(),

@@ -27,6 +27,7 @@ from tundish.flows.clients import add_client, list_clients, remove_client
 from tundish.flows.grant import GrantOrder, grant
 from tundish.flows.ledger import list_ledger
 from tundish.flows.open_package import open_package, score
+from tundish.flows.refusals import Refusals, Refused
 from tundish.flows.serve import ServeOrder, ServeReport, Serving
 from tundish.flows.workspace import Workspace
 from tundish.kernel.addresses import AirGap
@@ -256,17 +257,16 @@ def test_a_token_that_is_taken_out_of_its_file_counts_no_more(box: Box) -> None:
 
 
 def test_refused_tokens_are_told_of_once_a_minute_with_their_number() -> None:
-    now_s, told = [0.0], []
-    refusals = serve._Refusals(
-        lambda: now_s[0], lambda _kind, text, detail: told.append(detail)
-    )
+    now_s = [0.0]
+    told: list[Refused] = []
+    refusals = Refusals(lambda: now_s[0], told.append)
     for number in range(5000):
         refusals.heard(f"10.0.{number // 250}.{number % 250}", "token-refused")
         refusals.look()
     now_s[0] = 60.0
     refusals.look()
-    assert [detail["requests"] for detail in told] == [1, 4999]
-    assert len(told[1]["addresses"]) == 5
+    assert [refused.requests for refused in told] == [1, 4999]
+    assert len(told[1].addresses) == 5
     assert len(refusals._peers) == 0
     assert refusals.all == 5000
 

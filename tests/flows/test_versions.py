@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import time
 from pathlib import Path
@@ -78,6 +79,28 @@ def test_a_staged_package_runs_in_shadow_and_never_reaches_a_sink(
     line.check_answers(300, line.first)
     assert {row["model"] for row in line.sent()} == {line.first}
     assert len(line.acts("line-switched")) == 0
+
+
+def test_a_staged_package_steps_back_behind_the_line(line: StagedLine) -> None:
+    """It gets what nobody else wants of the processor, and 512 MB more than it had."""
+    package, _ = line.second()
+    seen: dict[str, Any] = {}
+
+    def story(line: StagedLine) -> None:
+        _shadowing(line, package)
+        (pid,) = children()
+        proc = Path(f"/proc/{pid}")
+        seen["nice"] = os.getpriority(os.PRIO_PROCESS, pid)
+        seen["kind"] = os.sched_getscheduler(pid)
+        seen["oom"] = int((proc / "oom_score_adj").read_text())
+        pages = int((proc / "statm").read_text().split()[0])
+        _, most = resource.prlimit(pid, resource.RLIMIT_AS)
+        seen["spare_mb"] = (most - pages * resource.getpagesize()) / 2**20
+        line.feed(300)
+
+    line.run(story, 300)
+    assert (seen["nice"], seen["kind"], seen["oom"]) == (19, os.SCHED_IDLE, 1000)
+    assert 256 < seen["spare_mb"] <= 512  # it has grown a little since it was bounded
 
 
 def test_what_is_staged_is_taken_away_again(line: StagedLine) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import struct
 from typing import TYPE_CHECKING, cast
 
 from tests.fuzz.target import Target
@@ -15,7 +16,7 @@ from tundish.line.linefile import SourceSpec
 from tundish.line.mqttpackets import MalformedError, Packet, PacketReader, Version
 from tundish.line.samples import Sample
 from tundish.line.sources.kafka import Forms, KafkaSourceOptions
-from tundish.line.sparkplug import Payload, PayloadError
+from tundish.line.sparkplug import Metric, Payload, PayloadError
 from tundish.line.sparkplugedge import KINDS, EdgeNode, Place, Wanted
 
 if TYPE_CHECKING:
@@ -172,7 +173,9 @@ def _plain(payload: Payload) -> Payload:
 
 def _sparkplug_seeds() -> list[bytes]:
     one = sparkplug.metric(1.5, sparkplug.DOUBLE, name="a", alias=1, time_ms=_AT_MS)
-    array = sparkplug.array_metric([1.0, 2.0], "b", _AT_MS)
+    array = Metric(  # of doubles: kind 31, field 16
+        name="b", time_ms=_AT_MS, kind=31, slot=16, raw=struct.pack("<2d", 1.0, 2.0)
+    )
     bd = sparkplug.metric(3, sparkplug.INT64, name="bdSeq")
     quality = b"\x4a\x13\x0a\x07Quality\x12\x08\x08\x03\x18\xc0\x01"
     metric = b"\x0a\x01a\x20\x0a\x69" + b"\0" * 8 + quality

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tundish.cli import show
-from tundish.kernel.texts import visible
+from tundish.kernel.texts import natural_order, visible
 
 STEERING = ("\x1b[31mred", "a\rb", "\u202eabc", "zero\u200bwidth", "\ud800", "\x9b2J")
 
@@ -32,3 +32,11 @@ def test_no_name_of_a_foreign_file_steers_the_terminal(
     shown = capsys.readouterr().out
     assert "".join(shown.split("\n")).isprintable()
     assert "\\" in shown
+
+
+def test_ten_comes_after_nine_and_no_number_is_too_long() -> None:
+    names = ["run10", "run9", "run9b", "run", "10", "9", "9" * 5000]
+    found = sorted(names, key=natural_order)
+    assert [name for name in found if len(name) < 9] == [
+        "9", "10", "run", "run9", "run9b", "run10",
+    ]  # fmt: skip

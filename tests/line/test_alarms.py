@@ -8,6 +8,7 @@ from typing import Any
 from tests.line.test_engine import Bench, _run
 from tests.line.test_governor import SCENARIO
 
+from tundish.catalog.scenario import Scenario
 from tundish.kernel.digest import of_bytes
 from tundish.line.alarms import Alarm, AlarmLog
 from tundish.line.estimates import Estimate
@@ -32,8 +33,10 @@ def answers(text: str, first: int = 0) -> list[Estimate]:
     ]
 
 
-def told(text: str) -> list[tuple[float, float, int, bool]]:
-    log = AlarmLog(SCENARIO)  # a row a second: the quiet is a minute
+def told(
+    text: str, scenario: Scenario = SCENARIO
+) -> list[tuple[float, float, int, bool]]:
+    log = AlarmLog(scenario)  # a row a second: the quiet is a minute
     found = [*log.take(answers(text)), *log.end()]
     return [(a.from_us / 1e7, a.to_us / 1e7, a.answers, a.over) for a in found]
 
@@ -54,6 +57,15 @@ def test_a_short_quiet_ends_nothing() -> None:
         (9, 9, 1, False),
         (9, 9, 1, True),
     ]
+
+
+def test_where_answers_are_rare_the_quiet_is_five_strides() -> None:
+    window = SCENARIO.window.model_copy(
+        update={"stride": 40}
+    )  # 40 s, so 200 s of quiet
+    slow = SCENARIO.model_copy(update={"window": window})
+    assert told("!" + 19 * "." + "!", slow) == [(0, 0, 1, False), (0, 20, 2, True)]
+    assert [alarm[0] for alarm in told("!" + 20 * "." + "!", slow)] == [0, 0, 21, 21]
 
 
 def test_a_sensor_that_fails_during_an_alarm_neither_prolongs_nor_cuts_it() -> None:

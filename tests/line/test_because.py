@@ -37,6 +37,12 @@ def test_the_largest_come_first_with_their_share(plant: Scenario) -> None:
     assert told == f"{second} 60%, {third} 30%, {first} 10%"
 
 
+def test_three_tags_are_named_and_no_more(plant: Scenario) -> None:
+    names = [signal.name for signal in plant.signals[:4]]
+    told = because(plant, parts(plant, **dict.fromkeys(names, 1.0)))
+    assert told == ", ".join(f"{name} 25%" for name in names[:3])
+
+
 def test_small_parts_are_left_out_and_nothing_is_made_up(plant: Scenario) -> None:
     first, second = (signal.name for signal in plant.signals[:2])
     assert because(plant, parts(plant, **{first: 99.0, second: 1.0})) == f"{first} 99%"

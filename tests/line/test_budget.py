@@ -95,6 +95,15 @@ def test_rounding_never_narrows_the_interval(
     assert budget().given(answer) is answer
 
 
+def test_a_rounded_answer_does_not_say_which_tags_it_comes_from() -> None:
+    """The shares of the tags would tell what rounding hides."""
+    answer = Estimate(
+        at_us=0, quality="good", value=1.2, because="fuel 80% up", model=DIGEST, input=DIGEST,
+    )  # fmt: skip
+    assert budget(round_to=0.5).given(answer).because == ""
+    assert budget().given(answer).because == "fuel 80% up"
+
+
 def test_what_is_over_the_budget_is_not_shown_to_the_model(
     kit: Any, tmp_path: Path
 ) -> None:

@@ -133,7 +133,7 @@ def test_a_marker_or_a_name_says_when_a_file_is_whole(kit: Kit, tmp_path: Path) 
     scenario = kit.scenario()
 
     async def job(ready: str, begun: str, end: Callable[[Path], object]) -> None:
-        folder = tmp_path / ready
+        folder = tmp_path / f"{ready} {begun}"
         folder.mkdir()
         spec = _spec(folder, {"level": "a"}, ready=ready)
         async with _running(plugins.open_source(spec, scenario)) as found:
@@ -145,8 +145,12 @@ def test_a_marker_or_a_name_says_when_a_file_is_whole(kit: Kit, tmp_path: Path) 
             assert _values(_of(found, "level")) == [7.0]
             assert sorted(p.name for p in folder.iterdir()) == [TAKING, REFUSED, TAKEN]
 
+    def named(begun: str) -> Callable[[Path], object]:
+        return lambda folder: (folder / begun).rename(folder / "x.csv")
+
     _run(job("marker", "x.csv", lambda f: (f / "x.csv.done").touch()))
-    _run(job("renamed", "x.csv.tmp", lambda f: (f / "x.csv.tmp").rename(f / "x.csv")))
+    for begun in ("x.csv.tmp", "x.csv.part", "x.csv~", ".x.csv"):
+        _run(job("renamed", begun, named(begun)))
 
 
 @pytest.mark.integration

@@ -53,6 +53,20 @@ def test_a_value_that_stands_longer_than_the_contract_says_is_uncertain(
     assert _qualities(watch, kit.sample(7, 5.001)) == ["good"]
 
 
+def test_a_signal_beside_a_watched_one_may_stand(kit: Kit) -> None:
+    scenario = kit.scenario(periods={"level": 10.0, "mode": 10.0})
+    watched, free = scenario.signals
+    signals = [watched.model_dump() | {"frozen_after_s": 30.0}, free.model_dump()]
+    watch = FrozenWatch(
+        Scenario.model_validate(
+            scenario.model_dump() | {"signals": signals}, strict=False
+        )
+    )
+    for signal, last in (("mode", "good"), ("level", "uncertain")):
+        still = [kit.sample(row, 5.0, signal=signal) for row in range(20)]
+        assert _qualities(watch, *still)[-1] == last
+
+
 def test_a_value_that_moves_or_that_nobody_watches_stays_good(kit: Kit) -> None:
     still = [kit.sample(row, 5.0) for row in range(100)]
     assert set(_qualities(FrozenWatch(_scenario(kit, None)), *still)) == {"good"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +119,29 @@ def test_an_unknown_kind_names_what_is_installed(tmp_path: Path) -> None:
     line = read_line_file(_write(tmp_path, GOOD.replace("kind: opcua", "kind: telex")))
     with pytest.raises(LinePluginMissingError, match=r"'telex'.*installed are:.*opcua"):
         plugins.open_sources(line, SCENARIO)
+
+
+@pytest.mark.parametrize(
+    ("kind", "library", "extra"),
+    [("kafka", "confluent_kafka", "kafka"), ("mqtt", "orjson", "line"), ("archive", "pyarrow", "archive")],
+)  # fmt: skip
+def test_a_kind_whose_library_is_not_there_names_the_extra_that_brings_it(
+    tmp_path: Path, kind: str, library: str, extra: str
+) -> None:
+    script = f"""
+import sys
+sys.modules[{library!r}] = None
+from tundish.line import plugins
+from tundish.line.errors import LinePluginMissingError
+try:
+    plugins._load(plugins.{"ARCHIVES" if kind == "archive" else "SOURCES"}, {kind!r})
+except LinePluginMissingError as error:
+    print(error.advice)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+    )  # fmt: skip
+    assert result.stdout.strip() == f"pip install 'tundish[{extra}]'", result.stderr
 
 
 def test_a_node_id_that_is_none_is_said(tmp_path: Path) -> None:

@@ -86,6 +86,8 @@ def test_prometheus_reads_the_state_and_only_numbers_that_hold(kit: Kit) -> None
         sink = _sink(kit, _spec(free_port()))
         await sink.connect()
         ask: Callable[[], Any] = lambda: asyncio.to_thread(_get, sink.port)  # noqa: E731
+        assert sink._server is not None
+        assert [s.getsockname()[0] for s in sink._server.sockets] == ["127.0.0.1"]
         assert _shown((await ask())[1])["tundish_statestale"] == 1
         await sink.write_state(TagState(signal="*", state="good"), "shadow", 1)
         await sink.write_estimates([_answer(kit, 4.25, alarm=True)])

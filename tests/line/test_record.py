@@ -45,7 +45,7 @@ from tundish.line.errors import HistoryUnavailableError
 from tundish.line.events import Event
 from tundish.line.kept import to_batch, to_columns
 from tundish.line.linefile import SinkSpec
-from tundish.line.recorded import join
+from tundish.line.recorded import SignalRecord, join
 from tundish.line.recorder import Recorder, RecorderParts
 from tundish.line.rows import Aligner
 from tundish.line.samples import Sample
@@ -501,3 +501,9 @@ def test_a_lost_link_is_filled_from_history_or_is_a_gap(
     rows = [*range(20)] if has_history else [*range(5), 15, 19]
     assert sorted(frame["value"]) == rows
     assert "link-lost" in {event.kind for event in told}
+
+
+def test_a_step_of_more_than_one_and_a_half_periods_is_a_gap() -> None:
+    parts = [np.array([0, 2_900_000], np.int64), np.array([1_400_000, 4_401_000])]
+    (gap,) = SignalRecord(name="level", times=parts).gaps(1.0)
+    assert (gap.from_us, gap.to_us) == (2_900_000, 4_401_000)

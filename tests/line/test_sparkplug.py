@@ -195,13 +195,15 @@ def _named(payload: Any) -> dict[str, Any]:
     return {metric.name: metric for metric in payload.metrics}
 
 
+@pytest.mark.parametrize(("historical_s", "old"), [(60.0, True), (1e10, False)])
 def test_the_line_is_an_edge_node_with_birth_sequence_and_aliases(
-    kit: Kit, broker: Mosquitto, tmp_path: Path
+    kit: Kit, broker: Mosquitto, tmp_path: Path, historical_s: float, old: bool
 ) -> None:
-    edge, ears = Edge(kit, broker, "E3"), Ears(broker, "spBv1.0/G/+/OUT")
-    line = MqttLine(
-        kit, tmp_path, _source(broker.endpoint, "E3"), _sink(broker.endpoint, "OUT")
-    )
+    """The values are of 2020: history, unless the sink says that nothing is."""
+    name = f"E3{old}"
+    edge, ears = Edge(kit, broker, name), Ears(broker, f"spBv1.0/G/+/OUT{old}")
+    sink = _sink(broker.endpoint, f"OUT{old}", historical_s=historical_s)
+    line = MqttLine(kit, tmp_path, _source(broker.endpoint, name), sink)
 
     async def script() -> None:
         birth = await ears.until("NBIRTH")
@@ -220,6 +222,7 @@ def test_the_line_is_an_edge_node_with_birth_sequence_and_aliases(
         assert said["Glucose/Value"].double_value == 0.0
         assert said["Glucose/Value"].properties.values[0].int_value == 192
         assert said["Glucose/Value"].timestamp == kit.START_US // 1000
+        assert said["Glucose/Value"].is_historical is old
         assert said["Glucose/Quality"].string_value == "good"
         seqs = [payload.seq for _, payload in ears.heard]
         assert seqs == list(range(len(seqs)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,6 +56,15 @@ def _estimate(quality: Quality, why: Why, value: float | None) -> Estimate:
 
 def test_nothing_received_is_stale_never_good() -> None:
     assert _state(Reading(signal="t"), now_s=0.0) == "stale"
+
+
+def test_a_value_that_cannot_be_held_over_a_lost_link_is_stale_at_once() -> None:
+    """Such as behind a server whose heartbeat stands still: nobody knows its age."""
+    held = _reading(down="the heartbeat stands still")
+    assert _state(held, now_s=1000.0) == "uncertain"
+    lost = replace(held, link_stale=True)
+    assert _state(lost, now_s=1000.0) == "stale"
+    assert _state(replace(lost, link_down=""), now_s=1000.0) == "good"
 
 
 def test_silence_beyond_the_contract_is_stale_to_the_second() -> None:

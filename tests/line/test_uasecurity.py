@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from asyncua import ua as _ua
 from tests.line.ua_peer import SERVER_URI, WRAP, Papers, PlantProcess
 
 from tundish.kernel.errors import TundishError
@@ -21,6 +23,7 @@ from tundish.line.linefile import SinkSpec, SourceSpec
 from tundish.line.samples import Sample
 from tundish.line.security import SecuritySpec
 from tundish.line.state import TagState
+from tundish.line.uasecure import SecureClient
 from tundish.seal.errors import (
     KeyExposedError,
     KeyUnreadableError,
@@ -28,6 +31,7 @@ from tundish.seal.errors import (
 )
 
 Kit = Any
+ua: Any = _ua  # its stubs want types that it does not want itself
 
 pytestmark = pytest.mark.integration
 
@@ -181,6 +185,40 @@ def test_a_password_never_goes_over_a_channel_that_shows_it(
     spec = SecuritySpec(**papers.password())
     with pytest.raises(LineFileInvalidError, match="the channel would be in clear"):
         _source(kit, secured.endpoint, spec)
+
+
+@pytest.mark.parametrize(
+    ("mode", "channel", "offered", "goes"),
+    [
+        ("sign", "Basic256Sha256", "None", False),
+        ("sign", "Basic256Sha256", "Basic128Rsa15", False),
+        ("sign", "Basic256Sha256", "", True),
+        ("sign", "Basic256Sha256", "Basic256Sha256", True),
+        ("sign-and-encrypt", "Basic256Sha256", "None", True),
+        (None, "None", "None", False),
+        (None, "None", "", False),
+    ],
+)
+def test_a_server_that_wants_the_password_readable_does_not_get_it(
+    mode: str | None, channel: str, offered: str, goes: bool
+) -> None:
+    """How a password is to be sent is said by the server, not by the line file."""
+    policies = "http://opcfoundation.org/UA/SecurityPolicy#"
+    client: Any = SecureClient("opc.tcp://127.0.0.1:1", timeout_s=1.0, channel_s=60.0)
+    client.guarded = SimpleNamespace(mode=mode) if mode else None
+    client.security_policy = SimpleNamespace(URI=policies + channel)
+    name = ua.UserTokenType.UserName
+    asked = ua.UserTokenPolicy(
+        PolicyId="u",
+        TokenType=name,
+        SecurityPolicyUri=policies + offered if offered else "",
+    )
+    client._policy_ids = [asked]
+    if goes:
+        assert client.server_policy(name).PolicyId == "u"
+    else:
+        with pytest.raises(SecurityRefusedError, match="wants the password in clear"):
+            client.server_policy(name)
 
 
 def test_half_of_what_secures_a_channel_is_refused(kit: Kit, papers: Papers) -> None:

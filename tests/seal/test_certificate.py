@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from tundish.kernel import canonical, digest
 from tundish.kernel.canonical import Json
@@ -83,6 +84,15 @@ def test_a_certificate_says_what_was_signed() -> None:
     assert found.body == body()
     assert found.signer == KEY.public.key_id
     assert certificate.peek(SEALED) == found.body
+
+
+def test_a_certificate_lists_all_files_or_none() -> None:
+    """A list that lacks one would certify what nobody compares."""
+    data = body().to_json()["data"]
+    assert isinstance(data, dict)
+    with pytest.raises(ValidationError, match="1 of 2 files are listed"):
+        body(data={**data, "count": 2})
+    assert body(data={**data, "count": 2, "files": []}).data.count == 2
 
 
 @given(st.integers(0, len(SEALED) - 1), st.integers(1, 255))

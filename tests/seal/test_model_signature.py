@@ -250,8 +250,9 @@ def test_foreign_statements_with_other_rules_are_refused() -> None:
         {**predicate, "resources": [{**files[0], "algorithm": "md5"}, *files[1:]]},
         {**predicate, "resources": files[1:]},
     ]
+    foreign.verify(foreign_bundle(payload), [KEY.public])
     for item in wrong:
-        with pytest.raises(RefusedError):
+        with pytest.raises((SignatureMalformedError, UnsafePathError)):
             foreign.verify(foreign_bundle({**payload, "predicate": item}), [KEY.public])
     with pytest.raises(SignatureMalformedError):
         foreign.verify(

@@ -102,14 +102,6 @@ def unpack(
     return Digest("sha256:" + sha.hexdigest())
 
 
-def read_member(archive: zipfile.ZipFile, name: str, limits: ArchiveLimits) -> bytes:
-    """Return one member's bytes; raises as ``extract``."""
-    info = _member(archive, name, limits)
-    origin = Path(archive.filename or "the archive")
-    with _said(origin), archive.open(info) as stream:
-        return stream.read(info.file_size)
-
-
 def refuse_bomb(path: Path, name: str, limits: ArchiveLimits) -> None:
     """Look at the sizes that a zip's directory states, before a library unpacks it.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +25,12 @@ from tundish.data.lineup import lined_up
 from tundish.data.readers import read_table
 from tundish.data.roles import Named, no_times
 from tundish.data.table import Table
-from tundish.data.times import ELAPSED_S, NO_TIME, SECOND, Times, parse_times
+from tundish.data.times import ELAPSED_S, NO_TIME, SECOND, Times, parse_times, to_us
 from tundish.data.units import conversion
 from tundish.kernel import paths
 
 Floats = NDArray[np.float64]
 Micros = NDArray[np.int64]
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PART = "#"
 
 
@@ -160,8 +158,8 @@ def bind(site: SiteProfile, scenario: Scenario, root: Path) -> BoundData:
     }
     events = tuple(
         BoundEvent(
-            start_us=_us(event.start),
-            end_us=_us(event.end),
+            start_us=to_us(event.start),
+            end_us=to_us(event.end),
             kind=event.kind,
             marked_by=event.marked_by,
         )
@@ -198,10 +196,6 @@ class _Files:
             )
             raise ContractBrokenError(msg)
         return own
-
-
-def _us(moment: datetime) -> int:
-    return round((moment - _EPOCH) / timedelta(microseconds=1))
 
 
 def _check_tags(site: SiteProfile, scenario: Scenario) -> None:
@@ -337,7 +331,7 @@ def _read_times(table: Table, column: str, zone: str) -> Times:
 
 
 def _clock_times(table: Table, clock: declared.Clock) -> Micros:
-    start = _us(clock.start)
+    start = to_us(clock.start)
     if clock.every_s is not None:
         steps = np.arange(table.frame.height) * (clock.every_s * SECOND)
         return np.asarray(start + np.rint(steps).astype(np.int64))

@@ -28,6 +28,7 @@ from tundish.data.readers.together import bind
 from tundish.data.table import Assumption, Table
 from tundish.kernel import paths
 from tundish.kernel.records import Record
+from tundish.kernel.texts import natural_order
 
 FolderKind = Literal["tables", "images", "texts", "mixed"]
 
@@ -184,7 +185,7 @@ def _files(root: Path, most: int = MAX_FILES) -> Iterator[tuple[str, Path]]:
         folders[:] = sorted(
             f for f in folders if f[0] not in "._" and depth < MAX_DEPTH
         )
-        for name in sorted(names, key=_natural):
+        for name in sorted(names, key=natural_order):
             path = inside / name
             if name[0] in ".~" or path.is_symlink() or not path.is_file():
                 continue
@@ -193,14 +194,6 @@ def _files(root: Path, most: int = MAX_FILES) -> Iterator[tuple[str, Path]]:
                 msg = f"The folder {root.name} has more than {most} files."
                 raise TableTooLargeError(msg)
             yield path.relative_to(root).as_posix(), path
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Sort key in which 10 comes after 9."""
-    return [
-        (int(part), "") if part.isdecimal() and len(part) < 19 else (-1, part)
-        for part in re.split(r"(\d+)", name)
-    ]
 
 
 def _stem(place: str) -> str:

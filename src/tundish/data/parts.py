@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tundish.catalog.site import Part, Use
-from tundish.data.times import NO_TIME
+from tundish.data.times import NO_TIME, to_us
 from tundish.kernel import digest
 
 DEFAULT_SHARES: tuple[tuple[Part, float | None], ...] = (
@@ -24,7 +23,6 @@ DEFAULT_SHARES: tuple[tuple[Part, float | None], ...] = (
     ("judge", None),
 )
 _PART_TYPE = "<U9"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,14 +93,10 @@ def _inside(rows: Labelled, use: Use) -> NDArray[np.bool_]:
         return inside
     inside &= rows.us != NO_TIME
     if use.start is not None:
-        inside &= rows.us >= _us(use.start)
+        inside &= rows.us >= to_us(use.start)
     if use.end is not None:
-        inside &= rows.us < _us(use.end)
+        inside &= rows.us < to_us(use.end)
     return inside
-
-
-def _us(moment: datetime) -> int:
-    return round((moment - _EPOCH) / timedelta(microseconds=1))
 
 
 def _within_share(

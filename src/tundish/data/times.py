@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import numpy as np
@@ -22,6 +23,7 @@ _DATES = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%d-%b-%Y", "%d-%b-%y", "%d.%m.%y"
 _SLASHED = ("%d/%m/%Y", "%m/%d/%Y")
 _SHORT_YEAR = r"^\d{1,2}/\d{1,2}/\d{2}(\D|$)"
 _CLOCKS = ("%H:%M:%S%.f", "%H:%M", "%H:%M:%S,%3f", "%I:%M:%S %p", "%I:%M %p")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCHS = (("s", 1e6), ("ms", 1e3), ("us", 1.0), ("ns", 1e-3))
 _FROM_US = 631_152_000 * SECOND  # 1990-01-01
 _TO_US = 4_102_444_800 * SECOND  # 2100-01-01
@@ -79,6 +81,11 @@ class Times:
     def datetimes(self) -> NDArray[np.datetime64]:
         """Return the times as ``datetime64[us]`` in UTC; NaT where there is none."""
         return self.us.view("datetime64[us]")  # NO_TIME is NumPy's NaT
+
+
+def to_us(moment: datetime) -> int:
+    """Return a moment in microseconds since 1970."""
+    return round((moment - _EPOCH) / timedelta(microseconds=1))
 
 
 def parse_times(series: pl.Series, zone: str) -> Times | None:

@@ -7,10 +7,10 @@ from datetime import timedelta
 from importlib import metadata
 from pathlib import Path
 
-from tundish.catalog.documents import parse_document
 from tundish.catalog.evidence import Evidence
 from tundish.catalog.scenario import Scenario, is_key
 from tundish.flows.alarms import list_alarms
+from tundish.flows.contract import contract_of
 from tundish.flows.errors import EvidenceThinError
 from tundish.flows.ledger import generated_in, list_ledger
 from tundish.flows.outputs import write_out
@@ -64,9 +64,7 @@ def attest(
         msg = "The line file names no package, so that no scenario answers on it."
         raise EvidenceThinError(msg)
     package = read(workspace, path.parent / line.package)
-    scenario = parse_document(
-        package.scenario_yaml.encode(), Scenario, "the package's scenario"
-    )
+    scenario = contract_of(package)
     entries = [(n, e) for n, e in list_ledger(workspace) if e.outcome == "done"]
     data, judged = _origin(entries, package.digest)
     with open_buffer(line, scenario, path.parent) as buffer:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-from tundish.catalog.documents import parse_document, read_document
-from tundish.catalog.scenario import Scenario
+from tundish.catalog.documents import read_document
+from tundish.flows.contract import contract_of
 from tundish.flows.errors import ApprovalMissingError
 from tundish.flows.outputs import write_out
 from tundish.flows.verify import read
@@ -74,7 +74,7 @@ def approve(
         found = read_serving(workspace, path, line)
     else:
         found = read(workspace, package)
-    control, scenario = _control(line), _scenario(found)
+    control, scenario = _control(line), contract_of(found)
     needed = _needed(found, control)
     Governor(control, scenario)
     now = workspace.clock.now()
@@ -111,7 +111,7 @@ def control_of(
     """
     if line.control is None:
         return None
-    scenario = _scenario(package)
+    scenario = contract_of(package)
     writes = line.mode == "control"
     if writes:
         _require_approved(workspace, path, line.control, package)
@@ -171,7 +171,7 @@ def _needed(package: Package, control: ControlSpec) -> int:
     if package.card.training.options.get(GENERATED):
         msg = "The package was learnt from generated data; it may watch a plant, and ask it for nothing."
         raise ModeRefusedError(msg)
-    return oversight(_scenario(package), len(control.interlocks)).approvals
+    return oversight(contract_of(package), len(control.interlocks)).approvals
 
 
 def _persons(
@@ -230,8 +230,3 @@ def _control(line: LineFile) -> ControlSpec:
         msg = f"The line {line.name} has no part named control."
         raise ControlInvalidError(msg)
     return line.control
-
-
-def _scenario(package: Package) -> Scenario:
-    data = package.scenario_yaml.encode()
-    return parse_document(data, Scenario, "the package's scenario")

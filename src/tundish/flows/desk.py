@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pydantic import JsonValue
 
 from tundish.flows.alarms import AlarmBook, KnownAlarm
+from tundish.flows.refusals import Refusals, Refused
 from tundish.flows.workspace import Workspace
 from tundish.kernel.canonical import Json
 from tundish.line.desk import Desk, Wanted, Word
 from tundish.line.linefile import LineFile
 
 MOST_ALARMS = 2000
-TELL_S = 60.0
 
 
 class DeskAlarms:
@@ -45,27 +45,6 @@ class DeskAlarms:
         return self._book.answer(word.answer, word.when, word.note, by).to_json()
 
 
-class _Refusals:
-    """Keeps refused tokens in the ledger, at most one entry a minute."""
-
-    def __init__(self, workspace: Workspace, line: str) -> None:
-        self._workspace, self._line = workspace, line
-        self._told_s, self._count = float("-inf"), 0
-
-    def heard(self, peer: str, code: str) -> None:
-        self._count += 1
-        now_s = self._workspace.clock.monotonic_s()
-        if now_s - self._told_s >= TELL_S:
-            self._told_s = now_s
-            detail: dict[str, JsonValue] = {
-                "line": self._line,
-                "address": peer,
-                "requests": self._count,
-            }
-            self._count = 0
-            self._workspace.record("line-desk-refused", detail=detail, refused=code)
-
-
 def desk_of(workspace: Workspace, line: LineFile) -> tuple[Desk, ...]:
     """Return the desk of a line; none if its file has no such part.
 
@@ -75,6 +54,19 @@ def desk_of(workspace: Workspace, line: LineFile) -> tuple[Desk, ...]:
     """
     if line.desk is None:
         return ()
-    heard = _Refusals(workspace, line.name).heard
     alarms = DeskAlarms(workspace, line.name)
-    return (Desk(line.desk, alarms, workspace.clock, heard),)
+
+    def tell(refused: Refused) -> None:
+        addresses: dict[str, JsonValue] = dict(refused.addresses)
+        workspace.record(
+            "line-desk-refused",
+            detail={
+                "line": line.name,
+                "requests": refused.requests,
+                "addresses": addresses,
+            },
+            refused=refused.code,
+        )
+
+    refusals = Refusals(workspace.clock.monotonic_s, tell)
+    return (Desk(line.desk, alarms, workspace.clock, refusals),)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from tundish.catalog import library
@@ -38,8 +37,6 @@ from tundish.flows.workspace import Workspace
 from tundish.kernel import digest as digests
 from tundish.kernel.clock import SystemClock
 from tundish.kernel.records import Record
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class GradeOptions(Record):

@@ -16,8 +16,8 @@ from tundish.seal import application
 from tundish.seal.errors import KeyExistsError
 
 _LENGTHS = (2048, 3072, 4096)
-_HOST = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9.:\-]{0,251}[A-Za-z0-9])?$")
-_URI = re.compile(r"^[a-z][a-z0-9+.\-]{0,30}:[!-~]{1,200}$")
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:\-]{0,251}[A-Za-z0-9])?")
+_URI = re.compile(r"[a-z][a-z0-9+.\-]{0,30}:[!-~]{1,200}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,10 +90,10 @@ def make_certificate(
 
 def _check(hosts: tuple[str, ...], uri: str, bits: int) -> None:
     for host in hosts:
-        if not _HOST.match(host):
+        if not _HOST.fullmatch(host):
             msg = f"{host[:80]!r} is no name or address of a host."
             raise CertificateOrderError(msg)
-    if not _URI.match(uri):
+    if not _URI.fullmatch(uri):
         msg = f"{uri[:80]!r} is no URI such as 'urn:box7:tundish:line'."
         raise CertificateOrderError(msg)
     if bits not in _LENGTHS:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tundish.catalog.documents import parse_document
 from tundish.catalog.scenario import Scenario
 from tundish.data.errors import UnitMismatchError
+from tundish.flows.contract import contract_of
 from tundish.flows.desk import desk_of
 from tundish.flows.open_package import look_at_grant
 from tundish.flows.versions import read_serving, serving_grant
@@ -71,8 +71,7 @@ def check_line(workspace: Workspace, path: Path) -> LineCheck:
     for endpoint in endpoints:
         workspace.may_connect(endpoint, "A server of the line")
     package = read_serving(workspace, path, line)
-    origin = "the package's scenario"
-    scenario = parse_document(package.scenario_yaml.encode(), Scenario, origin)
+    scenario = contract_of(package)
     check_signals(line, scenario)
     rows = [*_line_rows(line, scenario, path.parent)]
     rows += _grant_rows(workspace, path, line, package)

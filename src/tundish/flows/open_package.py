@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tundish.catalog.contract import check_window
-from tundish.catalog.documents import parse_document
 from tundish.catalog.scenario import Scenario
+from tundish.flows.contract import contract_of
 from tundish.flows.errors import GrantMissingError, WindowFileError
 from tundish.flows.meter import GrantMeter
 from tundish.flows.verify import read
@@ -164,9 +164,7 @@ def open_package(
             **signed_by(package),
         },
     )
-    scenario = parse_document(
-        package.scenario_yaml.encode(), Scenario, "the package's scenario"
-    )
+    scenario = contract_of(package)
     return OpenModel(
         package=package,
         scenario=scenario,

@@ -60,7 +60,7 @@ class GrantPermit:
         self._latest = workspace.clock.now()
         self._from = (self._latest, workspace.clock.monotonic_s())
         self._remembered = self._latest
-        self._stamp = _stamp(file)
+        self._stamp = paths.stamp(file) if file else None
         self._data = paths.read_file(file) if file else b""
         self._level: int | None = None
         self._heard: datetime | None = None
@@ -106,8 +106,8 @@ class GrantPermit:
         return f"The time cannot be remembered: {said}" if said else ""
 
     def _renewal(self) -> str:
-        stamp = _stamp(self._file)
-        if self._file is None or stamp is None or stamp == self._stamp:
+        stamp = paths.stamp(self._file) if self._file else None
+        if stamp is None or stamp == self._stamp:  # or gone while it is replaced
             return ""
         self._stamp = stamp
         said = _tried(self._renew)
@@ -153,14 +153,6 @@ class GrantPermit:
             told = max(withdrawn, self._heard)
             ends.append((told, "the package or its grant was withdrawn"))
         return min(ends)
-
-
-def _stamp(file: Path | None) -> tuple[int, int, int] | None:
-    try:
-        found = file.stat() if file else None
-    except OSError:  # gone for a moment while somebody replaces it
-        return None
-    return (found.st_mtime_ns, found.st_size, found.st_ino) if found else None
 
 
 def _tried(act: Callable[[], None]) -> str:

@@ -40,7 +40,7 @@ _NO_NETWORK = re.compile(
     r"Temporary failure in name resolution|ConnectTimeout|ProxyError|Network is unreachable|"
     r"connection broken by"
 )
-_HEX = re.compile(r"^[0-9a-f]{64}$")
+_HEX = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,7 +230,7 @@ def _pinned(item: Json) -> Pinned:
     said = _object(_object(item)["metadata"])
     archive = _object(_object(_object(item)["download_info"])["archive_info"])
     sha256 = str(_object(archive["hashes"])["sha256"])
-    if not _HEX.match(sha256):
+    if not _HEX.fullmatch(sha256):
         msg = "no digest"
         raise ValueError(msg)
     needs = tuple(

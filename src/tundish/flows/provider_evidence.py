@@ -14,9 +14,9 @@ from datetime import datetime
 from typing import Literal, TypeAlias
 
 from tundish.catalog import library
-from tundish.catalog.documents import parse_document
 from tundish.catalog.provider import Piece
 from tundish.catalog.scenario import Scenario, is_key
+from tundish.flows.contract import contract_of
 from tundish.flows.errors import ProviderEvidenceError
 from tundish.kernel.digest import Digest, short
 from tundish.kernel.records import Record
@@ -131,9 +131,7 @@ def package(data: bytes, reader: Reader, signer: Digest) -> Shown:
 def _limits(found: Package) -> Limits:
     if packages.SCENARIO not in found.files:
         return "closed"
-    scenario = parse_document(
-        found.scenario_yaml.encode(), Scenario, "the package's scenario"
-    )
+    scenario = contract_of(found)
     if scenario.key != found.card.scenario:
         msg = f"A package's card says {found.card.scenario}, and its scenario is {scenario.key}."
         raise ProviderEvidenceError(msg)

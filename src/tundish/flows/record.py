@@ -10,9 +10,8 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from tundish.catalog.documents import parse_document
-from tundish.catalog.scenario import Scenario
 from tundish.data.card.card import Card, CardFile, CardSource, FieldNote, Period
+from tundish.flows.contract import contract_of
 from tundish.flows.errors import (
     NothingRecordedError,
     OutExistsError,
@@ -169,8 +168,7 @@ def _contract(workspace: Workspace, path: Path, line: LineFile) -> SignalList:
     known: dict[str, RecordedSignal] = {}
     if line.package is not None:
         package = read(workspace, line.package_in(path.parent))
-        text = package.scenario_yaml.encode()
-        scenario = parse_document(text, Scenario, "the package's scenario")
+        scenario = contract_of(package)
         known = {
             one.name: RecordedSignal(
                 unit=one.unit,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -16,8 +15,10 @@ from pydantic import JsonValue
 from tundish.flows.clients import clients_file, tokens_of
 from tundish.flows.open_package import DAY_S, OpenModel, open_package
 from tundish.flows.permit import GrantPermit
+from tundish.flows.refusals import Refusals, Refused
 from tundish.flows.withdrawn import withdrawn_in
 from tundish.flows.workspace import Workspace
+from tundish.kernel import paths
 from tundish.kernel.canonical import Json
 from tundish.kernel.clock import SystemClock, to_text
 from tundish.kernel.errors import AirGappedError, TundishError
@@ -41,9 +42,6 @@ KEPT = {
     "stopped": "serve-stopped",
 }
 LOOK_S = 1.0
-TELL_S = 60.0
-_ADDRESSES = 5
-_MOST_PEERS = 1000
 Ended = Literal["stopped", "grant"]
 
 
@@ -105,39 +103,6 @@ class ServeReport(Record):
         )
 
 
-class _Refusals:
-    """Tells of refused clients at most once a minute, however many there are."""
-
-    def __init__(self, now_s: Callable[[], float], tell: Callable[..., None]) -> None:
-        self._now_s, self._tell = now_s, tell
-        self._told_s = float("-inf")
-        self._peers: Counter[str] = Counter()
-        self._untold = self.all = 0
-
-    def heard(self, peer: str, _code: str) -> None:
-        self.all += 1
-        self._untold += 1
-        if len(self._peers) < _MOST_PEERS or peer in self._peers:
-            self._peers[peer] += 1
-
-    def look(self) -> None:
-        if self._untold and self._now_s() - self._told_s >= TELL_S:
-            self.flush()
-
-    def flush(self) -> None:
-        """Tell of those that were not told of yet."""
-        if not self._untold:
-            return
-        self._told_s = self._now_s()
-        most = dict(self._peers.most_common(_ADDRESSES))
-        count, self._untold = self._untold, 0
-        self._peers.clear()
-        said = ", ".join(f"{peer} ({times})" for peer, times in most.items())
-        addresses: dict[str, Json] = dict(most)
-        detail: dict[str, Json] = {"requests": count, "addresses": addresses}
-        self._tell("client-refused", f"{count} requests without a token that counts: {said}", detail)  # fmt: skip
-
-
 class Serving:
     """One package that is being served; made for one run.
 
@@ -192,7 +157,7 @@ class Serving:
         host = f"[{held[0]}]" if ":" in held[0] else held[0]
         self.address = f"http{'s' if tls else ''}://{host}:{held[1]}"
         wall = SystemClock()
-        self._refusals = _Refusals(wall.monotonic_s, self._tell)
+        self._refusals = Refusals(wall.monotonic_s, self._refused)
         self._access = Access(
             clients,
             now_s=wall.monotonic_s,
@@ -285,8 +250,17 @@ class Serving:
         if term.note:
             self._tell("grant", term.note, {"stops_at": to_text(term.stops_at)})
 
+    def _refused(self, refused: Refused) -> None:
+        said = ", ".join(f"{peer} ({n})" for peer, n in refused.addresses.items())
+        addresses: dict[str, Json] = dict(refused.addresses)
+        self._tell(
+            "client-refused",
+            f"{refused.requests} requests without a token that counts: {said}",
+            {"requests": refused.requests, "addresses": addresses},
+        )
+
     def _look_at_clients(self) -> None:
-        """Take a changed list of clients; one that cannot be read changes nothing."""
+        """Take a changed list of clients; one that cannot be read lets nobody in."""
         stamps = self._stamps()
         if stamps == self._clients_seen:
             return
@@ -297,9 +271,9 @@ class Serving:
             clients = {}  # nobody is left, or nobody knows: then nobody may ask
         self._access.replace(clients)
 
-    def _stamps(self) -> tuple[tuple[int, int] | None, ...]:
+    def _stamps(self) -> tuple[tuple[int, int, int] | None, ...]:
         files = (clients_file(self._workspace), self._order.token_file)
-        return tuple(_stamp(path) if path else None for path in files)
+        return tuple(paths.stamp(path) if path else None for path in files)
 
     def _may_come(self, peer: str) -> bool:
         gap = self._workspace.air_gap
@@ -363,11 +337,3 @@ def _numbers(report: ServeReport) -> dict[str, Json]:
         "rows": report.rows,
         "abstained": abstained,
     }
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_ino

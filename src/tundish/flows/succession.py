@@ -24,6 +24,7 @@ from tundish.flows.permit import GrantPermit
 from tundish.flows.versions import Standing
 from tundish.flows.withdrawn import withdrawn_in
 from tundish.flows.workspace import Workspace
+from tundish.kernel import paths
 from tundish.kernel.digest import Digest, short
 from tundish.kernel.errors import MachineError, RefusedError, TundishError, UsageError
 from tundish.line.budget import Ranges
@@ -179,7 +180,7 @@ class LineVersions:
         self._ready: _Ready | None = None
         self._notes = [f"the mode is {line.mode}: {why_mode}"] if why_mode else []
         self._missing: tuple[str, ...] = ()
-        self._stamp: tuple[int, int] | None = None
+        self._stamp: tuple[int, int, int] | None = None
         self._looked_s = float("-inf")
         self._said = self._trouble = ""
 
@@ -191,7 +192,7 @@ class LineVersions:
         if now_s - self._looked_s < EVERY_S:
             return None
         self._looked_s = now_s
-        if self._slots is None and _stamp(versions_path(self._buffer)) is None:
+        if self._slots is None and paths.stamp(versions_path(self._buffer)) is None:
             return None  # nothing was ever staged
         try:
             with versions.held(self._buffer, wait=False) as mine:
@@ -256,7 +257,7 @@ class LineVersions:
 
     def _read_ledger(self) -> None:
         """Ask the ledger when the file beside the buffer has changed."""
-        stamp = _stamp(versions_path(self._buffer))
+        stamp = paths.stamp(versions_path(self._buffer))
         if stamp == self._stamp and not self._asked:
             return
         found = versions.standing(self._workspace, self._line.name)
@@ -385,7 +386,7 @@ class LineVersions:
             if found is None or found.asked or found.slots != after:
                 self._notes.append(f"the act cannot be written: {error}")
                 return False
-        self._slots, self._stamp = after, _stamp(versions_path(self._buffer))
+        self._slots, self._stamp = after, paths.stamp(versions_path(self._buffer))
         return True
 
     def _successor(
@@ -416,11 +417,3 @@ def _change_detail(due: Found, slots: Slots) -> dict[str, JsonValue]:
         "signer": due.change.body.issuer,
         "from": slots.serving,
     }
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_ino

@@ -17,9 +17,8 @@ from typing import cast
 
 from pydantic import JsonValue, ValidationError
 
-from tundish.catalog.documents import parse_document
-from tundish.catalog.scenario import Scenario
 from tundish.flows import policy
+from tundish.flows.contract import contract_of
 from tundish.flows.errors import (
     GrantMissingError,
     NothingStagedError,
@@ -317,12 +316,6 @@ def check_named(workspace: Workspace, path: Path, line: LineFile, slots: Slots) 
         raise VersionNotStagedError(msg)
 
 
-def contract(package: Package) -> Scenario:
-    """Return the contract of a package."""
-    data = package.scenario_yaml.encode()
-    return parse_document(data, Scenario, "the package's scenario")
-
-
 def _serving(workspace: Workspace, path: Path, line: LineFile) -> tuple[Slots, Package]:
     """Return the slots and the package that serves; they begin with the first staging.
 
@@ -346,7 +339,7 @@ def _check_fits(serving: Package, new: Package) -> None:
     if new.digest == serving.digest:
         msg = f"The package {_named(new)} serves on this line already."
         raise VersionUnfitError(msg, advice="Name the new version.")
-    wrong = misfit(contract(serving), contract(new))
+    wrong = misfit(contract_of(serving), contract_of(new))
     if wrong:
         msg = f"The package {_named(new)} has other {wrong} in its contract than the running line."
         raise VersionUnfitError(msg)

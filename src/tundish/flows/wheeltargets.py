@@ -17,8 +17,8 @@ from tundish.flows.errors import WheelTargetError
 _LINUX = re.compile(
     r"^(?:manylinux_2_(?P<minor>[0-9]{1,2})|linux)_(?P<arch>x86_64|aarch64)$"
 )
-_MAC = re.compile(r"^macosx_(?P<major>1[1-9]|2[0-9])_0_(?P<arch>x86_64|arm64)$")
-_PYTHON = re.compile(r"^3\.(1[1-9])$")
+_MAC = re.compile(r"macosx_(?P<major>1[1-9]|2[0-9])_0_(?P<arch>x86_64|arm64)")
+_PYTHON = re.compile(r"3\.(1[1-9])")
 # glibc 2.28: Debian 10, RHEL 8. onnxruntime and cryptography are not built for older ones
 DEFAULT_GLIBC, OLDEST_GLIBC, MOST_GLIBC = 28, 17, 60
 _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
@@ -61,7 +61,7 @@ def read_target(name: str) -> Target:
     """
     if name == "win_amd64":
         return _target(name, (name,), "win32", "AMD64", "Windows")
-    if (mac := _MAC.match(name)) is not None:
+    if (mac := _MAC.fullmatch(name)) is not None:
         arch, newest = mac["arch"], int(mac["major"])
         numbers = [(major, 0) for major in range(newest, 10, -1)]
         if arch == "x86_64":
@@ -96,7 +96,7 @@ def check_python(version: str) -> str:
     Raises:
         WheelTargetError: if it is none.
     """
-    if _PYTHON.match(version) is None:
+    if _PYTHON.fullmatch(version) is None:
         msg = f"The Python version {version!r:.20} is none that Tundish runs on."
         raise WheelTargetError(msg, advice="Give it as --python 3.11, or a later one.")
     return version

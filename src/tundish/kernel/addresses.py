@@ -32,6 +32,14 @@ def plain_address(host: str) -> Address | None:
     return getattr(found, "ipv4_mapped", None) or found
 
 
+def is_near(host: str) -> bool:
+    """Tell whether a host is this machine, as it is written: no name is resolved."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 @dataclass(frozen=True, kw_only=True)
 class AirGap:
     """The rule of a workspace that is cut off.

@@ -14,11 +14,13 @@ _EXTRAS = {
         "pyarrow",
         "scipy",
         "sklearn",
+        "threadpoolctl",
         "tzdata",
     },
     "deep": {"torch"},
     "fetch": {"urllib3"},
-    "learn": {"onnx"},
+    "kafka": {"confluent_kafka"},
+    "learn": {"lightgbm", "onnx", "optuna"},
     "mqtt": {"orjson"},
     "opcua": {"asyncua"},
     "r": {"rdata"},
@@ -27,6 +29,7 @@ _EXTRAS = {
     "scale": {"ray"},
     "serve": {"uvicorn", "httptools", "uvloop", "msgspec"},
     "token": {"pkcs11"},
+    "tract": {"tract"},
 }
 
 

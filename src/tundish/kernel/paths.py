@@ -92,6 +92,15 @@ def read_file(path: Path, *, most: int = DOCUMENT_BYTES) -> bytes:
     return data
 
 
+def stamp(path: Path) -> tuple[int, int, int] | None:
+    """Return what changes with a file; nothing if it is not there just now."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
 def existing_folder(path: Path) -> Path:
     """Return the path if it is a folder.
 

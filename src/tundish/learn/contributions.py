@@ -19,9 +19,6 @@ import numpy as np
 from tundish.learn.graph import GraphWriter
 from tundish.learn.material import Floats, Windows
 
-MOST_CHANNELS = 64
-"""Above this a graph gives no contributions of this kind: it would be too slow."""
-
 BuildAnswer = Callable[[GraphWriter, str], str]
 """Adds the nodes from a [M, T, C] value in double to one answer [M, 1] in double."""
 

@@ -22,13 +22,13 @@ from tundish.kernel.records import Record
 from tundish.line.httpdoor import open_door
 from tundish.line.httplisten import Asked, HttpListener, Reply, refusal
 from tundish.line.linefile import DeskSpec
-from tundish.line.serving.access import Heard
 from tundish.line.serving.limits import Limits
 
 Said = Literal["right", "wrong", "unclear"]
 MOST_LISTED: Final = 500
 _BODY = 4096
 _RATE = 10.0
+_LOOK_S = 1.0
 _Plain = StringConstraints(max_length=300, pattern=r"^[^\x00-\x1f\x7f]*$")
 
 
@@ -80,6 +80,22 @@ class Alarms(Protocol):
         ...
 
 
+class Refusals(Protocol):
+    """Counts who was refused, and tells somebody now and then."""
+
+    def heard(self, peer: str, code: str) -> None:
+        """Count one: address, error code."""
+        ...
+
+    def look(self) -> None:
+        """Tell of those that nobody was told of, if it is time."""
+        ...
+
+    def flush(self) -> None:
+        """Tell of those that nobody was told of."""
+        ...
+
+
 def read_word(body: bytes) -> Word:
     """Read what an operator says.
 
@@ -121,7 +137,7 @@ class Desk:
         spec: The line file's part.
         alarms: What is known of them.
         clock: For rates.
-        heard: Told of each refused token: address, error code.
+        refusals: Counts the refused tokens.
 
     Raises:
         LineFileInvalidError, TlsUnusableError, TokenWeakError, SecretMissingError,
@@ -129,9 +145,10 @@ class Desk:
     """
 
     def __init__(
-        self, spec: DeskSpec, alarms: Alarms, clock: Clock, heard: Heard
+        self, spec: DeskSpec, alarms: Alarms, clock: Clock, refusals: Refusals
     ) -> None:
-        self._alarms = alarms
+        self._alarms, self._refusals = alarms, refusals
+        self._watch: asyncio.Task[None] | None = None
         self._behind: asyncio.Task[None] | None = None
         door = open_door(
             spec.endpoint,
@@ -144,7 +161,7 @@ class Desk:
                 rate=_RATE,
             ),
             clock=clock,
-            heard=heard,
+            heard=refusals.heard,
         )  # fmt: skip
         self._listener = HttpListener(door, self._asked)
 
@@ -161,14 +178,17 @@ class Desk:
         """
         await self._listener.open()
         self._behind = asyncio.create_task(self._catch_up())
+        self._watch = asyncio.create_task(self._look())
 
     async def close(self) -> None:
         """Listen no more; safe to call twice."""
-        behind, self._behind = self._behind, None
-        if behind is not None:
-            behind.cancel()
-            await asyncio.gather(behind, return_exceptions=True)
+        running = [task for task in (self._behind, self._watch) if task is not None]
+        self._behind = self._watch = None
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
         await self._listener.close()
+        self._refusals.flush()
 
     async def _catch_up(self) -> None:
         """Take note of what is new, a little at a time, so that nothing else waits."""
@@ -176,6 +196,12 @@ class Desk:
         while more:
             more = self._alarms.look()
             await asyncio.sleep(0)
+
+    async def _look(self) -> None:
+        """Have refused tokens told of while the line runs, and not at its end only."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            self._refusals.look()
 
     async def _asked(self, asked: Asked) -> Reply:
         await self._catch_up()

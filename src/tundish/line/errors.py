@@ -223,7 +223,8 @@ class LinePluginMissingError(UsageError):
     What happened: the line file names a kind that no installed package offers, or
     the library that it needs is not installed.
 
-    What to do: correct the kind, or install the extra: ``pip install tundish[line]``.
+    What to do: correct the kind, or install the extra: ``pip install tundish[line]``
+    (``kafka`` and ``archive`` have extras of their own names).
     """
 
     code = "line-plugin-missing"

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
+from tundish.kernel.addresses import is_near
 from tundish.line.errors import LineFileInvalidError
 from tundish.line.tls import cause
 
@@ -53,10 +54,7 @@ class Place:
     @property
     def near(self) -> bool:
         """Whether it is this machine, as it is written."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return is_near(self.host)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,10 +6,7 @@ line: it logs nothing, and its errors name brokers and reasons only.
 
 from __future__ import annotations
 
-import hashlib
-import ipaddress
 import logging
-import socket
 import ssl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -21,9 +18,11 @@ from confluent_kafka import KafkaError
 from pydantic import Field, StringConstraints
 
 from tundish.kernel import paths
+from tundish.kernel.addresses import is_near
 from tundish.kernel.records import Record
 from tundish.kernel.texts import visible
 from tundish.line import tls
+from tundish.line.clientid import stable_id
 from tundish.line.errors import LineFileInvalidError
 from tundish.line.security import MOST_BYTES, Security, SecuritySpec, known_parts
 
@@ -116,7 +115,7 @@ class KafkaAccount:
             self._tls = _tls_files(spec)
         self._key_password = spec.key_password.read() if spec.key_password else None
         self._password = spec.password.read() if spec.password else None
-        self.client_id = options.client_id or _stable_id(endpoint, parts)
+        self.client_id = options.client_id or stable_id(endpoint, parts)
 
     def config(self, errors: Callable[[KafkaError], None]) -> Config:
         """Return what every client of this account is made with.
@@ -182,7 +181,7 @@ class KafkaAccount:
             msg = f"{owner} says security.{said[0]}, and {where} is without TLS; say kafkas://."
             raise LineFileInvalidError(msg)
         plain = spec.password is not None and not self.brokers.secure
-        here = all(_here(host) for host, _ in self.brokers.servers)
+        here = all(is_near(host) for host, _ in self.brokers.servers)
         if plain and not self.options.plain_password and not here:
             msg = f"{owner} would send its password to {where} without TLS; say kafkas://, or options.plain_password: true."
             raise LineFileInvalidError(msg)
@@ -251,15 +250,3 @@ def _pem(name: str) -> str:
         if b"-----BEGIN" in data
         else ssl.DER_cert_to_PEM_cert(data)
     )
-
-
-def _here(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _stable_id(endpoint: str, parts: Iterable[str]) -> str:
-    text = "\0".join((socket.gethostname(), endpoint, *parts))
-    return "tundish-" + hashlib.sha256(text.encode()).hexdigest()[:15]

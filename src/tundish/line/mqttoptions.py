@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import ipaddress
-import socket
 import ssl
 from collections.abc import Iterable
 from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints
 
+from tundish.kernel.addresses import is_near
 from tundish.kernel.records import Record
 from tundish.line import tls
+from tundish.line.clientid import stable_id
 from tundish.line.errors import LineFileInvalidError
 from tundish.line.mqttlink import Broker, broker_of
 from tundish.line.mqttpackets import Hello, Will
@@ -85,7 +84,7 @@ class Account:
             self.context = tls.client_context(spec, owner)
         self._user = spec.user
         self._password = spec.password.read() if spec.password else None
-        self.client_id = options.client_id or _stable_id(endpoint, parts)
+        self.client_id = options.client_id or stable_id(endpoint, parts)
 
     def hello(self, *, clean: bool, will: Will | None = None) -> Hello:
         """Return what CONNECT says."""
@@ -110,7 +109,7 @@ class Account:
             msg = f"{owner} says security.{said[0]}, and {self.broker.endpoint} is without TLS; say mqtts://."
             raise LineFileInvalidError(msg)
         plain = spec.password is not None and not self.broker.secure
-        if plain and not self.options.plain_password and not _here(self.broker.host):
+        if plain and not self.options.plain_password and not is_near(self.broker.host):
             msg = f"{owner} would send its password to {self.broker.endpoint} in the clear; say mqtts://, or options.plain_password: true."
             raise LineFileInvalidError(msg)
 
@@ -126,16 +125,3 @@ def check_topic(topic: str, owner: str) -> bytes:
         msg = f"The topic {topic!r} of {owner} is no plain topic of at most {MOST_TOPIC} bytes; '+' and '#' are not allowed."
         raise LineFileInvalidError(msg)
     return data
-
-
-def _here(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _stable_id(endpoint: str, parts: Iterable[str]) -> str:
-    """Return an id of 23 letters, the most that every broker takes."""
-    text = "\0".join((socket.gethostname(), endpoint, *parts))
-    return "tundish-" + hashlib.sha256(text.encode()).hexdigest()[:15]

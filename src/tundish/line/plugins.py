@@ -27,6 +27,7 @@ from tundish.line.sinks.protocol import (
 )
 from tundish.line.sources.protocol import Source, SourceKind
 
+_EXTRAS = {"kafka": "kafka", "archive": "archive"}  # all others are of the extra line
 SOURCES = "tundish.sources"
 SINKS = "tundish.sinks"
 REQUESTS = "tundish.requests"
@@ -170,7 +171,8 @@ def _load(group: str, kind: str) -> object:
                 msg = (
                     f"The kind {kind!r} needs a library that is not installed: {error}."
                 )
-                raise LinePluginMissingError(msg) from error
+                advice = f"pip install 'tundish[{_EXTRAS.get(kind, 'line')}]'"
+                raise LinePluginMissingError(msg, advice=advice) from error
     have = ", ".join(kinds(group))
     msg = f"No plug-in offers the kind {kind!r} in {group}; installed are: {have}."
     raise LinePluginMissingError(msg)

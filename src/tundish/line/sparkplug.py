@@ -10,7 +10,7 @@ Source: Eclipse Sparkplug 3.0.0, ``sparkplug_b.proto``.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -41,7 +41,6 @@ _ARRAYS: Final = {
 }  # fmt: skip
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _INT, _LONG, _F32, _F64, _BOOL, _TEXT, _RAW = 10, 11, 12, 13, 14, 15, 16
-_OTHER_VALUES: Final = (17, 18, 19)
 _WIRES: Final = {
     1: _BYTES, 2: _VARINT, 3: _VARINT, 4: _VARINT, 5: _VARINT, 6: _VARINT, 7: _VARINT,
     8: _BYTES, 9: _BYTES, _INT: _VARINT, _LONG: _VARINT, _F32: _FIXED32, _F64: _FIXED64,
@@ -400,9 +399,3 @@ def _key(field: int, wire: int) -> bytes:
 
 def _block(field: int, body: bytes) -> bytes:
     return _key(field, _BYTES) + _varint(len(body)) + body
-
-
-def array_metric(values: Sequence[float], name: str, time_ms: int) -> Metric:
-    """Make a metric of an array of doubles."""
-    raw = np.asarray(values, "<f8").tobytes()
-    return Metric(name=name, time_ms=time_ms, kind=31, slot=_RAW, raw=raw)

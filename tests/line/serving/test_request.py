@@ -167,3 +167,15 @@ def test_any_bytes_end_in_windows_or_in_a_refusal(
     except TundishError:
         return
     assert asked.windows.shape[1:] == (2, 1)
+
+
+def test_an_id_is_bounded_since_it_goes_out_again() -> None:
+    asked = json.loads(body())
+
+    def read(letters: int) -> Any:
+        whole = json.dumps(asked | {"id": "x" * letters}).encode()
+        return read_request(whole, None, FORM).id
+
+    assert read(200) == "x" * 200
+    with pytest.raises(RequestMalformedError, match="at most 200 are taken"):
+        read(201)

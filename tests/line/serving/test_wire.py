@@ -135,8 +135,9 @@ def test_a_head_sent_letter_by_letter_ends_in_its_time() -> None:
         f"GET /v2 HTTP/1.1\r\nX: {'a' * 5000}\r\n\r\n",
         "GET /v2 HTTP/1.1\r\n" + "X: a\r\n" * 50 + "\r\n",
         f"GET /{'a' * 5000} HTTP/1.1\r\n\r\n",
+        f"GET /v2 HTTP/1.1\r\nX: {'a' * 5000}",
     ],
-    ids=["long", "many", "path"],
+    ids=["long", "many", "path", "endless"],
 )
 def test_a_large_head_is_refused(head: str) -> None:
     async def use(connect: Open, desk: Desk) -> None:
@@ -208,10 +209,13 @@ def test_who_waits_in_silence_makes_room_for_who_asks() -> None:
             kept.append((reader, writer))
         assert await is_served(connect)
         assert await kept[0][0].read() == b""
+        for reader, writer in kept[1:]:
+            writer.write(http(b"", path="/v2/health/live"))
+            assert (await answer(reader))[0] == 200, "the others stay"
         for _, writer in kept:
             writer.close()
 
-    served(use)
+    served(use, replace(QUICK, idle_s=30.0))
 
 
 def test_a_full_server_says_so() -> None:

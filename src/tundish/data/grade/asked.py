@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from tundish.data.card.beside import Known
 from tundish.data.card.card import Use
 from tundish.data.grade.checks import Brief
 from tundish.data.join import JoinWish
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from tundish.data.times import to_us
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +42,7 @@ class Asked:
         return Brief(
             name=name,
             task=task,
-            now_us=round((self.now - _EPOCH) / timedelta(microseconds=1)),
+            now_us=to_us(self.now),
             licence=self.licence,
             licence_kind=self.licence_kind,
             known=self.known,

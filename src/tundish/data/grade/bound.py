@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +26,6 @@ from tundish.data.privacy.look import crowd, look
 from tundish.data.table import Assumption
 from tundish.data.times import NO_TIME, SECOND
 from tundish.data.units import conversion
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def grade_bound(  # noqa: PLR0913  (the set and what stands beside it)
@@ -140,7 +138,6 @@ def _sheet(
         zone=site.time_zone,
         zone_known=True,
         local=table.times is not None and table.times.kind == "local",
-        absent_times=table.times.absent if table.times else 0,
         group=table.group,
         period_s=max(signal.period_s for signal in scenario.signals),
         made_clock=site.tables[table.name].clock is not None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import reduce
 from itertools import pairwise
 from pathlib import Path
@@ -55,7 +55,6 @@ _WAVE_UNITS = (
 )
 _TOGETHER = 0.8
 _MANY_ROWS = 20_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def grade_file(  # noqa: PLR0913  (what a user may say about a file)
@@ -461,7 +460,6 @@ def _sheet(
         zone=times.zone if times else "UTC",
         zone_known=named.time_zone is not None,
         local=times is not None and times.kind == "local",
-        absent_times=times.absent if times else 0,
         group=unit_names(table.frame[roles.unit]) if roles.unit else None,
         labels=_labels(table, roles.target, known),
         texts=_texts(table, roles),

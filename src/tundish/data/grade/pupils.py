@@ -8,8 +8,6 @@ square (Brier 1950 for classes), serves all. Everything is seeded.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,8 +22,6 @@ RATE = 0.12
 _STRENGTHS = 10.0 ** np.arange(-6.0, 4.1)
 _CHUNKS = 16
 _SEED = 7
-
-Pupil = Callable[[Floats, Floats, Floats], Floats]
 
 
 def ridge(x: Floats, y: Floats, asked: Floats) -> Floats:

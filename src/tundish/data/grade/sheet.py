@@ -136,7 +136,6 @@ class Sheet:
         zone: IANA zone in which times are written for people.
         zone_known: False if the zone was assumed.
         local: True if times were written without an offset.
-        absent_times: Local times that no clock of the zone showed.
         group: Name of the unit of each row, shape [n], or ``None``.
         period_s: Seconds between rows by contract, or ``None``.
         made_clock: True if times were computed from a start and a step.
@@ -173,7 +172,6 @@ class Sheet:
     zone: str = "UTC"
     zone_known: bool = True
     local: bool = False
-    absent_times: int = 0
     group: NDArray[np.str_] | None = None
     period_s: float | None = None
     made_clock: bool = False

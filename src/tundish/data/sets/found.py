@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from tundish.catalog.setforms import Files
 from tundish.data.errors import SetUnfitError
 from tundish.kernel import paths
+from tundish.kernel.texts import natural_order
 
 
 def find_files(form: Files, root: Path, name: str) -> list[tuple[str, Path]]:
@@ -27,7 +27,7 @@ def find_files(form: Files, root: Path, name: str) -> list[tuple[str, Path]]:
             msg,
             advice="Fetch the set again; --partial leaves out parts of which no file is there.",
         )
-    return sorted(found.items(), key=lambda item: _natural(item[0]))
+    return sorted(found.items(), key=lambda item: natural_order(item[0]))
 
 
 def any_there(form: Files, root: Path) -> bool:
@@ -55,10 +55,3 @@ def _matching(root: Path, pattern: str) -> dict[str, Path]:
         and path.is_file()
         and not path.is_symlink()
     }
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    return [
-        (int(part), "") if part.isdecimal() and len(part) < 19 else (-1, part)
-        for part in re.split(r"(\d+)", name)
-    ]
