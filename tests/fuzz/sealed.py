@@ -114,7 +114,11 @@ def _base64(data: bytes) -> None:
 
 
 def _armour(data: bytes) -> None:
+    other = armour.stray("GRANT", data)
+    assert not other or other.isascii()
+    assert not other or other.isprintable()
     inner = armour.unwrap("GRANT", data)
+    assert not other
     assert armour.unwrap("GRANT", armour.wrap("GRANT", inner)) == inner
 
 
@@ -629,8 +633,9 @@ TARGETS = (
         seeds=lambda: [b"AAAA", b"QQ==", b"QUI=", b"QR==", b"-_-_"],
     ),
     Target(
-        name="armour", parse=_armour, doors=(_SEAL + "armour:unwrap",),
-        seeds=_old("grant.txt"),
+        name="armour", parse=_armour,
+        doors=(_SEAL + "armour:unwrap", _SEAL + "armour:stray"),
+        seeds=_old("grant.txt", "owner.pub"),
     ),
     Target(
         name="dsse", json=True, parse=_dsse,
