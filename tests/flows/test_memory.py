@@ -15,8 +15,9 @@ from tundish.flows import workspace as workspaces
 from tundish.flows.device import hear_time, say_time
 from tundish.flows.grant import GrantOrder, grant, grant_spare
 from tundish.flows.ledger import list_ledger
-from tundish.flows.open_package import activate, open_package
+from tundish.flows.open_package import activate, look_at_grant, open_package
 from tundish.flows.trust import rotate, take_rotation
+from tundish.flows.verify import read
 from tundish.kernel.clock import ManualClock
 from tundish.seal.errors import (
     ClockSetBackError,
@@ -154,6 +155,8 @@ def test_a_time_is_corrected_for_what_its_signer_issued_only(
         hear_time(back, note)
         with pytest.raises(ClockSetBackError, match="issuer of the grant"):
             open_package(back, desk.package, file)
+        with pytest.raises(ClockSetBackError, match="issuer of the grant"):
+            look_at_grant(back, read(back, desk.package), file.read_bytes())
     say_time(desk.plant, note, box.device_text)
     hear_time(back, note)
     open_package(back, desk.package, file)

@@ -154,17 +154,23 @@ def test_a_clock_set_back_while_it_runs_does_not_move_the_end(
         open_package(line.box, desk.package, line.file)
 
 
-def test_a_withdrawal_ends_the_line_at_its_safe_point(
-    desk: Any, tmp_path: Path
-) -> None:
+def withdrawable(desk: Any, folder: Path) -> tuple[Line, list[datetime]]:
+    """Return a line that stops at 14:00 once a moment is put into the list."""
     gone: list[datetime] = []
     line = Line(
         desk,
-        tmp_path / "box",
+        folder,
         grace_s=86_400,
         safe_points=["14:00"],
         revoked=lambda _model, _grant: gone[0] if gone else None,
     )
+    return line, gone
+
+
+def test_a_withdrawal_ends_the_line_at_its_safe_point(
+    desk: Any, tmp_path: Path
+) -> None:
+    line, gone = withdrawable(desk, tmp_path / "box")
     assert not line.after(1).over
     gone.append(line.clock.now())
     found = line.permit.look()
@@ -176,14 +182,7 @@ def test_a_withdrawal_ends_the_line_at_its_safe_point(
 def test_a_withdrawal_of_days_ago_waits_for_the_next_safe_point(
     desk: Any, tmp_path: Path
 ) -> None:
-    gone: list[datetime] = []
-    line = Line(
-        desk,
-        tmp_path / "box",
-        grace_s=86_400,
-        safe_points=["14:00"],
-        revoked=lambda _model, _grant: gone[0] if gone else None,
-    )
+    line, gone = withdrawable(desk, tmp_path / "box")
     gone.append(line.clock.now())
     line.clock.advance(3 * DAY_S)
     assert not line.permit.look().over

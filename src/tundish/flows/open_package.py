@@ -337,17 +337,13 @@ def open_bytes(
     body = grants.read(data, keys)
     name = body.grant
     check_grant(workspace, package, body)
-    now, seen = workspace.clock.now(), workspace.freshness()
-    trust = workspace.standing()
-    line = trust.origin(body.issuer)
-    seen.check_corrected(lambda key: trust.origin(Digest(key)) == line, now)
     return grants.open_grant(
         data,
         device=workspace.device,
         trusted=keys,
         package=package.digest,
-        now=now,
-        seen=seen,
+        now=workspace.clock.now(),
+        seen=workspace.freshness(),
         code=code or workspace.code(name),
     )
 
@@ -391,11 +387,14 @@ def _certified(package: Package) -> list[SignedBy]:
 def check_grant(workspace: Workspace, package: Package, body: GrantBody) -> None:
     """Refuse a grant that was revoked, for a revoked device, or of an ended key.
 
+    Nor does one count while the time was set back by somebody else than its issuer.
+
     A grant of a key that has ended counts if the owner's or this machine's ledger saw
     it before; it is named by the digest of its words.
 
     Raises:
-        GrantRevokedError, DeviceRevokedError, KeyRevokedError, KeyExpiredError.
+        GrantRevokedError, DeviceRevokedError, KeyRevokedError, KeyExpiredError,
+            ClockSetBackError, FreshnessRolledBackError.
     """
     trust = workspace.standing()
     trust.check_grant(body.grant, body.issuer)
@@ -408,6 +407,10 @@ def check_grant(workspace: Workspace, package: Package, body: GrantBody) -> None
         trust.check_key(body.issuer, words)
     else:
         trust.check_signer(by, words)
+    line = trust.origin(body.issuer)
+    workspace.freshness().check_corrected(
+        lambda key: trust.origin(Digest(key)) == line, workspace.clock.now()
+    )
 
 
 def _open_grant(
