@@ -28,7 +28,7 @@ ROOT = HERE.parents[1]
 RESULTS = HERE / "results.json"
 WORK = ROOT / ".fuzz"
 _LEAST_S, _SLICE_S = 5, 300  # a process of a fuzzer grows with time: it starts anew
-_NONE_S = 0.5  # a worker that spent less than this did nothing
+_NONE_S, _NONE_MOST = 0.5, 20  # a worker that spent less did nothing; so often in turn
 
 
 class Sum(TypedDict):
@@ -88,6 +88,7 @@ def _fuzzed(name: str, seconds: float) -> Sum:
         for path in kept.glob("*"):
             (folder / "corpus" / path.name).write_bytes(path.read_bytes())
     one = results()[name]
+    nothing = 0
     while (left := seconds - one["cpu_s"]) > 0:
         start = time.monotonic()
         slice_s = min(max(round(left), _LEAST_S), _SLICE_S)
@@ -99,7 +100,9 @@ def _fuzzed(name: str, seconds: float) -> Sum:
         one["features"] = max(one["features"], _last(log, r" ft: (\d+)"))
         with _alone() as every:
             every[name] = one
-        if cpu_s < _NONE_S:
+        # a crash that a child would hold ends a worker at any moment: the next one goes on
+        nothing = nothing + 1 if cpu_s < _NONE_S else 0
+        if nothing == _NONE_MOST:
             print(log[-2000:], file=sys.stderr)
             break
     kept_cmd = [sys.executable, "-m", "tests.fuzz.keep", name, str(folder)]

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import hmac
 import os
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -17,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests import other_root
 
 from tundish.kernel import canonical, digest
 from tundish.kernel.clock import ManualClock, SystemClock
@@ -439,6 +441,38 @@ def test_a_full_disk_says_so_and_loses_nothing(ledger: Ledger, path: Path) -> No
     ledger._connection.execute("PRAGMA max_page_count = 1000000")
     assert ledger.size() == 3
     assert ledger.append("graded", actor="x") == 3
+
+
+_OPENED = """
+import sys
+from pathlib import Path
+from tundish.kernel.clock import SystemClock
+from tundish.kernel.errors import TundishError
+from tundish.ledger.log import Ledger
+try:
+    Ledger(Path(sys.argv[1]), clock=SystemClock())
+except TundishError as error:
+    print(error.code, error.message)
+"""
+
+
+@pytest.mark.skipif(bool(other_root.why_not()), reason=other_root.why_not())
+def test_a_ledger_on_a_medium_that_cannot_be_written_says_so(
+    ledger: Ledger, path: Path
+) -> None:
+    fill(ledger, 3)
+    ledger.close()
+    folder = shlex.quote(str(path.parent))
+    remounted = f"mount --bind {folder} {folder} && mount -o remount,ro,bind {folder}"
+    opened = shlex.join([sys.executable, "-c", _OPENED, str(path)])
+    said = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", f"{remounted} && {opened}"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert said.stdout.startswith("place-refused"), said
+    assert "may not be written" in said.stdout
 
 
 def test_a_ledger_is_made_where_there_are_no_hard_links(

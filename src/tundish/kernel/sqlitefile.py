@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tundish.kernel.errors import DiskFullError, TundishError
+from tundish.kernel.errors import DiskFullError, PlaceRefusedError, TundishError
+
+_UNWRITTEN = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
 
 
 @contextmanager
@@ -20,7 +23,8 @@ def said_clearly(
         path: The file.
         what: It holds, such as ``ledger``.
         locked: Raised if another process holds it.
-        unreadable: Raised for all else but a full disk.
+        unreadable: Raised for all else but a full disk, or a folder that may not be
+            written.
     """
     try:
         yield
@@ -34,6 +38,14 @@ def said_clearly(
         if number == sqlite3.SQLITE_FULL or whole == sqlite3.SQLITE_IOERR_SHMSIZE:
             msg = f"There is no room on the disk to write the {what} at {path}."
             raise DiskFullError(msg) from error
+        if number in _UNWRITTEN and not os.access(path.parent, os.W_OK):
+            msg = (
+                f"The {what} at {path} lies in a folder that may not be written here; "
+                "even reading it needs room for a file beside it."
+            )
+            raise PlaceRefusedError(
+                msg, advice="Copy its folder to a place of yours, and use the copy."
+            ) from error
         if number == sqlite3.SQLITE_NOTADB:
             msg = f"The file at {path} is no SQLite database, so it is no {what}."
             raise unreadable(msg) from error
