@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tundish.cli import main
+from tundish.flows import workspace as workspaces
 from tundish.kernel import errors
 
 SCRIPT = Path(sys.executable).parent / "tundish"
@@ -201,3 +202,36 @@ def test_ctrl_c_in_the_middle_ends_in_one_sentence_and_loses_nothing(
     )
     assert verified.returncode == 0, verified.stderr
     assert not list((here / "plant").rglob(".tundish-*"))
+
+
+def test_trusting_a_key_again_says_how_far_it_counted_before(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A limit that is not said again is lifted; nobody should do so unawares."""
+    key = Path("k.pub")
+    for place in ("plant", "office"):
+        assert ended(["init", place], capsys)[0] == 0
+    key.write_text(ended(["key", "-w", "office"], capsys)[1])
+    limited = ["--until", "2031-03-01", "--may-revoke"]
+    first = _said(["trust", "k.pub", "-w", "plant", *limited], capsys)
+    same = _said(["trust", "k.pub", "-w", "plant", *limited], capsys)
+    lifted = _said(["trust", "k.pub", "-w", "plant"], capsys)
+    bounded = _said(["trust", "k.pub", "-w", "plant", *limited[:2]], capsys)
+    assert "until now" not in first + same
+    end = "counts until 2031-03-01T00:00:00Z"
+    lists = "its revocation lists count for everything here"
+    assert f"(until now: {end}; {lists})" in lifted
+    assert "(until now: counts without an end)" in bounded
+    with workspaces.find(here / "plant").ledger() as ledger:
+        acts = [one for _, one in ledger.entries() if one.act == "key-trusted"]
+    said = [one.detail for one in acts]
+    assert [one["revokes"] for one in said] == ["all", "all", "own", "own"]
+    assert said[2]["before"] == {
+        "not_before": None, "not_after": "2031-03-01T00:00:00Z", "revokes": "all",
+    }  # fmt: skip
+
+
+def _said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    code, out, _ = ended(arguments, capsys)
+    assert code == 0
+    return " ".join(out.split())

@@ -66,6 +66,8 @@ def trust_authority(
     show.line(f"Trusted here from now on: what is signed under {report.subject}.")
     for group in report.groups:
         show.line(f"  for signers with {group}")
+    if not report.groups:
+        show.line("  for every signer under it")
     show.line(f"  key {report.key}")
     show.line(f"  counts from {report.not_before} until {report.not_after}")
 

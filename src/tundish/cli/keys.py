@@ -25,7 +25,12 @@ from tundish.cli.options import (
 from tundish.kernel.paths import read_file
 
 if TYPE_CHECKING:
-    from tundish.flows.trust import RevocationsReport, RotateReport, TrustReport
+    from tundish.flows.trust import (
+        KeyTerms,
+        RevocationsReport,
+        RotateReport,
+        TrustReport,
+    )
 
 FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 Several = list[str] | None
@@ -251,12 +256,22 @@ def _show_key(report: TrustReport, *, json: bool) -> None:
     show.line(f"Trusted here from now on: {report.key}.")
     if report.follows:
         show.line(f"  takes over from {report.follows}")
-    if report.not_before:
-        show.line(f"  counts from {report.not_before} on")
-    if report.not_after:
-        show.line(f"  counts until {report.not_after}")
-    if report.revokes == "all":
-        show.line("  its revocation lists count for everything here")
+    for said in _terms(report):
+        show.line(f"  {said}")
+    if report.before:
+        said = "; ".join(_terms(report.before)) or "counts without an end"
+        show.line(f"  (until now: {said})", show.WARN)
+
+
+def _terms(terms: KeyTerms) -> list[str]:
+    said = []
+    if terms.not_before:
+        said.append(f"counts from {terms.not_before} on")
+    if terms.not_after:
+        said.append(f"counts until {terms.not_after}")
+    if terms.revokes == "all":
+        said.append("its revocation lists count for everything here")
+    return said
 
 
 def _show_list(report: RevocationsReport, *, json: bool) -> None:

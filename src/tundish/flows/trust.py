@@ -30,14 +30,24 @@ from tundish.seal.signers import Signers
 from tundish.seal.trust import Trust
 
 
-class TrustReport(Record):
-    """A key that counts here from now on."""
+class KeyTerms(Record):
+    """How far a key counts here."""
 
-    key: str
-    follows: str | None
     not_before: str | None
     not_after: str | None
     revokes: Literal["own", "all"]
+
+
+class TrustReport(KeyTerms):
+    """A key that counts here from now on.
+
+    Attributes:
+        before: How far it counted until now, if it did and not in the same way.
+    """
+
+    key: str
+    follows: str | None
+    before: KeyTerms | None = None
 
 
 class RotateReport(Record):
@@ -78,7 +88,9 @@ def trust_key(
 ) -> TrustReport:
     """Trust a public key, for a time if so asked.
 
-    A key that has handed over to another one keeps the end that it set itself.
+    What is not said is not kept from the last time; the report and the ledger say what
+    held before. Only a key that has handed over to another one keeps the end that it
+    set itself.
 
     Args:
         workspace: Where it shall count.
@@ -91,7 +103,8 @@ def trust_key(
         KeyUnreadableError: if the file holds no public key of P-256 or P-384.
     """
     key = VerifyKey.load(pem)
-    before = workspace.keyring.note(key)
+    ring = workspace.keyring
+    before, known = ring.note(key), ring.key(key.key_id) is not None
     ends = [clock.to_text(not_after)] if not_after else []
     if workspace.standing(complete=False).successor(key.key_id) and before.not_after:
         ends.append(before.not_after)  # that was the key's own last word
@@ -101,11 +114,12 @@ def trust_key(
         follows=before.follows,
         revokes=revokes,
     )
-    workspace.keyring.keep(key, note)
-    workspace.record(
-        "key-trusted", detail={"key": key.key_id, "not_after": note.not_after}
-    )
-    return _told(key, note)
+    ring.keep(key, note)
+    report = _told(key, note)
+    if known and _terms(before) != _terms(note):
+        report = report.model_copy(update={"before": _terms(before)})
+    workspace.record("key-trusted", detail=report.model_dump(mode="json"))
+    return report
 
 
 def rotate(
@@ -369,10 +383,11 @@ def _listed(found: RevocationList, path: Path) -> RevocationsReport:
 
 
 def _told(key: VerifyKey, note: KeyNote) -> TrustReport:
-    return TrustReport(
-        key=key.key_id,
-        follows=note.follows,
-        not_before=note.not_before,
-        not_after=note.not_after,
-        revokes=note.revokes,
+    terms = _terms(note).model_dump()
+    return TrustReport(key=key.key_id, follows=note.follows, **terms)
+
+
+def _terms(note: KeyNote) -> KeyTerms:
+    return KeyTerms(
+        not_before=note.not_before, not_after=note.not_after, revokes=note.revokes
     )
