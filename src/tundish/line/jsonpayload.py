@@ -20,6 +20,7 @@ from typing import Final, Literal
 import numpy as np
 import orjson
 
+from tundish.kernel.texts import visible
 from tundish.line.errors import LineFileInvalidError
 from tundish.line.samples import (
     NEWEST_US,
@@ -366,7 +367,7 @@ def _quality(
         return "uncertain", f"{_what(found)} stands where the quality should"
     if said == "good":
         return quality, reason
-    return said, f"the source says {said} ({found!s:.40})"
+    return said, f"the source says {said} ({visible(f'{found!s:.40}')})"
 
 
 def _said(found: object, form: QualityForm) -> Quality | None:
