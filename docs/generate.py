@@ -84,7 +84,7 @@ replay what is kept, a few changed inputs, and hold that no door of the code is 
 What is below is measured and added up over all runs, nothing rounded up: processor seconds of the fuzzer without its start;
 the most edges and features that one run reached. A *parser* is the code that reads one format, its *targets* are the doors
 to it. The aim is 1,200 s for each parser: **{done} of {parsers} parsers have that; the sum over {all} targets is {cpu:,.0f} s.** *Held*: inputs that end a native parser, which the readers run in a child process with limits, so
-that its end is one clear error. *Mended*: inputs that ended otherwise than the law says; they stay in `tests/fuzz/regressions`.
+that its end is one clear error (of the last run, and forty at most of a target are tried again). *Mended*: inputs that ended otherwise than the law says; they stay in `tests/fuzz/regressions`.
 Some were found by reading for what a fuzzer should find; all are replayed in the same way.
 """
 

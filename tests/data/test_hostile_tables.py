@@ -10,17 +10,21 @@ import struct
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import xlsxwriter
 
 from tundish.data.aside import Aside
 from tundish.data.errors import TableTooLargeError, TableUnreadableError
 from tundish.data.grade import stream
-from tundish.data.readers import read_tables
+from tundish.data.grade.file import grade_file
+from tundish.data.readers import read_table, read_tables
 from tundish.data.readers.confine import Limits, read_alone
 from tundish.data.readers.excel import ExcelReader
 from tundish.data.readers.npz import NumpyReader
@@ -316,3 +320,30 @@ def test_a_header_that_lies_gives_no_table_of_what_is_not_there(
     except (TundishError, MemoryError):
         rows = 0
     assert rows <= 100
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "parquet", "xlsx"])
+def test_a_column_named_as_a_pattern_stands_for_no_other(
+    kind: str, tmp_path: Path
+) -> None:
+    """``*`` and ``^f.*$`` are names of all and of some columns to Polars."""
+    frame = pl.DataFrame(
+        {"flow": ["1.5", "2.5"] * 5, "*": ["on", "off"] * 5, "^f.*$": ["a", "b"] * 5}
+    )
+    path = tmp_path / f"t.{kind}"
+    if kind == "csv":
+        frame.write_csv(path)
+    elif kind == "json":
+        path.write_text(frame.write_json())
+    elif kind == "parquet":
+        frame.write_parquet(path)
+    else:
+        with xlsxwriter.Workbook(str(path)) as book:
+            sheet = book.add_worksheet()
+            for i, row in enumerate((frame.columns, *frame.iter_rows())):
+                sheet.write_row(i, 0, row)
+    table = read_table(path)
+    assert table.frame.columns == ["flow", "'*'", "'^f.*$'"]
+    assert table.frame["flow"].to_list() == [1.5, 2.5] * 5
+    assert table.frame["'*'"].to_list() == ["on", "off"] * 5
+    assert grade_file(path, now=datetime(2026, 5, 4, tzinfo=UTC)).letter

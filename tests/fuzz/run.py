@@ -28,6 +28,7 @@ ROOT = HERE.parents[1]
 RESULTS = HERE / "results.json"
 WORK = ROOT / ".fuzz"
 _LEAST_S, _SLICE_S = 5, 300  # a process of a fuzzer grows with time: it starts anew
+_CRASHES_MOST = 40  # tried again: one fault of a native parser ends hundreds of workers
 _NONE_S, _NONE_MOST = 0.5, 20  # a worker that spent less did nothing; so often in turn
 
 
@@ -181,8 +182,11 @@ def _open(name: str, folder: Path) -> tuple[int, int]:
     door of the readers, which parses in a child.
     """
     still = contained = 0
-    for path in sorted((folder / "found").glob("*")):
-        if path.suffix == ".txt" or path.name.startswith("slow-unit"):
+    found = sorted((folder / "found").glob("*"))
+    crashes = [path for path in found if path.name.startswith("crash-")]
+    for path in found:
+        idle = path.suffix == ".txt" or path.name.startswith("slow-unit")
+        if idle or path in crashes[_CRASHES_MOST:]:
             continue
         command = [sys.executable, "-m", "tests.fuzz.again", name, str(path)]
         code = subprocess.run(

@@ -18,6 +18,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from polars.selectors import by_name
 
 THREADS = min(8, os.cpu_count() or 1)
 MANY_CELLS = 1_000_000
@@ -77,12 +78,17 @@ def read_parquet(path: Path, names: Sequence[str]) -> pl.DataFrame:
     except pa.ArrowException:
         found = {}  # Polars reads it, or says what is wrong
     if not found:
-        return pl.read_parquet(path, columns=list(names), glob=False)
+        return _polars_reads(path, names)
     rest = [name for name in names if name not in found]
-    frame = pl.read_parquet(path, columns=rest, glob=False) if rest else pl.DataFrame()
+    frame = _polars_reads(path, rest) if rest else pl.DataFrame()
     return pl.DataFrame(
         [found[name] if name in found else frame[name] for name in names]
     )
+
+
+def _polars_reads(path: Path, names: Sequence[str]) -> pl.DataFrame:
+    """Read columns by their names as they are: foreign ones may look like patterns."""
+    return pl.scan_parquet(path, glob=False).select(by_name(*names)).collect()
 
 
 def _doubles(path: Path, names: Sequence[str]) -> dict[str, pl.Series]:

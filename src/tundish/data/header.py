@@ -64,7 +64,7 @@ def header_of(top: list[list[str]], fields: int) -> Header:
     if renamed:
         said.append(
             Assumption(
-                what=f"{renamed} empty or repeated column names were made distinct",
+                what=f"{renamed} column names were changed: empty, repeated or a pattern",
                 why="every column needs a name of its own",
                 otherwise="name each column once in the header line",
             )
@@ -82,6 +82,12 @@ def header_of(top: list[list[str]], fields: int) -> Header:
             )
         )
     return Header(names=tuple(names), units=units, rows=rows, assumptions=tuple(said))
+
+
+def plain_name(name: str) -> str:
+    """Quote a name that Polars takes for a pattern of names: ``*``, or ``^a.*$``."""
+    pattern = name == "*" or (name.startswith("^") and name.endswith("$"))
+    return f"'{name}'" if pattern else name
 
 
 def unit_in_name(name: str) -> str:
@@ -151,7 +157,7 @@ def _distinct(names: list[str]) -> tuple[list[str], int]:
     seen: set[str] = set()
     tried: dict[str, int] = {}
     made, renamed = [], 0
-    for i, name in enumerate(n[:_LONGEST_NAME] for n in names):
+    for i, name in enumerate(plain_name(n[:_LONGEST_NAME]) for n in names):
         stem = name or "column"
         free = name or f"column_{i + 1}"
         while free in seen:

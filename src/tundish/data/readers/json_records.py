@@ -15,7 +15,6 @@ from tundish.data.readers.arrays import MAX_DEPTH, Node, tables_of
 from tundish.data.readers.size import limit_cells
 from tundish.data.readers.values import valued
 from tundish.data.table import Assumption, Table
-from tundish.kernel import canonical
 from tundish.kernel.canonical import Json
 
 MAX_BYTES = 1024**3
@@ -263,7 +262,8 @@ def _cell(value: Json) -> str | None:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return repr(value)
-    return _whole(canonical.pretty(value).replace("\n", " "))
+    # a cell's text, no record: and 1e999 is read as infinite, which no record may hold
+    return _whole(json.dumps(value, ensure_ascii=False))  # noqa: TID251
 
 
 def _whole(text: str) -> str:

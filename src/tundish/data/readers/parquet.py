@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
+from polars.selectors import by_name
 
 from tundish.data.columns import read_parquet
 from tundish.data.readers import damage
@@ -58,7 +59,7 @@ def _plain(frame: pl.DataFrame) -> pl.DataFrame:
     named = [
         n for n, kind in frame.schema.items() if isinstance(kind, pl.BaseExtension)
     ]
-    return frame.with_columns(pl.col(named).ext.storage()) if named else frame
+    return frame.with_columns(by_name(*named).ext.storage()) if named else frame
 
 
 def _without(table: Table, nested: Sequence[str]) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from tundish.data import cells
-from tundish.data.header import unit_in_name
+from tundish.data.header import plain_name, unit_in_name
 from tundish.data.table import Assumption, Table
 
 _HEAD = 200
@@ -14,6 +14,7 @@ _HEAD = 200
 def valued(name: str, frame: pl.DataFrame, *, comma: bool) -> Table:
     """Turn texts into numbers where they are; numbers lose NaN and infinities."""
     columns, states, words, places = [], {}, {}, {}
+    frame = _plainly(frame)
     ready = _castable(frame, comma=comma)
     for series in frame.get_columns():
         column = ready.get(series.name) or cells.to_column(series, comma=comma)
@@ -63,12 +64,22 @@ def _hopeless(frame: pl.DataFrame) -> list[str]:
     return [name for name in texts if tried[name].count() < head[name].count()]
 
 
+def _plainly(frame: pl.DataFrame) -> pl.DataFrame:
+    quoted: dict[str, str] = {}
+    for name in frame.columns:
+        new = plain_name(name)
+        while new != name and new in frame.columns:
+            new = f"'{new}'"
+        quoted[name] = new
+    return frame.rename(quoted)
+
+
 def from_frame(
     name: str, frame: pl.DataFrame, said: tuple[Assumption, ...] = ()
 ) -> Table:
     """Return a table of typed columns; texts become numbers where they are numbers."""
     kept, odd = [], []
-    for series in frame.get_columns():
+    for series in _plainly(frame).get_columns():
         if series.dtype.is_numeric() or series.dtype == pl.Boolean:
             number = series.cast(pl.Float64, strict=False)
             if not number.is_finite().all():
