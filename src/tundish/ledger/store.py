@@ -38,6 +38,7 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
         PathMissingError: if there is no file and none is to be made.
         LedgerUnreadableError: if the file is empty or no ledger.
         LedgerLockedError: if another process holds it.
+        PlaceRefusedError: if its folder may not be written, which reading needs too.
     """
     with said_clearly(path):
         if not path.exists():
